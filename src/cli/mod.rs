@@ -1,0 +1,26 @@
+//! The command line: one file per verb.
+
+mod exit;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Load-testing and SLA verification: drives a platform and says whether its targets hold.
+#[derive(Debug, Parser)]
+#[command(name = "slatest", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Parses the command line, runs the verb and turns its end into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {}
+}

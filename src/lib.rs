@@ -1,0 +1,4 @@
+//! slatest: load generation and SLA verification.
+
+pub mod cli;
+pub mod model;

@@ -1,0 +1,29 @@
+//! A planned start.
+
+use serde::{Deserialize, Serialize};
+
+use super::Nanos;
+
+/// Index of an operation in the run's plan; the plan maps it to `scenario/operation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(pub u16);
+
+impl OperationId {
+    /// As an index into the plan's operations.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One planned start of one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Number of this execution within its scenario, over all workers and agents; all payload
+    /// randomness of the execution derives from the run's seed, the scenario and this number.
+    pub seq: u64,
+    /// The instant at which it is meant to start; response time counts from here.
+    pub at: Nanos,
+    /// What starts, as an index into the operations of **its workload** (not of the run).
+    pub operation: usize,
+}

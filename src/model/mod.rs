@@ -1,0 +1,22 @@
+//! Plain values that every other room speaks in. No I/O, no tokio.
+//!
+//! The words are the field's: an [`Arrival`] is a planned start, a [`Completion`] is what a
+//! session says of one operation, a [`Verdict`] is what the judge says of one objective.
+
+mod arrival;
+mod clock;
+mod completion;
+mod outcome;
+mod problem;
+mod quantity;
+mod time;
+mod verdict;
+
+pub use arrival::{Arrival, OperationId};
+pub use clock::{Clock, MonotonicClock, SimulatedClock};
+pub use completion::Completion;
+pub use outcome::{OUTCOMES, Outcome};
+pub use problem::{Place, Problem, Problems};
+pub use quantity::{Percent, Rate, Span};
+pub use time::Nanos;
+pub use verdict::Verdict;
