@@ -1,0 +1,13 @@
+//! Every driver, by name.
+
+use super::Driver;
+
+/// Every driver that was compiled in.
+pub fn drivers() -> &'static [&'static dyn Driver] {
+    &[]
+}
+
+/// The driver of this name.
+pub fn driver(name: &str) -> Option<&'static dyn Driver> {
+    drivers().iter().copied().find(|d| d.name() == name)
+}

@@ -1,0 +1,285 @@
+//! Endpoints: one kind per protocol, told apart by their first key.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::value::{MapAccessDeserializer, StringDeserializer};
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Secret;
+use crate::source::Located;
+
+/// How a firewall in front of an endpoint says no: an answer that matches is `blocked`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BlockSignature {
+    /// Status of the answer, usually 403.
+    pub status: u16,
+    /// A header that it carries, as `name: value` or just `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+    /// Text that its body contains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// An HTTP origin.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpEndpoint {
+    /// Origin, with an optional path prefix: `https://api.example:8443/v2`.
+    pub http: Located<String>,
+    /// CA certificates (PEM) that replace the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Client certificate (PEM); goes with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// Client key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Bearer token sent with every request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// How the firewall in front of it refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<BlockSignature>,
+}
+
+/// A WebSocket URL.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebsocketEndpoint {
+    /// `ws://` or `wss://` URL; the workload's path is appended.
+    pub websocket: Located<String>,
+    /// CA certificates (PEM) that replace the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Client certificate (PEM); goes with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// Client key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Bearer token sent with the handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+}
+
+/// How Kafka connections are secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KafkaSecurity {
+    /// Neither encrypted nor authenticated.
+    #[default]
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// SASL without TLS.
+    SaslPlaintext,
+    /// SASL over TLS.
+    SaslSsl,
+}
+
+/// Kafka brokers.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaEndpoint {
+    /// Bootstrap brokers, `host:port`.
+    pub kafka: Vec<Located<String>>,
+    /// How connections are secured.
+    #[serde(default)]
+    pub security: KafkaSecurity,
+    /// SASL mechanism: `SCRAM-SHA-512`, `SCRAM-SHA-256`, `PLAIN` or `OAUTHBEARER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mechanism: Option<Located<String>>,
+    /// SASL user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// SASL password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// OAUTHBEARER token (a JWT).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// CA certificates (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Client certificate (PEM); goes with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// Client key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A PostgreSQL primary with its read replicas.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresEndpoint {
+    /// DSN of the primary (a secret, because it carries the password).
+    pub postgres: Secret,
+    /// DSNs of read replicas; reads go there in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<Secret>,
+    /// Whether named prepared statements work; `false` behind a pooler in transaction mode.
+    #[serde(default = "yes")]
+    pub prepared_statements: bool,
+    /// CA certificates (PEM); with it, TLS is required and verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Client certificate (PEM); goes with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// Client key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A SQLite database file on this machine.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteEndpoint {
+    /// Path of the file.
+    pub sqlite: Located<String>,
+}
+
+/// A Redis server or cluster.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedisEndpoint {
+    /// `redis://` or `rediss://` URLs without credentials; several for a cluster.
+    pub redis: Vec<Located<String>>,
+    /// Whether it is a cluster.
+    #[serde(default)]
+    pub cluster: bool,
+    /// User, where ACLs are in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password or auth token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// CA certificates (PEM) that replace the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Client certificate (PEM); goes with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// Client key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// An AMQP 0-9-1 broker.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmqpEndpoint {
+    /// URI (a secret, because it carries the password): `amqps://user:password@host:5671/vhost`.
+    pub amqp: Secret,
+    /// CA certificates (PEM) that replace the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Client certificate (PEM); goes with `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    /// Client key (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Defines the enum from one list of kinds: its variants, the key that tells each apart, reading,
+/// writing and the schema.
+macro_rules! endpoints {
+    ($($variant:ident($type:ident) = $key:literal),+ $(,)?) => {
+        /// One place that a workload talks to. The first key of its section says which kind it is.
+        #[derive(Clone, Debug, Serialize)]
+        #[serde(untagged)]
+        pub enum Endpoint {
+            $(#[doc = concat!("Starts with `", $key, "`.")] $variant(Box<$type>),)+
+        }
+
+        impl Endpoint {
+            /// The key that tells this kind apart, e.g. `http`.
+            pub const fn kind(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $key,)+ }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Endpoint {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Kinds;
+                impl<'de> Visitor<'de> for Kinds {
+                    type Value = Endpoint;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an endpoint, like { http: https://api.example }")
+                    }
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Endpoint, A::Error> {
+                        let kind: String = map.next_key()?.ok_or_else(|| {
+                            serde::de::Error::custom(concat!("an endpoint needs one of the keys", $(" `", $key, "`",)+))
+                        })?;
+                        match kind.as_str() {
+                            $($key => {
+                                let rest = MapAccessDeserializer::new(Replay { first: Some(kind), rest: map });
+                                $type::deserialize(rest).map(|e| Endpoint::$variant(Box::new(e)))
+                            })+
+                            other => Err(serde::de::Error::custom(format!(
+                                concat!("`{}` can't come first in an endpoint: start with one of", $(" `", $key, "`",)+),
+                                other
+                            ))),
+                        }
+                    }
+                }
+                deserializer.deserialize_map(Kinds)
+            }
+        }
+
+        impl JsonSchema for Endpoint {
+            fn schema_name() -> Cow<'static, str> {
+                "Endpoint".into()
+            }
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                let kinds: Vec<Schema> = vec![$(generator.subschema_for::<$type>(),)+];
+                let mut schema = Schema::default();
+                schema.insert("oneOf".into(), serde_json::Value::Array(kinds.into_iter().map(Into::into).collect()));
+                schema
+            }
+        }
+    };
+}
+
+endpoints! {
+    Http(HttpEndpoint) = "http",
+    Websocket(WebsocketEndpoint) = "websocket",
+    Kafka(KafkaEndpoint) = "kafka",
+    Postgres(PostgresEndpoint) = "postgres",
+    Sqlite(SqliteEndpoint) = "sqlite",
+    Redis(RedisEndpoint) = "redis",
+    Amqp(AmqpEndpoint) = "amqp",
+}
+
+/// A map whose first key was already read: gives it once more, then the rest.
+struct Replay<A> {
+    first: Option<String>,
+    rest: A,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Replay<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        match self.first.take() {
+            Some(key) => seed.deserialize(StringDeserializer::new(key)).map(Some),
+            None => self.rest.next_key_seed(seed),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.rest.next_value_seed(seed)
+    }
+}

@@ -1,0 +1,54 @@
+//! Where load may be sent: endpoints, their credentials, and what is allowed there.
+
+mod endpoint;
+mod guard;
+mod secret;
+mod tls;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use endpoint::{
+    AmqpEndpoint, BlockSignature, Endpoint, HttpEndpoint, KafkaEndpoint, KafkaSecurity, PostgresEndpoint,
+    RedisEndpoint, SqliteEndpoint, WebsocketEndpoint,
+};
+pub use guard::{Allow, Guard};
+pub use secret::Secret;
+pub use tls::{TlsError, TlsFiles, client_config};
+
+use crate::source::Located;
+
+/// What kind of place a target is; decides what a run must ask before it sends anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// The embedded platform or one like it: anything goes.
+    Sandbox,
+    /// A copy of the platform without real users.
+    Staging,
+    /// Real users: named on the command line and allowed by the profile, or refused.
+    Production,
+}
+
+/// A target file (`targets/*.yaml`).
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Its name, as `--target` takes it.
+    pub name: String,
+    /// What it is, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What kind of place it is.
+    pub environment: Environment,
+    /// What is allowed there.
+    pub allow: Allow,
+    /// Where the workloads' endpoints are, by the name that workloads use.
+    pub endpoints: BTreeMap<String, Located<Endpoint>>,
+    /// Endpoints that this target can't have, with the reason; scenarios on them are left out and
+    /// the summary says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent: BTreeMap<String, String>,
+}

@@ -1,0 +1,15 @@
+//! Workload files: operations, flows, templates, data feeds, captures, checks. What is done, for
+//! one driver, without a word of how fast. Everything here is the same for all protocols; a
+//! driver brings the types of its own sections.
+
+mod capture;
+mod data;
+mod file;
+mod template;
+mod values;
+
+pub use capture::{CaptureError, Captures, JsonPath};
+pub use data::{Data, DataSpec};
+pub use file::{FlowSpec, OperationSpec, StepSpec, WorkloadFile, WorkloadHead};
+pub use template::{JsonTemplate, RenderError, Template};
+pub use values::{ExecutionId, Values};
