@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# The platform's API: two processes of `slatest sandbox` that store and publish in the real servers.
+
+COMPONENT_PORTS[api]="API_1_PORT API_2_PORT"
+COMPONENT_NEEDS[api]="postgres redis kafka rabbitmq"
+
+# api_binary: SLATEST_BIN, or what cargo built last in release, else in debug.
+api_binary() {
+  local binary folder=${CARGO_TARGET_DIR:-$ROOT/target}
+  for binary in "${SLATEST_BIN:-}" "$folder/release/slatest" "$folder/debug/slatest"; do
+    if [[ -n $binary && -x $binary ]]; then
+      echo "$binary"
+      return
+    fi
+    if [[ -n ${SLATEST_BIN:-} ]]; then break; fi
+  done
+  return 1
+}
+
+api_start() {
+  local user at=$DIR/api n
+  user=$(service_user nobody)
+  folder "$user" "$at"
+  # A copy, so that a rebuild doesn't reach into a running stack, and because the original may lie
+  # where the service's user can't look.
+  cp -- "$(api_binary)" "$at/slatest"
+  owned "$user" 0550 "$at/slatest"
+  install -m 0600 "$DIR/secrets/kafka-librdkafka.properties" "$at/kafka.properties"
+  owned "$user" 0600 "$at/kafka.properties"
+  # One after the other: the first creates and seeds the schema.
+  for n in 1 2; do
+    api_process "$n" "$user"
+    ready "api-$n" 45 api_answers "$n"
+  done
+}
+
+api_process() {
+  local n=$1 user=$2 at=$DIR/api port=API_$1_PORT redis="" r name
+  for r in 1 2 3 4 5 6; do
+    name=REDIS_${r}_PORT
+    redis+="${redis:+,}rediss://127.0.0.1:${!name}"
+  done
+  (
+    export SLATEST_SANDBOX_POSTGRES SLATEST_SANDBOX_REDIS_PASSWORD SLATEST_SANDBOX_AMQP
+    SLATEST_SANDBOX_POSTGRES=$(cat "$DIR/secrets/postgres-dsn")
+    SLATEST_SANDBOX_REDIS_PASSWORD=$(secret redis)
+    SLATEST_SANDBOX_AMQP=$(cat "$DIR/secrets/amqp-uri")
+    export SLATEST_SANDBOX_REDIS=$redis
+    export SLATEST_SANDBOX_KAFKA
+    SLATEST_SANDBOX_KAFKA=$(kafka_brokers SASL)
+    process_start "api-$n" "$user" "$at" "$at/slatest" sandbox --listen "127.0.0.1:${!port}" \
+      --only api,sync --ready-json --redis-cluster --redis-ca "$DIR/certs/ca.pem" \
+      --kafka-properties "$at/kafka.properties"
+  )
+}
+
+api_answers() {
+  local port=API_$1_PORT
+  [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:${!port}/health") == 200 ]]
+}
+
+api_healthy() {
+  local n
+  for n in 1 2; do process_alive "api-$n" && api_answers "$n" || return 1; done
+}
+
+api_stop() {
+  local n
+  for n in 1 2; do process_stop "api-$n" TERM 5; done
+  stop_strays "$DIR/api"
+  rm -rf -- "$DIR/api"
+}
+
+api_processes() { echo api-1 api-2; }

@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# What the stack needs on the machine, and how it gets there: Debian packages, and Apache Kafka,
+# which Debian doesn't have, as jars through Maven.
+
+KAFKA_VERSION=3.5.1
+CACHE=${SLATEST_STACK_CACHE:-$HOME/.cache/slatest}/kafka-$KAFKA_VERSION
+
+# program NAME: where a program is; service programs live outside an ordinary user's PATH.
+program() { PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin command -v "$1"; }
+
+# pg_bin: the folder of PostgreSQL's programs; 15 is what the platform runs, newer will do.
+pg_bin() {
+  local folder
+  for folder in /usr/lib/postgresql/15/bin $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV); do
+    if [[ -x $folder/postgres ]]; then
+      echo "$folder"
+      return
+    fi
+  done
+  return 1
+}
+
+rabbit_server() {
+  [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] && echo /usr/lib/rabbitmq/bin/rabbitmq-server
+}
+
+kafka_jars() { [[ -s $CACHE/complete ]]; }
+
+# packages_missing COMPONENT...: the Debian packages that the components still lack.
+packages_missing() {
+  local component
+  {
+    program openssl >/dev/null || echo openssl
+    program setpriv >/dev/null || echo util-linux
+    for component in "$@"; do
+      case $component in
+        postgres) pg_bin >/dev/null || echo postgresql-15 ;;
+        pgbouncer)
+          program pgbouncer >/dev/null || echo pgbouncer
+          pg_bin >/dev/null || echo postgresql-15
+          ;;
+        redis) program redis-server >/dev/null || echo redis-server ;;
+        kafka)
+          program java >/dev/null || echo openjdk-17-jre-headless
+          program kcat >/dev/null || echo kcat
+          kafka_jars || program mvn >/dev/null || echo maven
+          ;;
+        rabbitmq) rabbit_server >/dev/null || echo rabbitmq-server ;;
+        nginx) program nginx >/dev/null || echo nginx-light ;;
+        api) program curl >/dev/null || echo curl ;;
+      esac
+    done
+  } | sort -u
+}
+
+# install_missing COMPONENT...: gets what is missing; says what it does; fails when it can't.
+install_missing() {
+  local packages failed=0 component
+  mapfile -t packages < <(packages_missing "$@")
+  if ((${#packages[@]})); then install_packages "${packages[@]}" || failed=1; fi
+  for component in "$@"; do
+    if [[ $component == kafka ]] && ! kafka_jars; then install_kafka || failed=1; fi
+  done
+  return "$failed"
+}
+
+install_packages() {
+  local root=() packages=("$@")
+  if ! command -v apt-get >/dev/null; then
+    warn "missing: ${packages[*]} (Debian's names); this machine has no apt-get, so install them by hand"
+    return 1
+  fi
+  if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
+      warn "missing: ${packages[*]}; not root and no sudo without a password: run apt-get install ${packages[*]}"
+      return 1
+    fi
+    root=(sudo -n)
+  fi
+  say "installing ${packages[*]}"
+  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=120)
+  # Daemons are never started by a package: every process here is the stack's own.
+  policy_off "${root[@]}"
+  local status=0
+  apt_quiet "${apt[@]}" install --no-install-recommends "${packages[@]}" ||
+    { apt_quiet "${apt[@]}" update &&
+      apt_quiet "${apt[@]}" install --no-install-recommends "${packages[@]}"; } || status=$?
+  policy_on "${root[@]}"
+  if ((status)); then
+    warn "apt-get could not install ${packages[*]}:"
+    tail -n 5 "$APT_LOG" >&2
+  fi
+  rm -f -- "$APT_LOG"
+  return "$status"
+}
+
+APT_LOG=${TMPDIR:-/tmp}/slatest-apt.$$.log
+
+apt_quiet() { "$@" </dev/null >"$APT_LOG" 2>&1; }
+
+# Debian's own switch: while this file answers 101, package scripts start no service.
+policy_off() {
+  [[ -e /usr/sbin/policy-rc.d ]] && return
+  printf '#!/bin/sh\n# slatest stack\nexit 101\n' | "$@" tee /usr/sbin/policy-rc.d >/dev/null
+  "$@" chmod 755 /usr/sbin/policy-rc.d
+}
+
+policy_on() {
+  if grep -qs '^# slatest stack$' /usr/sbin/policy-rc.d; then "$@" rm -f /usr/sbin/policy-rc.d; fi
+}
+
+install_kafka() {
+  local try log
+  if ! command -v mvn >/dev/null; then
+    warn "kafka: Apache Kafka $KAFKA_VERSION comes through Maven, and there is no mvn"
+    return 1
+  fi
+  say "fetching Apache Kafka $KAFKA_VERSION through Maven into $CACHE"
+  mkdir -p "$CACHE"
+  log=$CACHE/maven.log
+  for try in 1 2 3; do
+    if timeout 300 mvn -q -B -f "$HERE/kafka-pom.xml" dependency:copy-dependencies \
+      "-DoutputDirectory=$CACHE/libs" </dev/null >"$log" 2>&1 &&
+      compgen -G "$CACHE/libs/kafka_2.13-$KAFKA_VERSION.jar" >/dev/null; then
+      echo "$KAFKA_VERSION" >"$CACHE/complete"
+      rm -f -- "$log"
+      return
+    fi
+    warn "kafka: Maven failed (try $try of 3): $(grep -m1 ERROR "$log" || tail -n 1 "$log")"
+  done
+  warn "kafka: can't be had; Maven's words are in $log"
+  return 1
+}
