@@ -2,7 +2,10 @@
 
 pub mod cli;
 pub mod driver;
+pub mod engine;
+pub mod measure;
 pub mod model;
+pub mod profile;
 pub mod source;
 pub mod target;
 pub mod workload;

@@ -1,0 +1,17 @@
+//! Histograms and counters: recorded by one worker without locks, merged without loss.
+
+mod errors;
+mod histogram;
+mod recorder;
+mod tally;
+mod threshold;
+mod timeline;
+mod window;
+
+pub use errors::ErrorKinds;
+pub use histogram::{Latencies, NoSamples};
+pub use recorder::Recorder;
+pub use tally::Tally;
+pub use threshold::{Series, Threshold};
+pub use timeline::Timeline;
+pub use window::{OperationShape, Window};

@@ -1,0 +1,180 @@
+//! Where one worker counts: owned, without locks.
+
+use super::{Latencies, OperationShape, Series, Tally, Window};
+use crate::model::{Completion, Nanos, OperationId, Outcome};
+
+/// One worker's open window. Samples go in by `&mut`; closing it gives the window away.
+#[derive(Debug)]
+pub struct Recorder {
+    shapes: Vec<OperationShape>,
+    length: Nanos,
+    index: u64,
+    /// By operation × (judged, unjudged); allocated when first used.
+    tallies: Vec<[Option<Box<Tally>>; 2]>,
+    dispatch_lag: Latencies,
+    in_flight: u64,
+}
+
+impl Recorder {
+    /// A recorder whose first window is number 0. `length` is above zero.
+    pub fn new(shapes: Vec<OperationShape>, length: Nanos) -> Self {
+        let tallies = shapes.iter().map(|_| [None, None]).collect();
+        Self { shapes, length, index: 0, tallies, dispatch_lag: Latencies::default(), in_flight: 0 }
+    }
+
+    fn tally(&mut self, operation: OperationId, judged: bool) -> &mut Tally {
+        let shape = &self.shapes[operation.index()];
+        self.tallies[operation.index()][usize::from(!judged)].get_or_insert_with(|| Box::new(shape.tally()))
+    }
+
+    /// An arrival became due and was fired at `fired`.
+    pub fn fired(&mut self, operation: OperationId, judged: bool, intended: Nanos, fired: Nanos) {
+        self.tally(operation, judged).planned += 1;
+        self.dispatch_lag.record(fired - intended);
+        self.in_flight += 1;
+    }
+
+    /// A step of a flow, or a virtual user's next operation, began: planned by the engine itself, so
+    /// there is no lateness to record.
+    pub fn began(&mut self, operation: OperationId, judged: bool) {
+        self.tally(operation, judged).planned += 1;
+        self.in_flight += 1;
+    }
+
+    /// What was fired or began has ended.
+    pub fn ended(&mut self, operation: OperationId, judged: bool, intended: Nanos, completion: &Completion) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let shape = &self.shapes[operation.index()];
+        let tally =
+            self.tallies[operation.index()][usize::from(!judged)].get_or_insert_with(|| Box::new(shape.tally()));
+        let outcome = completion.outcome;
+        tally.outcomes[outcome.index()] += 1;
+        let response = completion.done - intended;
+        let service = completion.sent.map(|sent| completion.done - sent);
+        match outcome {
+            Outcome::Ok => tally.response.record(response),
+            // A block says nothing about the target, and what was dropped or never ended has no time.
+            Outcome::Blocked | Outcome::Dropped | Outcome::Unknown => {}
+            Outcome::Rejected | Outcome::TimedOut | Outcome::Disconnected => tally.failed.record(response),
+        }
+        if let Some(sent) = completion.sent {
+            tally.service.record(completion.done - sent);
+            tally.send_lag.record(sent - intended);
+        }
+        for &(index, length) in &completion.timings {
+            if let Some(timing) = tally.timings.get_mut(usize::from(index)) {
+                timing.record(length);
+            }
+        }
+        for &(index, good, total) in &completion.ratios {
+            if let Some(ratio) = tally.ratios.get_mut(usize::from(index)) {
+                ratio.0 += u64::from(good);
+                ratio.1 += u64::from(total);
+            }
+        }
+        if outcome != Outcome::Blocked {
+            for (i, threshold) in shape.thresholds.iter().enumerate() {
+                let failed = outcome.is_failure();
+                let value = match threshold.series {
+                    Series::ResponseTime => Some(response),
+                    Series::ServiceTime => service,
+                    Series::Timing(index) => {
+                        // A timing that an answered request did not have (no connect on a kept
+                        // connection) is no sample; a failure always is.
+                        completion.timings.iter().find(|t| t.0 == index).map(|t| t.1)
+                    }
+                };
+                if failed || value.is_some() {
+                    tally.observed[i] += 1;
+                    tally.exceeded[i] += u64::from(failed || value.is_some_and(|v| v >= threshold.limit));
+                }
+            }
+        }
+        if let Some(kind) = &completion.error {
+            tally.errors.add(kind, 1);
+        }
+    }
+
+    /// Operations under way.
+    pub const fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    /// Number of the open window.
+    pub const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// When the open window ends.
+    pub const fn window_end(&self) -> Nanos {
+        Nanos((self.index + 1) * self.length.0)
+    }
+
+    /// Closes the open window and opens the next.
+    pub fn close_window(&mut self) -> Window {
+        let mut window =
+            Window { index: self.index, length: self.length, in_flight: self.in_flight, ..Window::default() };
+        std::mem::swap(&mut window.dispatch_lag, &mut self.dispatch_lag);
+        for (i, [judged, unjudged]) in self.tallies.iter_mut().enumerate() {
+            let operation = OperationId(i as u16);
+            window.judged.extend(judged.take().map(|t| (operation, *t)));
+            window.unjudged.extend(unjudged.take().map(|t| (operation, *t)));
+        }
+        self.index += 1;
+        window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Threshold;
+
+    fn recorder(limit_ms: u64) -> Recorder {
+        let thresholds = vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(limit_ms) }];
+        Recorder::new(vec![OperationShape { timings: 1, ratios: 1, thresholds }], Nanos::from_secs(1))
+    }
+
+    #[test]
+    fn response_time_counts_from_the_planned_instant() {
+        let mut recorder = recorder(500);
+        let (intended, sent, done) = (Nanos::from_millis(100), Nanos::from_millis(600), Nanos::from_millis(610));
+        recorder.fired(OperationId(0), true, intended, sent);
+        recorder.ended(OperationId(0), true, intended, &Completion::ok(sent, done));
+        let window = recorder.close_window();
+        let tally = &window.judged[0].1;
+        let near = |a: Nanos, ms: f64| (a.as_millis_f64() - ms).abs() < ms * 0.001;
+        assert!(near(tally.response.max(), 510.0), "{}", tally.response.max());
+        assert!(near(tally.service.max(), 10.0));
+        assert!(near(tally.send_lag.max(), 500.0));
+        assert_eq!((tally.exceeded[0], tally.observed[0]), (1, 1));
+    }
+
+    #[test]
+    fn failures_stay_in_the_denominator_and_exceed_every_threshold() {
+        let mut recorder = recorder(500);
+        let failures =
+            [Outcome::Rejected, Outcome::TimedOut, Outcome::Disconnected, Outcome::Dropped, Outcome::Unknown];
+        for outcome in failures {
+            recorder.fired(OperationId(0), true, Nanos(0), Nanos(0));
+            recorder.ended(OperationId(0), true, Nanos(0), &Completion::failed(outcome, None, Nanos(5), "x"));
+        }
+        recorder.fired(OperationId(0), true, Nanos(0), Nanos(0));
+        recorder.ended(OperationId(0), true, Nanos(0), &Completion::failed(Outcome::Blocked, None, Nanos(5), "waf"));
+        let window = recorder.close_window();
+        let tally = &window.judged[0].1;
+        assert_eq!((tally.exceeded[0], tally.observed[0]), (5, 5));
+        assert_eq!((tally.failures(), tally.countable(), tally.completed(), tally.planned), (5, 5, 6, 6));
+        assert_eq!(window.in_flight, 0);
+    }
+
+    #[test]
+    fn a_limit_is_exact_where_a_bucket_would_not_be() {
+        let mut recorder = recorder(500);
+        for done in [499_999_999, 500_000_000, 500_000_001] {
+            recorder.fired(OperationId(0), true, Nanos(0), Nanos(0));
+            recorder.ended(OperationId(0), true, Nanos(0), &Completion::ok(Nanos(0), Nanos(done)));
+        }
+        assert_eq!(recorder.close_window().judged[0].1.exceeded[0], 2);
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that is known of one operation over some time.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorKinds, Latencies};
+use crate::model::{OUTCOMES, Outcome};
+
+/// Counters and histograms of one operation over a window, a run, or any union of these.
+/// Merging is exact, commutative and associative.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Arrivals that were due (steps of flows included).
+    pub planned: u64,
+    /// How they ended, in the order of [`OUTCOMES`].
+    pub outcomes: [u64; OUTCOMES.len()],
+    /// Response times of those that were ok.
+    pub response: Latencies,
+    /// Times until failure of those that were not (dropped ones have none).
+    pub failed: Latencies,
+    /// Service times of all that were sent.
+    pub service: Latencies,
+    /// Sent − intended of all that were sent; what the generator (and connecting) added.
+    pub send_lag: Latencies,
+    /// Timings, in the order of the operation's plan.
+    pub timings: Vec<Latencies>,
+    /// Exceedances per threshold, in the order of the operation's plan. Failures are exceedances.
+    pub exceeded: Vec<u64>,
+    /// Samples per threshold: what the exceedances are out of.
+    pub observed: Vec<u64>,
+    /// Ratios as (good, total), in the order of the operation's plan.
+    pub ratios: Vec<(u64, u64)>,
+    /// Kinds of error.
+    pub errors: ErrorKinds,
+}
+
+impl Tally {
+    /// An empty one with room for so many timings, thresholds and ratios.
+    pub fn with_shape(timings: usize, thresholds: usize, ratios: usize) -> Self {
+        Self {
+            timings: vec![Latencies::default(); timings],
+            exceeded: vec![0; thresholds],
+            observed: vec![0; thresholds],
+            ratios: vec![(0, 0); ratios],
+            ..Self::default()
+        }
+    }
+
+    /// How many ended so.
+    pub fn outcome(&self, outcome: Outcome) -> u64 {
+        self.outcomes[outcome.index()]
+    }
+
+    /// How many ended at all.
+    pub fn completed(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+
+    /// How many count for error rates: all but those that a firewall kept from the target.
+    pub fn countable(&self) -> u64 {
+        self.completed() - self.outcome(Outcome::Blocked)
+    }
+
+    /// How many of these failed.
+    pub fn failures(&self) -> u64 {
+        OUTCOMES.iter().filter(|o| o.is_failure()).map(|o| self.outcome(*o)).sum()
+    }
+
+    /// Response times of all that ended, well or not: what percentiles are shown of.
+    pub fn all_responses(&self) -> Latencies {
+        let mut all = self.response.clone();
+        all.merge(&self.failed);
+        all
+    }
+
+    /// Adds everything that another one of the same operation holds.
+    pub fn merge(&mut self, other: &Self) {
+        self.planned += other.planned;
+        for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
+            *mine += theirs;
+        }
+        self.response.merge(&other.response);
+        self.failed.merge(&other.failed);
+        self.service.merge(&other.service);
+        self.send_lag.merge(&other.send_lag);
+        self.timings.resize_with(self.timings.len().max(other.timings.len()), Latencies::default);
+        for (mine, theirs) in self.timings.iter_mut().zip(&other.timings) {
+            mine.merge(theirs);
+        }
+        add_each(&mut self.exceeded, &other.exceeded);
+        add_each(&mut self.observed, &other.observed);
+        self.ratios.resize(self.ratios.len().max(other.ratios.len()), (0, 0));
+        for (mine, theirs) in self.ratios.iter_mut().zip(&other.ratios) {
+            mine.0 += theirs.0;
+            mine.1 += theirs.1;
+        }
+        self.errors.merge(&other.errors);
+    }
+}
+
+fn add_each(mine: &mut Vec<u64>, theirs: &[u64]) {
+    mine.resize(mine.len().max(theirs.len()), 0);
+    for (m, t) in mine.iter_mut().zip(theirs) {
+        *m += t;
+    }
+}

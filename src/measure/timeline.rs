@@ -1,0 +1,55 @@
+//! All windows of a run, added up in constant memory.
+
+use super::{Latencies, OperationShape, Tally, Window};
+use crate::model::{Nanos, OperationId};
+
+/// The sums over all windows seen so far: what verdicts and summaries are made of. Its memory does
+/// not grow with the run's length.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// What is judged, by operation.
+    pub judged: Vec<Tally>,
+    /// What is not: warm-up and cool-down.
+    pub unjudged: Vec<Tally>,
+    /// How late the generator was.
+    pub dispatch_lag: Latencies,
+    /// How many windows were added.
+    pub windows: u64,
+    /// End of the latest window.
+    pub end: Nanos,
+}
+
+impl Timeline {
+    /// An empty one.
+    pub fn new(shapes: &[OperationShape]) -> Self {
+        let empty: Vec<Tally> = shapes.iter().map(OperationShape::tally).collect();
+        Self {
+            judged: empty.clone(),
+            unjudged: empty,
+            dispatch_lag: Latencies::default(),
+            windows: 0,
+            end: Nanos::ZERO,
+        }
+    }
+
+    /// Adds a window. Operations that the shapes don't know are left out.
+    pub fn add(&mut self, window: &Window) {
+        for (sums, tallies) in [(&mut self.judged, &window.judged), (&mut self.unjudged, &window.unjudged)] {
+            for (operation, tally) in tallies {
+                if let Some(sum) = sums.get_mut(operation.index()) {
+                    sum.merge(tally);
+                }
+            }
+        }
+        self.dispatch_lag.merge(&window.dispatch_lag);
+        self.windows += 1;
+        self.end = self.end.max(window.start() + window.length);
+    }
+
+    /// Judged and unjudged of one operation together: what the ledger counts.
+    pub fn whole(&self, operation: OperationId) -> Tally {
+        let mut whole = self.judged[operation.index()].clone();
+        whole.merge(&self.unjudged[operation.index()]);
+        whole
+    }
+}

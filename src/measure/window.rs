@@ -1,0 +1,73 @@
+//! A fixed slice of the timeline.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Latencies, Tally, Threshold};
+use crate::model::{Nanos, OperationId};
+
+/// What is kept of one operation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperationShape {
+    /// How many timings it has.
+    pub timings: usize,
+    /// How many ratios it has.
+    pub ratios: usize,
+    /// Limits whose exceedances are counted.
+    pub thresholds: Vec<Threshold>,
+}
+
+impl OperationShape {
+    /// An empty tally for it.
+    pub fn tally(&self) -> Tally {
+        Tally::with_shape(self.timings, self.thresholds.len(), self.ratios)
+    }
+}
+
+/// Everything that ended during one fixed slice of the timeline (by the instant of its end;
+/// dropped arrivals by their planned instant), per operation; what is judged apart from what was
+/// warm-up or cool-down. Operations of which nothing ended are absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Number of the window: it covers [index, index + 1) × length.
+    pub index: u64,
+    /// Its length.
+    pub length: Nanos,
+    /// What is judged, by operation, in order of operation.
+    pub judged: Vec<(OperationId, Tally)>,
+    /// What is not, likewise.
+    pub unjudged: Vec<(OperationId, Tally)>,
+    /// Operations under way at its end.
+    pub in_flight: u64,
+    /// Fired − intended of the arrivals fired in it: how late the generator itself was.
+    pub dispatch_lag: Latencies,
+}
+
+impl Window {
+    /// When it starts.
+    pub const fn start(&self) -> Nanos {
+        Nanos(self.index * self.length.0)
+    }
+
+    /// Adds another worker's part of the same window.
+    pub fn merge(&mut self, other: Self) {
+        debug_assert_eq!((self.index, self.length), (other.index, other.length));
+        merge_sorted(&mut self.judged, other.judged);
+        merge_sorted(&mut self.unjudged, other.unjudged);
+        self.in_flight += other.in_flight;
+        self.dispatch_lag.merge(&other.dispatch_lag);
+    }
+
+    /// Both parts of one operation, judged first.
+    pub fn all(&self) -> impl Iterator<Item = &(OperationId, Tally)> {
+        self.judged.iter().chain(&self.unjudged)
+    }
+}
+
+fn merge_sorted(mine: &mut Vec<(OperationId, Tally)>, theirs: Vec<(OperationId, Tally)>) {
+    for (operation, tally) in theirs {
+        match mine.binary_search_by_key(&operation, |(o, _)| *o) {
+            Ok(at) => mine[at].1.merge(&tally),
+            Err(at) => mine.insert(at, (operation, tally)),
+        }
+    }
+}

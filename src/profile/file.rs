@@ -1,0 +1,224 @@
+//! The shape of a profile file (`profiles/*.yaml`).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Percent, Rate, Span};
+use crate::source::Located;
+
+/// A profile: scenarios, objectives and drills for one purpose.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileFile {
+    /// Its name, as `--profile` takes it.
+    pub name: Located<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Seed of every random choice; drawn afresh for each run when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Length of a window of the timeline. Default 1 s; from 100 ms to 60 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Located<Span>>,
+    /// How long operations in flight may go on after the last arrival. Default 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graceful_stop: Option<Span>,
+    /// Whether it may run on a target marked production (which must also be named on the command line).
+    #[serde(default)]
+    pub production: bool,
+    /// What is driven, by name.
+    pub scenarios: BTreeMap<String, Located<ScenarioSpec>>,
+    /// What must hold.
+    #[serde(default)]
+    pub objectives: Vec<Located<ObjectiveSpec>>,
+    /// What is broken on purpose. None can be planned yet.
+    #[serde(default)]
+    pub drills: Vec<Located<DrillSpec>>,
+}
+
+/// A planned fault. This version knows none, so any entry is a mistake that is named.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+pub struct DrillSpec {}
+
+/// How arrivals are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecutorKind {
+    /// Open model at one rate.
+    ConstantArrivalRate,
+    /// Open model at a rate that moves from stage to stage.
+    RampingArrivalRate,
+    /// Closed model: a fixed number of virtual users, each starting again when it is done.
+    ConstantVus,
+    /// Closed model with a number of virtual users that moves from stage to stage.
+    RampingVus,
+}
+
+/// The law of the gaps between arrivals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalLaw {
+    /// Independent users: exponential gaps.
+    #[default]
+    Poisson,
+    /// Equal gaps (at a constant rate).
+    Uniform,
+}
+
+/// How the next operation is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mix {
+    /// At random by weight.
+    #[default]
+    Weighted,
+    /// Each operation and flow in turn, whatever its weight.
+    InTurn,
+}
+
+/// A target of a stage: a rate or a number of users.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum StageTarget {
+    /// Arrivals per second, written `300/s`.
+    Rate(Rate),
+    /// Virtual users, written as a number.
+    Users(u64),
+}
+
+/// One stage: a straight line from where the last one ended to `target`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageSpec {
+    /// How long it takes.
+    pub duration: Located<Span>,
+    /// Where it ends.
+    pub target: Located<StageTarget>,
+}
+
+/// A workload with an executor.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioSpec {
+    /// Which workload, by name.
+    pub workload: Located<String>,
+    /// Endpoint of the target to use instead of the workload's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Located<String>>,
+    /// How arrivals are made.
+    pub executor: Located<ExecutorKind>,
+    /// The law of the gaps (arrival-rate executors). Default `poisson`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<Located<ArrivalLaw>>,
+    /// How the next operation is chosen. Default `weighted`.
+    #[serde(default)]
+    pub mix: Mix,
+    /// `constant-arrival-rate`: how many arrivals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Located<Rate>>,
+    /// `ramping-arrival-rate`: the rate at the start. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_rate: Option<Located<Rate>>,
+    /// `constant-vus`: how many users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vus: Option<Located<u64>>,
+    /// `ramping-vus`: users at the start. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_vus: Option<Located<u64>>,
+    /// Pause of a virtual user between executions. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub think: Option<Span>,
+    /// Constant executors: for how long. May be left out when another scenario says how long the
+    /// run is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Located<Span>>,
+    /// Ramping executors: the stages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Located<Vec<StageSpec>>>,
+    /// When it starts, from the start of the run. Default at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_after: Option<Span>,
+    /// The first part of its time: sent, never judged. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<Located<Span>>,
+    /// The last part of its time: sent, never judged. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cool_down: Option<Located<Span>>,
+    /// Most operations under way at once; arrivals beyond are dropped. Default 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<Located<u64>>,
+    /// Sessions opened before the start, which then take turns. Default: as many as needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Located<u64>>,
+}
+
+/// What is compared with the bound.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IndicatorKind {
+    /// Done − intended. Needs `quantile` and `below` (a duration).
+    ResponseTime,
+    /// Done − sent. Needs `quantile` and `below` (a duration).
+    ServiceTime,
+    /// A part of the whole that the driver reports; needs `timing`, `quantile`, `below`.
+    Timing,
+    /// Failures / all. Needs `below` (a share).
+    ErrorRate,
+    /// A ratio that the driver reports, such as `hit_rate`; needs `ratio` and `above` (a share).
+    Ratio,
+    /// Completed as they should per second. Needs `above` (a rate).
+    Throughput,
+}
+
+/// A bound: a duration, a share or a rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum BoundValue {
+    /// `500ms`
+    Duration(Span),
+    /// `0.1%`
+    Share(Percent),
+    /// `300/s`
+    Rate(Rate),
+}
+
+/// How an objective over several operations is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Each {
+    /// Every operation in scope by itself.
+    Operation,
+}
+
+/// An objective (an SLO): an indicator and its bound.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectiveSpec {
+    /// Its name.
+    pub name: Located<String>,
+    /// Operations that it covers: a pattern over `scenario/operation`.
+    pub scope: Located<String>,
+    /// Judge every operation by itself; otherwise all in scope together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Each>,
+    /// What is compared.
+    pub indicator: Located<IndicatorKind>,
+    /// Which timing, for `indicator: timing`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Located<String>>,
+    /// Which ratio, for `indicator: ratio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Located<String>>,
+    /// Which quantile, in (0, 1), for the times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<Located<f64>>,
+    /// It must be below this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<Located<BoundValue>>,
+    /// It must be above this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<Located<BoundValue>>,
+}
