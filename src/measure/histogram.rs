@@ -14,6 +14,8 @@ const DIGITS: u8 = 3;
 /// Smallest difference that is kept, in nanoseconds: finer than any clock read around a request,
 /// and it halves the memory of a histogram against 1 ns.
 const UNIT_NS: u64 = 64;
+/// The largest value that is told apart, a day: bounds the memory of a histogram.
+const VALUE_MAX_NS: u64 = 24 * 3_600 * 1_000_000_000;
 
 /// A histogram of lengths of time in nanoseconds, at 3 significant digits and steps of at least
 /// 64 ns. It grows with the largest value (about 100 KiB at a second), never with the number of
@@ -44,9 +46,12 @@ impl PartialEq for Latencies {
 }
 
 impl Latencies {
-    /// Adds one value. Values beyond what a histogram can hold count as the largest that it can.
+    /// Adds one value, growing where it must.
     pub fn record(&mut self, value: Nanos) {
-        self.counts.saturating_record(value.0);
+        // `saturating_record` never grows: it would hide every value beyond the first bucket.
+        if self.counts.record(value.0.min(VALUE_MAX_NS)).is_err() {
+            unreachable!("a histogram that resizes takes every value up to its bound");
+        }
     }
 
     /// Adds everything that another one holds; exact.

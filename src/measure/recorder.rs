@@ -145,7 +145,7 @@ mod tests {
         let tally = &window.judged[0].1;
         let near = |a: Nanos, ms: f64| (a.as_millis_f64() - ms).abs() < ms * 0.001;
         assert!(near(tally.response.max(), 510.0), "{}", tally.response.max());
-        assert!(near(tally.service.max(), 10.0));
+        assert!(near(tally.service.max(), 10.0), "{}", tally.service.max());
         assert!(near(tally.send_lag.max(), 500.0));
         assert_eq!((tally.exceeded[0], tally.observed[0]), (1, 1));
     }
