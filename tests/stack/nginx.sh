@@ -64,11 +64,12 @@ http {
         keepalive 512;
         keepalive_requests 10000000;
     }
-    # All replicas of a document meet in one process.
+    # All replicas of a document meet in one process, and in no other while that one is away:
+    # two halves of a document that never meet would be worse than a refused connection.
     upstream documents {
         hash \$uri consistent;
-        server 127.0.0.1:$API_1_PORT max_fails=1 fail_timeout=2s;
-        server 127.0.0.1:$API_2_PORT max_fails=1 fail_timeout=2s;
+        server 127.0.0.1:$API_1_PORT max_fails=0;
+        server 127.0.0.1:$API_2_PORT max_fails=0;
     }
 
     ssl_certificate $at/server.pem;
@@ -105,6 +106,7 @@ location /sync/ {
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection upgrade;
     proxy_set_header Host $host;
+    proxy_next_upstream off;
     proxy_buffering off;
     proxy_read_timeout 3600s;
     proxy_send_timeout 3600s;

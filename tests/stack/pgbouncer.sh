@@ -25,6 +25,9 @@ max_client_conn = 10000
 default_pool_size = 50
 max_db_connections = 100
 server_tls_sslmode = require
+# Tried again each second while the server is away (15 by default), or pgbouncer's patience would
+# be part of every recovery time.
+server_login_retry = 1
 ignore_startup_parameters = extra_float_digits,options
 log_connections = 0
 log_disconnections = 0
@@ -47,7 +50,8 @@ pgbouncer_prepared() {
 }
 
 pgbouncer_answers() {
-  [[ $(PGPASSWORD=$(secret postgres) PGCONNECT_TIMEOUT=5 "$(pg_bin)/psql" -X -w -At -h 127.0.0.1 \
+  # pgbouncer lets clients wait for a dead server for two minutes: nobody here does.
+  [[ $(PGPASSWORD=$(secret postgres) PGCONNECT_TIMEOUT=3 timeout 3 "$(pg_bin)/psql" -X -w -At -h 127.0.0.1 \
     -p "$PGBOUNCER_PORT" -U slatest -d slatest -c 'select 1' 2>/dev/null) == 1 ]]
 }
 

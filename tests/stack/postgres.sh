@@ -74,7 +74,7 @@ postgres_upstream() {
 postgres_admin() {
   local port=$1
   shift
-  PGPASSWORD=$(secret postgres-admin) PGCONNECT_TIMEOUT=5 "$(pg_bin)/psql" -X -w -v ON_ERROR_STOP=1 \
+  PGPASSWORD=$(secret postgres-admin) PGCONNECT_TIMEOUT=5 timeout 20 "$(pg_bin)/psql" -X -w -v ON_ERROR_STOP=1 \
     -h 127.0.0.1 -p "$port" -U postgres -d postgres "$@"
 }
 

@@ -128,16 +128,16 @@ port_open() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # even root may not look into another user's processes.
 stray_pids() {
   local user
+  [[ -d $1 ]] || return 0
   for user in $(printf '%s\n' "$(id -un)" "$(service_user postgres)" "$(service_user redis)" \
     "$(service_user rabbitmq)" "$(service_user daemon)" "$(service_user www-data)" \
     "$(service_user nobody)" | sort -u); do
     as_user "$user"
     # shellcheck disable=SC2016
     "${AS[@]}" "$BASH" -c '
-      for p in /proc/[0-9]*; do
-        cwd=$(readlink "$p/cwd" 2>/dev/null) || continue
-        cwd=${cwd% (deleted)}
-        [[ $cwd == "$1" || $cwd == "$1"/* ]] || continue
+      cd /
+      for p in $(find /proc -mindepth 2 -maxdepth 2 -name cwd \
+        \( -lname "$1" -o -lname "$1 (deleted)" -o -lname "$1/*" \) -printf "%h\n" 2>/dev/null); do
         exe=$(readlink "$p/exe" 2>/dev/null) || continue
         exe=${exe% (deleted)}
         case ${exe##*/} in

@@ -78,7 +78,7 @@ rabbitmq_answers() {
 rabbitmq_healthy() { process_alive rabbitmq && rabbitmq_answers; }
 
 rabbitmq_stop() {
-  process_stop rabbitmq TERM 15
+  process_stop rabbitmq KILL 5
   process_stop rabbitmq-epmd KILL
   stop_strays "$DIR/rabbitmq"
   rm -rf -- "$DIR/rabbitmq"
