@@ -6,6 +6,7 @@ pub mod engine;
 pub mod measure;
 pub mod model;
 pub mod profile;
+pub mod schedule;
 pub mod source;
 pub mod target;
 pub mod workload;

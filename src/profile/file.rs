@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Percent, Rate, Span};
+use crate::schedule::ArrivalLaw;
 use crate::source::Located;
 
 /// A profile: scenarios, objectives and drills for one purpose.
@@ -55,17 +56,6 @@ pub enum ExecutorKind {
     ConstantVus,
     /// Closed model with a number of virtual users that moves from stage to stage.
     RampingVus,
-}
-
-/// The law of the gaps between arrivals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ArrivalLaw {
-    /// Independent users: exponential gaps.
-    #[default]
-    Poisson,
-    /// Equal gaps (at a constant rate).
-    Uniform,
 }
 
 /// How the next operation is chosen.

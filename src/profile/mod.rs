@@ -5,8 +5,9 @@ mod file;
 mod plan;
 mod written;
 
+pub use crate::schedule::{ArrivalLaw, StagePlan};
 pub use file::{
-    ArrivalLaw, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile, ScenarioSpec,
-    StageSpec, StageTarget,
+    BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile, ScenarioSpec, StageSpec,
+    StageTarget,
 };
-pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan};
+pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan};

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{ArrivalLaw, Mix};
+use super::file::Mix;
 use crate::measure::Threshold;
 use crate::model::{Nanos, OperationId};
+use crate::schedule::{ArrivalLaw, StagePlan};
 
 /// Everything that a run is going to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,17 +82,6 @@ pub enum PlanStep {
     Operation(usize),
     /// Waits.
     Think(Nanos),
-}
-
-/// A straight line of a rate or a number of users over time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StagePlan {
-    /// How long it takes, above zero.
-    pub duration: Nanos,
-    /// Per second (or users) where it starts.
-    pub from: f64,
-    /// Per second (or users) where it ends.
-    pub to: f64,
 }
 
 /// How arrivals are made.

@@ -1,0 +1,12 @@
+//! Executors as pure, seeded functions: when arrivals are due, what each executes, and which worker
+//! owns it. No clock and no I/O: a schedule is the same wherever and whenever it is read.
+
+mod arrivals;
+mod curve;
+mod mix;
+mod stripe;
+
+pub use arrivals::{ArrivalLaw, ArrivalSchedule};
+pub use curve::{Curve, StagePlan};
+pub use mix::Chooser;
+pub use stripe::{Stripe, Striped};
