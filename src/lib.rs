@@ -7,6 +7,8 @@ pub mod measure;
 pub mod model;
 pub mod profile;
 pub mod schedule;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod source;
 pub mod target;
 pub mod workload;

@@ -1,6 +1,8 @@
 //! The command line: one file per verb.
 
 mod exit;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 use std::process::ExitCode;
 
@@ -17,10 +19,16 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    #[cfg(feature = "sandbox")]
+    Sandbox(Box<sandbox::SandboxArgs>),
+}
 
 /// Parses the command line, runs the verb and turns its end into an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match cli.command {}
+    match cli.command {
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(*args).into(),
+    }
 }
