@@ -49,8 +49,8 @@ api_process() {
     export SLATEST_SANDBOX_KAFKA
     SLATEST_SANDBOX_KAFKA=$(kafka_brokers SASL)
     process_start "api-$n" "$user" "$at" "$at/slatest" sandbox --listen "127.0.0.1:${!port}" \
-      --only api,sync --ready-json --redis-cluster --redis-ca "$DIR/certs/ca.pem" \
-      --kafka-properties "$at/kafka.properties"
+      --only api,sync --ready-json --postgres --redis --redis-cluster --redis-ca "$DIR/certs/ca.pem" \
+      --amqp --kafka-properties "$at/kafka.properties"
   )
 }
 

@@ -26,7 +26,8 @@ rabbit_server() {
 
 kafka_jars() { [[ -s $CACHE/complete ]]; }
 
-# packages_missing COMPONENT...: the Debian packages that the components still lack.
+# packages_missing COMPONENT...: the Debian packages that the components still lack. `a|b` is a, or
+# b in a release that has no a.
 packages_missing() {
   local component
   {
@@ -37,11 +38,11 @@ packages_missing() {
         postgres) pg_bin >/dev/null || echo postgresql-15 ;;
         pgbouncer)
           program pgbouncer >/dev/null || echo pgbouncer
-          pg_bin >/dev/null || echo postgresql-15
+          pg_bin >/dev/null || echo 'postgresql-15|postgresql'
           ;;
         redis) program redis-server >/dev/null || echo redis-server ;;
         kafka)
-          program java >/dev/null || echo openjdk-17-jre-headless
+          program java >/dev/null || echo 'openjdk-17-jre-headless|default-jre-headless'
           program kcat >/dev/null || echo kcat
           kafka_jars || program mvn >/dev/null || echo maven
           ;;
@@ -65,40 +66,49 @@ install_missing() {
 }
 
 install_packages() {
-  local root=() packages=("$@")
+  local root=() wanted="${*//|/ or }" status=0
   if ! command -v apt-get >/dev/null; then
-    warn "missing: ${packages[*]} (Debian's names); this machine has no apt-get, so install them by hand"
+    warn "missing: $wanted (Debian's names); this machine has no apt-get, so install them by hand"
     return 1
   fi
   if ((EUID != 0)); then
     if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
-      warn "missing: ${packages[*]}; not root and no sudo without a password: run apt-get install ${packages[*]}"
+      warn "missing: $wanted; not root, and no sudo without a password: install them with apt-get"
       return 1
     fi
     root=(sudo -n)
   fi
-  say "installing ${packages[*]}"
-  local apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=120)
-  # Daemons are never started by a package: every process here is the stack's own.
+  say "installing $wanted"
+  APT=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=120)
+  APT_LOG=$(mktemp "${TMPDIR:-/tmp}/slatest-apt.XXXXXX")
   policy_off "${root[@]}"
-  local status=0
-  apt_quiet "${apt[@]}" install --no-install-recommends "${packages[@]}" ||
-    { apt_quiet "${apt[@]}" update &&
-      apt_quiet "${apt[@]}" install --no-install-recommends "${packages[@]}"; } || status=$?
+  # Package lists are fetched only when those at hand don't do.
+  apt_install "$@" || { apt_get update && apt_install "$@"; } || status=$?
   policy_on "${root[@]}"
   if ((status)); then
-    warn "apt-get could not install ${packages[*]}:"
+    warn "apt-get could not install $wanted:"
     tail -n 5 "$APT_LOG" >&2
   fi
   rm -f -- "$APT_LOG"
   return "$status"
 }
 
-APT_LOG=${TMPDIR:-/tmp}/slatest-apt.$$.log
+apt_get() { timeout 900 "${APT[@]}" "$@" </dev/null >"$APT_LOG" 2>&1; }
 
-apt_quiet() { "$@" </dev/null >"$APT_LOG" 2>&1; }
+apt_install() {
+  local package choice names=()
+  for package in "$@"; do
+    choice=${package%%|*}
+    if [[ $package == *"|"* && -z $(apt-cache madison "$choice" 2>/dev/null) ]]; then
+      choice=${package##*|}
+    fi
+    names+=("$choice")
+  done
+  apt_get install --no-install-recommends "${names[@]}"
+}
 
-# Debian's own switch: while this file answers 101, package scripts start no service.
+# Debian's own switch: while this file answers 101, package scripts start no service. Every process
+# here is to be the stack's own.
 policy_off() {
   [[ -e /usr/sbin/policy-rc.d ]] && return
   printf '#!/bin/sh\n# slatest stack\nexit 101\n' | "$@" tee /usr/sbin/policy-rc.d >/dev/null
@@ -109,17 +119,22 @@ policy_on() {
   if grep -qs '^# slatest stack$' /usr/sbin/policy-rc.d; then "$@" rm -f /usr/sbin/policy-rc.d; fi
 }
 
-install_kafka() {
-  local try log
+# In a subshell, so that its lock ends with it.
+install_kafka() (
+  local try log cache
   if ! command -v mvn >/dev/null; then
     warn "kafka: Apache Kafka $KAFKA_VERSION comes through Maven, and there is no mvn"
     return 1
   fi
   say "fetching Apache Kafka $KAFKA_VERSION through Maven into $CACHE"
   mkdir -p "$CACHE"
+  # Two stacks may share the cache; who comes second finds the work done.
+  exec {cache}<"$CACHE"
+  flock -w 900 "$cache" || true
+  kafka_jars && return
   log=$CACHE/maven.log
   for try in 1 2 3; do
-    if timeout 300 mvn -q -B -f "$HERE/kafka-pom.xml" dependency:copy-dependencies \
+    if timeout 300 mvn -q -B -C -Dstyle.color=never -f "$HERE/kafka-pom.xml" dependency:copy-dependencies \
       "-DoutputDirectory=$CACHE/libs" </dev/null >"$log" 2>&1 &&
       compgen -G "$CACHE/libs/kafka_2.13-$KAFKA_VERSION.jar" >/dev/null; then
       echo "$KAFKA_VERSION" >"$CACHE/complete"
@@ -130,4 +145,4 @@ install_kafka() {
   done
   warn "kafka: can't be had; Maven's words are in $log"
   return 1
-}
+)

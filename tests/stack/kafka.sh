@@ -44,7 +44,7 @@ CONF
       -cp "$at/libs/*" kafka.Kafka "$at/$n/server.properties"
   done
   kafka_client_files "$user"
-  for n in 1 2 3; do ready "kafka-$n" 60 kafka_sees_all "$n"; done
+  for n in 1 2 3; do ready "kafka-$n" 120 kafka_sees_all "$n"; done
   kafka_topics "$user"
 }
 
@@ -100,7 +100,10 @@ broker.heartbeat.interval.ms=1000
 num.network.threads=2
 num.io.threads=4
 num.replica.fetchers=1
-controlled.shutdown.enable=true
+# What a long run may put on the disk, whatever a topic's time says: 32 MiB a partition.
+log.retention.bytes=33554432
+log.segment.bytes=8388608
+log.retention.check.interval.ms=60000
 CONF
 }
 

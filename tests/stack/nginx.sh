@@ -101,7 +101,7 @@ http {
 }
 CONF
   cat >"$at/locations.conf" <<'CONF'
-location /sync/ {
+location ~ ^/(sync/|echo$) {
     proxy_pass http://documents;
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection upgrade;
@@ -110,6 +110,10 @@ location /sync/ {
     proxy_buffering off;
     proxy_read_timeout 3600s;
     proxy_send_timeout 3600s;
+}
+# What makes the API misbehave is asked of a process itself, never of the balancer.
+location /control/ {
+    return 404;
 }
 location / {
     proxy_pass http://$sticky;

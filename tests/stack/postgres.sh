@@ -27,6 +27,8 @@ wal_level = replica
 hot_standby = on
 wal_log_hints = on
 wal_keep_size = 256MB
+# The slot keeps what the standby hasn't read, up to this.
+max_slot_wal_keep_size = 2GB
 max_replication_slots = 8
 max_wal_senders = 8
 # Files, not /dev/shm: a killed server then leaves nothing outside its folder.

@@ -26,6 +26,7 @@ default_permissions.write = .*
 loopback_users = none
 # A full disk elsewhere must not block publishers here.
 disk_free_limit.absolute = 50MB
+vm_memory_high_watermark.absolute = 1GB
 log.file = $at/log/node.log
 log.file.level = info
 CONF
@@ -35,7 +36,7 @@ CONF
   process_start rabbitmq-epmd "$user" "$at" "$(program epmd)" -address 127.0.0.1 -port "$RABBIT_EPMD_PORT"
   ready rabbitmq-epmd 10 port_open "$RABBIT_EPMD_PORT"
   process_start rabbitmq "$user" "$at" "$(rabbit_server)"
-  ready rabbitmq 60 rabbitmq_answers
+  ready rabbitmq 120 rabbitmq_answers
   secret_file amqp-uri "amqp://slatest:$(secret rabbitmq)@127.0.0.1:$AMQP_PORT/slatest"
   secret_file amqps-uri "amqps://slatest:$(secret rabbitmq)@127.0.0.1:$AMQPS_PORT/slatest"
 }

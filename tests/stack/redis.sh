@@ -33,7 +33,7 @@ pidfile $at/$n/pid
 daemonize no
 save ""
 appendonly no
-maxmemory 128mb
+maxmemory 256mb
 maxmemory-policy allkeys-lru
 timeout 300
 requirepass $(secret redis)
