@@ -6,9 +6,9 @@ pub mod engine;
 pub mod measure;
 pub mod model;
 pub mod profile;
-pub mod schedule;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod schedule;
 pub mod source;
 pub mod target;
 pub mod workload;
