@@ -6,6 +6,8 @@
 
 mod outline;
 mod registry;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -4,7 +4,10 @@ use super::Driver;
 
 /// Every driver that was compiled in.
 pub fn drivers() -> &'static [&'static dyn Driver] {
-    &[]
+    &[
+        #[cfg(feature = "websocket")]
+        &super::websocket::WebsocketDriver,
+    ]
 }
 
 /// The driver of this name.

@@ -1,0 +1,247 @@
+//! A compiled websocket workload: opens sessions, checks the endpoint, compares documents.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use super::broken::Broken;
+use super::connection::{Connection, Gauges, Inbox, Upkeep};
+use super::convergence;
+use super::dial::Dialer;
+use super::document::Document;
+use super::exchange::{Call, ExchangeSession, Mailbox};
+use super::replica::Replica;
+use super::session::Line;
+use super::sync::{Insert, Membership, SyncSession};
+use super::text::{hash, mix};
+use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
+use crate::model::{Nanos, Outcome};
+use crate::workload::{Data, ExecutionId, Template, Values};
+
+/// What all sessions of a workload share.
+pub(super) struct Shared {
+    pub(super) operations: Vec<Operation>,
+    pub(super) flows: Vec<Flow>,
+    pub(super) mode: Mode,
+    pub(super) data: Arc<Data>,
+    pub(super) seed: u64,
+    pub(super) run: Arc<str>,
+    pub(super) scenario: Arc<str>,
+    pub(super) endpoint: String,
+    pub(super) path: Template,
+    pub(super) dialer: Arc<Dialer>,
+    pub(super) ping: Duration,
+    pub(super) pong_timeout: Duration,
+    pub(super) gauges: Arc<Gauges>,
+}
+
+/// What the sessions do.
+pub(super) enum Mode {
+    /// They are replicas of documents.
+    Sync(Sync),
+    /// They ask and are answered; by operation.
+    Exchange(Vec<Arc<Call>>),
+}
+
+/// The documents of a workload.
+pub(super) struct Sync {
+    /// What each operation inserts.
+    pub(super) inserts: Vec<Insert>,
+    pub(super) replicas: u64,
+    /// Size in bytes that texts are kept at.
+    pub(super) limit: usize,
+    pub(super) name: Template,
+    pub(super) documents: Mutex<BTreeMap<u64, Arc<Document>>>,
+}
+
+impl Mode {
+    pub(super) fn insert(&self, operation: usize) -> Option<&Insert> {
+        match self {
+            Self::Sync(sync) => sync.inserts.get(operation),
+            Self::Exchange(_) => None,
+        }
+    }
+
+    pub(super) fn call(&self, operation: usize) -> Option<&Arc<Call>> {
+        match self {
+            Self::Sync(_) => None,
+            Self::Exchange(calls) => calls.get(operation),
+        }
+    }
+}
+
+impl Sync {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Document>>> {
+        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn document(&self, number: u64, seed: u64) -> Arc<Document> {
+        Arc::clone(self.lock().entry(number).or_insert_with(|| Arc::new(Document::new(seed, self.limit))))
+    }
+
+    /// Every document that some session opened.
+    pub(super) fn all(&self) -> Vec<Arc<Document>> {
+        self.lock().values().cloned().collect()
+    }
+}
+
+impl Shared {
+    /// The path of a connection; `document` is the number of the session's document in words.
+    fn path_of(&self, user: u64, document: &str) -> Result<String, Broken> {
+        let wrong = |e: crate::workload::RenderError| Broken::new(Outcome::Rejected, e.to_string());
+        let mut captured = BTreeMap::new();
+        let id = |user| ExecutionId {
+            seed: self.seed,
+            run: Arc::clone(&self.run),
+            scenario: Arc::clone(&self.scenario),
+            seq: 0,
+            user,
+        };
+        if let Mode::Sync(sync) = &self.mode {
+            captured.insert("n".to_owned(), document.to_owned());
+            // The same for every replica: nothing of the user is in a document's name.
+            let values = Values { id: id(0), data: &self.data, captured: &captured };
+            let name = sync.name.render(&values).map_err(wrong)?.into_owned();
+            captured.insert("document".to_owned(), name);
+        }
+        let values = Values { id: id(user), data: &self.data, captured: &captured };
+        Ok(self.path.render(&values).map_err(wrong)?.into_owned())
+    }
+
+    fn upkeep(&self, user: u64, eager: bool) -> Upkeep {
+        Upkeep { ping: self.ping, pong_timeout: self.pong_timeout, eager, seed: mix(self.seed ^ mix(user)) }
+    }
+
+    fn line(
+        self: &Arc<Self>,
+        seat: &Seat,
+        document: &str,
+        eager: bool,
+        inbox: std::rc::Rc<dyn Inbox>,
+    ) -> Result<Line, Broken> {
+        let path = self.path_of(seat.index, document)?;
+        let upkeep = self.upkeep(seat.index, eager);
+        let (connection, task) =
+            Connection::start(Arc::clone(&self.dialer), path, upkeep, Arc::clone(&self.gauges), inbox);
+        let shared = Arc::clone(self);
+        Ok(Line { shared, seat: seat.clone(), connection, captured: BTreeMap::new(), _task: task })
+    }
+
+    async fn open(self: &Arc<Self>, seat: &Seat) -> Result<Box<dyn Session>, Broken> {
+        match &self.mode {
+            Mode::Sync(sync) => {
+                let number = seat.index / sync.replicas;
+                let slot = usize::try_from(seat.index % sync.replicas).unwrap_or(0);
+                let seed = mix(self.seed ^ hash(&[&self.run, &self.scenario]) ^ mix(number));
+                let document = sync.document(number, seed);
+                let membership = Membership::join(document, slot, Arc::clone(&seat.clock));
+                let line = self.line(seat, &number.to_string(), true, membership.clone())?;
+                line.connection.ready().await?;
+                Ok(Box::new(SyncSession { line, membership }))
+            }
+            Mode::Exchange(_) => {
+                let mailbox = Mailbox::new(Arc::clone(&seat.clock));
+                let line = self.line(seat, "", false, mailbox.clone())?;
+                line.connection.ready().await?;
+                Ok(Box::new(ExchangeSession { line, mailbox }))
+            }
+        }
+    }
+
+    async fn probe(&self) -> Result<String, Broken> {
+        let start = Instant::now();
+        let path = self.path_of(0, "health")?;
+        let mut socket = self.dialer.dial(&path).await?;
+        let handshake = start.elapsed();
+        let mut detail = format!("handshake in {}", Nanos::from(handshake));
+        if matches!(self.mode, Mode::Sync(_)) {
+            let start = Instant::now();
+            let replica = Replica::new(1);
+            let synced = async {
+                send(&mut socket, replica.greeting()).await?;
+                loop {
+                    match socket.next().await {
+                        Some(Ok(Message::Binary(bytes))) if replica.take(&bytes)?.synced => return Ok(()),
+                        Some(Ok(Message::Close(frame))) => return Err(Broken::closed(frame.as_ref())),
+                        Some(Ok(_)) => {}
+                        Some(Err(e)) => return Err(Broken::stream(&e)),
+                        None => return Err(Broken::closed(None)),
+                    }
+                }
+            };
+            timeout_at(start + self.dialer.timeout, synced).await.map_err(|_| {
+                Broken::timed_out("sync")
+                    .with_detail("it opens WebSockets, but doesn't answer the first step of the Yjs sync protocol")
+            })??;
+            detail.push_str(&format!(", Yjs sync in {}", Nanos::from(start.elapsed())));
+        }
+        // The probe is over; a server that breaks off now did answer.
+        let _ = timeout_at(Instant::now() + Duration::from_secs(1), socket.close(None)).await;
+        Ok(detail)
+    }
+}
+
+async fn send(socket: &mut super::dial::Socket, message: Message) -> Result<(), Broken> {
+    futures_util::SinkExt::send(socket, message).await.map_err(|e| Broken::stream(&e))
+}
+
+/// A compiled websocket workload.
+pub(super) struct WebsocketWorkload(pub(super) Arc<Shared>);
+
+impl Workload for WebsocketWorkload {
+    fn operations(&self) -> &[Operation] {
+        &self.0.operations
+    }
+
+    fn flows(&self) -> &[Flow] {
+        &self.0.flows
+    }
+
+    fn session_group(&self) -> u64 {
+        match &self.0.mode {
+            Mode::Sync(sync) => sync.replicas,
+            Mode::Exchange(_) => 1,
+        }
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
+        Box::pin(async {
+            let unreachable = |why: Broken| Unreachable {
+                endpoint: self.0.endpoint.clone(),
+                address: self.0.dialer.address(),
+                reason: why.detail,
+            };
+            self.0.probe().await.map(|detail| Health { detail }).map_err(unreachable)
+        })
+    }
+
+    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+        Box::pin(async {
+            let failed = |why: Broken| ConnectError { outcome: why.outcome, kind: why.kind };
+            self.0.open(seat).await.map_err(failed)
+        })
+    }
+
+    fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
+        Box::pin(async move {
+            match &self.0.mode {
+                Mode::Sync(sync) => convergence::settle(&sync.all(), patience).await,
+                Mode::Exchange(_) => Vec::new(),
+            }
+        })
+    }
+
+    fn gauges(&self) -> Vec<(String, f64)> {
+        let read = |gauge: &std::sync::atomic::AtomicU64| gauge.load(Ordering::Relaxed) as f64;
+        vec![
+            ("open_sessions".to_owned(), read(&self.0.gauges.open_sessions)),
+            ("reconnects".to_owned(), read(&self.0.gauges.reconnects)),
+        ]
+    }
+}
