@@ -1,7 +1,19 @@
 //! The engine: paces arrivals, holds sessions, closes windows, and says what happened.
 
+mod clock;
+mod conductor;
+mod desk;
 mod event;
 mod facts;
+mod lane;
+mod meter;
+mod stage;
+mod timer;
+mod users;
+mod worker;
 
+pub use clock::RunClock;
+pub use conductor::{Engine, EngineError, shapes};
 pub use event::{Event, Phase};
 pub use facts::{Resources, RunFacts, ScenarioFinding};
+pub use stage::Stop;

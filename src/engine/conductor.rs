@@ -1,0 +1,339 @@
+//! The conductor: starts the workers together, merges their windows, leads the run to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::clock::RunClock;
+use super::event::{Event, Phase};
+use super::facts::{RunFacts, ScenarioFinding};
+use super::meter::Meter;
+use super::stage::{Message, Stage, Stop};
+use super::worker::{self, WorkerSetup};
+use crate::driver::Workload;
+use crate::measure::{OperationShape, Timeline, Window};
+use crate::model::{Clock as _, Nanos};
+use crate::profile::{ExecutorPlan, Plan, ScenarioPlan};
+use crate::schedule::{Curve, Stripe};
+
+/// Messages that may wait for the conductor: minutes of windows. A worker that finds the queue full
+/// waits, is late, and says so by its lateness.
+const QUEUE: usize = 1024;
+/// How often the conductor looks at the clock and at the user's wish to stop.
+const TICK: Duration = Duration::from_millis(50);
+/// Time between the last worker's word that it is ready and the start.
+const LEAD: Duration = Duration::from_millis(20);
+/// How long an interrupted run waits for what is under way.
+const INTERRUPTED_STOP: Nanos = Nanos::from_secs(5);
+
+/// Why a run could not start or go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A scenario could not get ready: nothing was judged.
+    #[error("{0}")]
+    NotReady(String),
+    /// A worker failed under way.
+    #[error("a worker failed: {0}")]
+    Worker(String),
+}
+
+/// A run that is ready to start.
+pub struct Engine {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// One compiled workload for each scenario, in order.
+    pub workloads: Vec<Arc<dyn Workload>>,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// The user's wish to stop.
+    pub stop: Stop,
+}
+
+/// What a plan keeps of each operation.
+pub fn shapes(plan: &Plan) -> Vec<OperationShape> {
+    let shape = |o: &crate::profile::OperationPlan| OperationShape {
+        timings: o.timings.len(),
+        ratios: o.ratios.len(),
+        thresholds: o.thresholds.clone(),
+    };
+    plan.operations.iter().map(shape).collect()
+}
+
+impl Engine {
+    /// Runs to the end on threads of its own, telling `on_event` what happens. Blocks.
+    ///
+    /// # Errors
+    /// When a scenario can't get ready, or a worker fails.
+    pub fn run(self, on_event: &mut dyn FnMut(Event)) -> Result<RunFacts, EngineError> {
+        let workers = self.workers.max(1);
+        let clock = Arc::new(RunClock::default());
+        let (stage, stage_seen) = watch::channel(Stage::Opening);
+        let (to_conductor, messages) = sync_channel(QUEUE);
+        let mut threads = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let setup = WorkerSetup {
+                plan: Arc::clone(&self.plan),
+                workloads: self.workloads.clone(),
+                shapes: shapes(&self.plan),
+                stripe: Stripe { index: index as u64, of: workers as u64 },
+                clock: Arc::<RunClock>::clone(&clock),
+                stage: stage_seen.clone(),
+                to_conductor: to_conductor.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || worker::run(setup))
+                .map_err(|e| EngineError::NotReady(format!("a worker thread can't be started: {e}")))?;
+            threads.push(thread);
+        }
+        drop(to_conductor);
+        let conductor = Conductor {
+            curves: self.plan.scenarios.iter().map(rate_curve).collect(),
+            timeline: Timeline::new(&shapes(&self.plan)),
+            pending: BTreeMap::new(),
+            done_workers: 0,
+            plan: self.plan,
+            workloads: self.workloads,
+            workers,
+            stop: self.stop,
+            stage,
+            messages,
+            clock,
+            on_event,
+        };
+        let facts = conductor.conduct();
+        join(threads);
+        facts
+    }
+}
+
+/// The rate of a scenario's arrivals; nothing for a closed model, whose rate nobody plans.
+fn rate_curve(scenario: &ScenarioPlan) -> (Nanos, Curve) {
+    let stages = match &scenario.executor {
+        ExecutorPlan::Arrivals { stages, .. } => stages.as_slice(),
+        ExecutorPlan::Users { .. } => &[],
+    };
+    (scenario.start, Curve::new(stages))
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A worker that panicked has already been told of by the panic hook; its windows count.
+        let _ = thread.join();
+    }
+}
+
+struct Conductor<'a> {
+    plan: Arc<Plan>,
+    workloads: Vec<Arc<dyn Workload>>,
+    workers: usize,
+    stop: Stop,
+    stage: watch::Sender<Stage>,
+    messages: Receiver<Message>,
+    clock: Arc<RunClock>,
+    curves: Vec<(Nanos, Curve)>,
+    timeline: Timeline,
+    /// Windows that not all workers have closed yet, with how many have.
+    pending: BTreeMap<u64, (Window, usize)>,
+    done_workers: usize,
+    on_event: &'a mut dyn FnMut(Event),
+}
+
+impl Conductor<'_> {
+    fn conduct(mut self) -> Result<RunFacts, EngineError> {
+        let ready = self.await_ready();
+        if let Err(error) = ready {
+            self.lead(Stage::Closing);
+            return Err(error);
+        }
+        if self.stop.is_asked() {
+            self.lead(Stage::Closing);
+            return Err(EngineError::NotReady("interrupted before the load started".into()));
+        }
+        let meter = Meter::start();
+        self.clock.start_at(Instant::now() + LEAD);
+        self.lead(Stage::Running);
+        let (scheduled, fired, failed) = self.follow();
+        // What is settled afterwards is no load: the figures end here.
+        let resources = meter.read(self.workers);
+        let length = self.clock.now();
+        self.flush();
+        if let Some(why) = failed {
+            self.lead(Stage::Closing);
+            return Err(EngineError::Worker(why));
+        }
+        let findings = self.settle();
+        self.lead(Stage::Closing);
+        Ok(RunFacts {
+            timeline: self.timeline,
+            scheduled,
+            fired,
+            length,
+            interrupted: self.stop.is_asked(),
+            resources,
+            findings,
+        })
+    }
+
+    fn lead(&self, stage: Stage) {
+        // Workers that are gone follow nobody.
+        let _ = self.stage.send(stage);
+    }
+
+    fn tell(&mut self, event: Event) {
+        (self.on_event)(event);
+    }
+
+    fn await_ready(&mut self) -> Result<(), EngineError> {
+        self.tell(Event::Phase(Phase::Opening, Nanos::ZERO));
+        let wanted = self.plan.scenarios.iter().filter_map(|s| s.sessions).sum();
+        let (mut opened, mut ready) = (0, 0);
+        while ready < self.workers {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Opened) => {
+                    opened += 1;
+                    self.tell(Event::Opened(opened, wanted));
+                }
+                Ok(Message::Ready) => ready += 1,
+                Ok(Message::Failed(why)) => return Err(EngineError::NotReady(why)),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if self.stop.is_asked() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(EngineError::NotReady("every worker ended before it was ready".into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// From the start until every worker is drained: (scheduled, fired, why a worker failed).
+    fn follow(&mut self) -> (u64, u64, Option<String>) {
+        let end = self.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
+        let measured_from = self.plan.scenarios.iter().map(|s| s.start + s.warm_up).min().unwrap_or(Nanos::ZERO);
+        let mut phase = None;
+        let mut stopping_since: Option<Nanos> = None;
+        let (mut scheduled, mut fired, mut drained) = (0, 0, 0);
+        let mut failed = None;
+        while drained < self.workers {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Window(window)) => self.take(*window),
+                Ok(Message::Drained { scheduled: s, fired: f }) => {
+                    scheduled += s;
+                    fired += f;
+                    drained += 1;
+                }
+                Ok(Message::Failed(why)) => {
+                    failed = Some(why);
+                    self.lead(Stage::Aborting);
+                }
+                Ok(Message::Done) => {
+                    self.done_workers += 1;
+                    drained += 1;
+                    failed.get_or_insert_with(|| "it ended before the run did (see the panic above)".into());
+                    self.lead(Stage::Aborting);
+                }
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = self.clock.now();
+            let current = if self.stop.is_asked() || now >= end {
+                Phase::Draining
+            } else if now >= measured_from {
+                Phase::Measuring
+            } else {
+                Phase::WarmUp
+            };
+            if phase != Some(current) {
+                phase = Some(current);
+                self.tell(Event::Phase(current, now));
+            }
+            if self.stop.is_asked() {
+                match stopping_since {
+                    None => {
+                        stopping_since = Some(now);
+                        self.lead(Stage::Stopping);
+                        self.tell(Event::Notice(
+                            "interrupted: waiting for what is under way (again to end at once)".into(),
+                        ));
+                    }
+                    Some(since) if self.stop.is_urgent() || now - since > INTERRUPTED_STOP => {
+                        self.lead(Stage::Aborting);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        (scheduled, fired, failed)
+    }
+
+    /// Merges a worker's window; hands on what all have closed.
+    fn take(&mut self, window: Window) {
+        let index = window.index;
+        match self.pending.get_mut(&index) {
+            Some((merged, workers)) => {
+                merged.merge(window);
+                *workers += 1;
+            }
+            None => {
+                self.pending.insert(index, (window, 1));
+            }
+        }
+        while let Some(entry) = self.pending.first_entry() {
+            if entry.get().1 < self.workers {
+                break;
+            }
+            let (window, _) = entry.remove();
+            self.hand_on(window);
+        }
+    }
+
+    /// Hands on what is left when the workers have ended at different windows.
+    fn flush(&mut self) {
+        while let Some((_, (window, _))) = self.pending.pop_first() {
+            self.hand_on(window);
+        }
+    }
+
+    fn hand_on(&mut self, window: Window) {
+        self.timeline.add(&window);
+        let at = window.start() + window.length;
+        let planned_rate =
+            self.curves.iter().map(|(start, curve)| if at < *start { 0.0 } else { curve.value_at(at - *start) });
+        let planned_rate = planned_rate.sum();
+        let mut gauges = Vec::new();
+        for (scenario, workload) in self.plan.scenarios.iter().zip(&self.workloads) {
+            gauges.extend(
+                workload.gauges().into_iter().map(|(name, value)| (format!("{}/{name}", scenario.name), value)),
+            );
+        }
+        self.tell(Event::Window { window: Arc::new(window), planned_rate, gauges });
+    }
+
+    fn settle(&mut self) -> Vec<ScenarioFinding> {
+        if self.stop.is_urgent() {
+            return Vec::new();
+        }
+        let now = self.clock.now();
+        self.tell(Event::Phase(Phase::Settling, now));
+        let mut all = Vec::new();
+        // What a workload knows of all its sessions, any worker can check; the first one does.
+        self.lead(Stage::Settling(0));
+        loop {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Findings(found)) => {
+                    all.extend(found);
+                    return all;
+                }
+                Ok(Message::Done) | Err(RecvTimeoutError::Disconnected) => return all,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if self.stop.is_urgent() => return all,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}

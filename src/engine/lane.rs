@@ -1,0 +1,316 @@
+//! One scenario on one worker: its sessions, and who gets the next arrival.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::desk::{Desk, Ticket};
+use crate::driver::{CONNECT_TIMEOUT, ConnectError, Seat, Session, Workload};
+use crate::model::{Arrival, Completion, Nanos, OperationId, Outcome};
+use crate::profile::{Mix, Plan, PlanStep, ScenarioPlan};
+use crate::schedule::{Chooser, Stripe};
+
+/// How much longer than an operation's own timeout the engine waits before it says that the
+/// session hangs.
+const HANG_MARGIN: Nanos = Nanos::from_secs(2);
+/// How long a session may take to say goodbye.
+const GOODBYE: Nanos = Nanos::from_secs(1);
+
+/// One execution that a session is asked for.
+pub struct Job {
+    /// Number of the arrival.
+    pub seq: u64,
+    /// Index of the item in the scenario's mix.
+    pub item: usize,
+    /// Stands for its first operation.
+    pub ticket: Ticket,
+}
+
+/// Where a session waits for its next job.
+#[derive(Default)]
+struct Slot {
+    job: Cell<Option<Job>>,
+    closing: Cell<bool>,
+    wake: Notify,
+}
+
+impl Slot {
+    fn give(&self, job: Job) {
+        self.job.set(Some(job));
+        self.wake.notify_one();
+    }
+
+    async fn next(&self) -> Option<Job> {
+        loop {
+            if let Some(job) = self.job.take() {
+                return Some(job);
+            }
+            if self.closing.get() {
+                return None;
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// One scenario on one worker.
+pub struct Lane {
+    plan: Arc<Plan>,
+    index: usize,
+    workload: Arc<dyn Workload>,
+    /// Most sessions of this worker's share.
+    sessions_max: u64,
+    /// Whether sessions were opened before the start and take turns.
+    fixed: bool,
+    chooser: Chooser,
+    stripe: Stripe,
+    worker: usize,
+    desk: Rc<Desk>,
+    abort: CancellationToken,
+    idle: RefCell<VecDeque<Rc<Slot>>>,
+    open: Cell<u64>,
+    seats_taken: Cell<u64>,
+    closing: Cell<bool>,
+}
+
+impl Lane {
+    pub fn new(
+        plan: &Arc<Plan>,
+        index: usize,
+        workload: Arc<dyn Workload>,
+        stripe: Stripe,
+        desk: Rc<Desk>,
+        abort: CancellationToken,
+    ) -> Self {
+        let scenario = &plan.scenarios[index];
+        let chooser = match scenario.mix {
+            Mix::InTurn => Chooser::in_turn(scenario.items.len()),
+            Mix::Weighted => {
+                let weights: Vec<f64> = scenario.items.iter().map(|i| i.weight).collect();
+                Chooser::weighted(&weights, plan.seed, &scenario.name)
+            }
+        };
+        // Sessions are shared out in whole groups, so that a group never spans two workers.
+        let group = workload.session_group().max(1);
+        let share = |sessions: u64| stripe.share_of(sessions.div_ceil(group)) * group;
+        let (fixed, sessions_max) = match scenario.sessions {
+            Some(sessions) => (true, share(sessions).min(sessions)),
+            None => (false, stripe.share_of(scenario.max_in_flight).max(1)),
+        };
+        Self {
+            plan: Arc::clone(plan),
+            index,
+            workload,
+            sessions_max,
+            fixed,
+            chooser,
+            stripe,
+            worker: stripe.index as usize,
+            desk,
+            abort,
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            seats_taken: Cell::new(0),
+            closing: Cell::new(false),
+        }
+    }
+
+    /// The scenario's plan.
+    pub fn scenario(&self) -> &ScenarioPlan {
+        &self.plan.scenarios[self.index]
+    }
+
+    /// The scenario's workload.
+    pub fn workload(&self) -> &Arc<dyn Workload> {
+        &self.workload
+    }
+
+    /// The worker's books.
+    pub fn desk(&self) -> &Rc<Desk> {
+        &self.desk
+    }
+
+    /// Which arrivals and users are this worker's.
+    pub fn stripe(&self) -> Stripe {
+        self.stripe
+    }
+
+    /// Sessions to open before the start.
+    pub fn sessions_fixed(&self) -> u64 {
+        if self.fixed { self.sessions_max } else { 0 }
+    }
+
+    /// The mix's choice for an arrival.
+    pub fn choose(&self, seq: u64) -> usize {
+        self.chooser.choose(seq)
+    }
+
+    /// The seat of the next session of this worker.
+    pub fn next_seat(&self) -> Seat {
+        let number = self.seats_taken.get();
+        self.seats_taken.set(number + 1);
+        let group = self.workload.session_group().max(1);
+        let index = (number / group * self.stripe.of + self.stripe.index) * group + number % group;
+        Seat { index, worker: self.worker, clock: Arc::clone(&self.desk.clock) }
+    }
+
+    /// Starts an arrival: on a free session, on a new one, or it is dropped.
+    pub fn fire(self: &Rc<Self>, seq: u64, intended: Nanos) {
+        let item = self.choose(seq);
+        let (operation, judged) = self.first_operation(item, intended);
+        let ticket = self.desk.fired(operation, judged, intended);
+        let job = Job { seq, item, ticket };
+        if let Some(slot) = self.take_idle() {
+            slot.give(job);
+        } else if !self.fixed && self.open.get() < self.sessions_max {
+            self.open.set(self.open.get() + 1);
+            tokio::task::spawn_local(Rc::clone(self).run_new_session(job));
+        } else {
+            let done = self.desk.clock.now();
+            job.ticket.end(&Completion::failed(Outcome::Dropped, None, done, "dropped: no free session"));
+        }
+    }
+
+    fn take_idle(&self) -> Option<Rc<Slot>> {
+        let mut idle = self.idle.borrow_mut();
+        // Users take turns; otherwise the connection used last is the warmest.
+        if self.fixed { idle.pop_front() } else { idle.pop_back() }
+    }
+
+    /// The operation that an item starts with, and whether it is judged.
+    pub fn first_operation(&self, item: usize, intended: Nanos) -> (OperationId, bool) {
+        let scenario = self.scenario();
+        let first = scenario.items[item].steps.iter().find_map(|step| match step {
+            PlanStep::Operation(index) => Some(*index),
+            PlanStep::Think(_) => None,
+        });
+        (self.operation(first.unwrap_or(0)), scenario.is_judged(intended))
+    }
+
+    fn operation(&self, index: usize) -> OperationId {
+        OperationId(self.scenario().first_operation.0 + index as u16)
+    }
+
+    /// Opens a session, within bounds of time.
+    pub async fn connect(&self, seat: &Seat) -> Result<Box<dyn Session>, ConnectError> {
+        let limit = (CONNECT_TIMEOUT + HANG_MARGIN).as_duration();
+        tokio::time::timeout(limit, self.workload.connect(seat)).await.unwrap_or_else(|_| {
+            Err(ConnectError { outcome: Outcome::TimedOut, kind: "connect: no end within its timeout".into() })
+        })
+    }
+
+    /// Adds a session that was opened before the start.
+    pub fn adopt(self: &Rc<Self>, session: Box<dyn Session>) {
+        self.open.set(self.open.get() + 1);
+        let slot = Rc::new(Slot::default());
+        self.idle.borrow_mut().push_back(Rc::clone(&slot));
+        tokio::task::spawn_local(Rc::clone(self).serve(session, slot));
+    }
+
+    async fn run_new_session(self: Rc<Self>, job: Job) {
+        let seat = self.next_seat();
+        let abort = self.abort.clone();
+        let connected = tokio::select! {
+            connected = self.connect(&seat) => connected,
+            // The job's ticket is dropped here: unknown.
+            () = abort.cancelled() => { self.open.set(self.open.get() - 1); return }
+        };
+        match connected {
+            Ok(session) => {
+                let slot = Rc::new(Slot::default());
+                slot.give(job);
+                self.serve(session, slot).await;
+            }
+            Err(error) => {
+                self.open.set(self.open.get() - 1);
+                let done = self.desk.clock.now();
+                job.ticket.end(&Completion::failed(error.outcome, None, done, error.kind));
+            }
+        }
+    }
+
+    /// A session's life: job after job until the lane closes.
+    async fn serve(self: Rc<Self>, mut session: Box<dyn Session>, slot: Rc<Slot>) {
+        while let Some(job) = slot.next().await {
+            let abort = self.abort.clone();
+            tokio::select! {
+                () = self.execute(session.as_mut(), job) => {}
+                () = abort.cancelled() => break,
+            }
+            self.idle.borrow_mut().push_back(Rc::clone(&slot));
+            // A lane that closed meanwhile has told only those that were idle.
+            if self.closing.get() {
+                slot.closing.set(true);
+            }
+        }
+        self.open.set(self.open.get() - 1);
+        // A server that doesn't say goodbye is no reason to wait.
+        let _ = tokio::time::timeout(GOODBYE.as_duration(), session.close()).await;
+    }
+
+    /// Executes one job on a session: its operation, or the steps of its flow one after another. A
+    /// flow ends with its first step that is not ok.
+    pub async fn execute(&self, session: &mut dyn Session, job: Job) {
+        let Job { seq, item, ticket } = job;
+        let _engaged = self.desk.engage();
+        let scenario = self.scenario();
+        let mut waiting = Some(ticket);
+        let mut intended = waiting.as_ref().map_or(Nanos::ZERO, Ticket::intended);
+        for step in &scenario.items[item].steps {
+            match *step {
+                PlanStep::Think(length) => {
+                    tokio::time::sleep(length.as_duration()).await;
+                    intended = self.desk.clock.now();
+                }
+                PlanStep::Operation(index) => {
+                    let ticket = waiting.take().unwrap_or_else(|| {
+                        self.desk.began(self.operation(index), scenario.is_judged(intended), intended)
+                    });
+                    let completion = self.execute_operation(session, seq, intended, index).await;
+                    ticket.end(&completion);
+                    if completion.outcome != Outcome::Ok {
+                        return;
+                    }
+                    intended = self.desk.clock.now();
+                }
+            }
+        }
+    }
+
+    async fn execute_operation(&self, session: &mut dyn Session, seq: u64, at: Nanos, index: usize) -> Completion {
+        let arrival = Arrival { seq, at, operation: index };
+        let limit = self.plan.operations[self.operation(index).index()].timeout + HANG_MARGIN;
+        match tokio::time::timeout(limit.as_duration(), session.execute(&arrival)).await {
+            Ok(completion) => completion,
+            Err(_) => Completion::failed(
+                Outcome::TimedOut,
+                None,
+                self.desk.clock.now(),
+                "the session did not end within the operation's timeout",
+            ),
+        }
+    }
+
+    /// Lets idle sessions go; busy ones follow when they are done. Resolves nothing by itself.
+    pub fn close(&self) {
+        self.closing.set(true);
+        for slot in self.idle.borrow_mut().drain(..) {
+            slot.closing.set(true);
+            slot.wake.notify_one();
+        }
+    }
+
+    /// Resolves when what is under way is to be let go.
+    pub async fn aborted(&self) {
+        self.abort.cancelled().await;
+    }
+
+    /// Sessions that are open or being opened.
+    pub fn open_sessions(&self) -> u64 {
+        self.open.get()
+    }
+}
