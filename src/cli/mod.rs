@@ -3,6 +3,8 @@
 mod exit;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(feature = "sandbox")]
+mod sandbox_process;
 
 use std::process::ExitCode;
 

@@ -84,6 +84,17 @@ impl Ready {
         for endpoint in endpoints.into_iter().flatten() {
             let _ = writeln!(text, "  {endpoint}");
         }
+        let absent = [
+            (self.websocket.is_none(), "sync", "this sandbox was started without its sync part"),
+            (self.kafka.is_empty(), "events", "this sandbox has no embedded Kafka"),
+            (self.sqlite.is_none(), "database", "this sandbox has no embedded database"),
+            (self.redis.is_none(), "cache", "this sandbox has no embedded Redis"),
+            (true, "queue", "AMQP can't be embedded; give a target with a real broker"),
+        ];
+        text.push_str("absent:\n");
+        for (_, endpoint, reason) in absent.iter().filter(|a| a.0) {
+            let _ = writeln!(text, "  {endpoint}: \"{reason}\"");
+        }
         text
     }
 }
