@@ -4,6 +4,8 @@
 //! [`Workload`] and [`Session`], add its endpoint to `target/endpoint.rs`, two lines to
 //! [`registry`], and run the conformance suite against a real server.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 mod outline;
 mod registry;
 #[cfg(feature = "websocket")]

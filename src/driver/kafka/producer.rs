@@ -1,0 +1,184 @@
+//! A worker's producer: one for all of its sessions, with a thread that takes the delivery reports.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, Message};
+use tokio::sync::{Notify, oneshot};
+
+use super::cluster::Cluster;
+use super::context::{Context, Troubles};
+use super::file::{Acks, Settings};
+use super::pending::Awaited;
+use crate::model::{Clock, Nanos, Outcome};
+
+/// Most bytes that wait in one producer, in KiB.
+const QUEUE_KIB_MAX: u64 = 64 * 1024;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Delivered {
+    /// When the report came.
+    pub(super) at: Nanos,
+    pub(super) result: Result<(), RDKafkaErrorCode>,
+}
+
+/// A record on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) report: oneshot::Sender<Delivered>,
+    /// Whether it is awaited back from the consumer group.
+    pub(super) awaited: bool,
+}
+
+/// Takes delivery reports, on the producer's own thread.
+pub(super) struct Deliveries {
+    clock: Arc<dyn Clock>,
+    awaited: Arc<Awaited>,
+    freed: Arc<Notify>,
+}
+
+impl ProducerContext for Context<Deliveries> {
+    type DeliveryOpaque = Box<Flight>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, flight: Box<Flight>) {
+        let at = self.role.clock.now();
+        let result = match result {
+            Ok(message) => {
+                tracing::trace!(topic = message.topic(), partition = message.partition(), "delivered");
+                self.troubles.answered();
+                if flight.awaited {
+                    self.role.awaited.acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                if code == RDKafkaErrorCode::Fatal {
+                    self.troubles.set_fatal();
+                }
+                Err(code)
+            }
+        };
+        // An execution that was given up no longer listens.
+        let _ = flight.report.send(Delivered { at, result });
+        self.role.freed.notify_waiters();
+    }
+}
+
+/// A record to send: topic, key and value borrowed, headers and flight owned.
+pub(super) type Record<'a> = BaseRecord<'a, str, str, Box<Flight>>;
+
+/// A worker's producer.
+pub(super) struct Producer {
+    client: ThreadedProducer<Context<Deliveries>>,
+    troubles: Arc<Troubles>,
+    /// Told whenever a record leaves the queue.
+    freed: Arc<Notify>,
+}
+
+impl Producer {
+    /// Makes one. Connects in the background.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub(super) fn new(
+        config: &ClientConfig,
+        cluster: &Cluster,
+        clock: Arc<dyn Clock>,
+        awaited: &Arc<Awaited>,
+    ) -> KafkaResult<Self> {
+        let freed = Arc::new(Notify::new());
+        let role = Deliveries { clock, awaited: Arc::clone(awaited), freed: Arc::clone(&freed) };
+        let context = Context::new(&cluster.security, role);
+        let troubles = Arc::clone(&context.troubles);
+        Ok(Self { client: config.create_with_context(context)?, troubles, freed })
+    }
+
+    /// Whether it can't go on and must be made anew.
+    pub(super) fn fatal(&self) -> bool {
+        self.troubles.fatal()
+    }
+
+    /// Records that wait or are on their way.
+    pub(super) fn queued(&self) -> u64 {
+        u64::try_from(self.client.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Hands a record over; waits for room where the queue is full. Bound it in time.
+    ///
+    /// # Errors
+    /// Why librdkafka didn't take it.
+    pub(super) async fn send(&self, mut record: Record<'_>) -> Result<(), RDKafkaErrorCode> {
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            // Listens before the queue is tried, so that room made in between isn't missed.
+            freed.as_mut().enable();
+            match self.client.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => record = back,
+                Err((error, _)) => {
+                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidArgument);
+                    if code == RDKafkaErrorCode::Fatal {
+                        self.troubles.set_fatal();
+                    }
+                    return Err(code);
+                }
+            }
+            freed.await;
+        }
+    }
+
+    /// The outcome and kind that an error stands for.
+    pub(super) fn judge(&self, code: RDKafkaErrorCode) -> (Outcome, String) {
+        use RDKafkaErrorCode as Code;
+        let outcome = match code {
+            Code::MessageTimedOut | Code::TimedOutQueue | Code::OperationTimedOut | Code::RequestTimedOut => {
+                return self.overdue(&format!("{code:?}"));
+            }
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::SSL
+            | Code::Authentication
+            | Code::NetworkException
+            | Code::Fatal => Outcome::Disconnected,
+            Code::PurgeQueue | Code::PurgeInflight | Code::BrokerDestroy => Outcome::Unknown,
+            _ => Outcome::Rejected,
+        };
+        (outcome, format!("{code:?}"))
+    }
+
+    /// The same where time ran out: with no broker reachable, that is why.
+    pub(super) fn overdue(&self, kind: &str) -> (Outcome, String) {
+        if self.troubles.down() {
+            (Outcome::Disconnected, "AllBrokersDown".into())
+        } else {
+            (Outcome::TimedOut, kind.to_owned())
+        }
+    }
+}
+
+/// A producer's configuration; `timeout` is the longest of any operation.
+pub(super) fn config(cluster: &Cluster, settings: &Settings, timeout: Nanos) -> ClientConfig {
+    let mut config = cluster.config();
+    let acks = match settings.acks {
+        Acks::All => "all",
+        Acks::Leader => "1",
+        Acks::None => "0",
+    };
+    let timeout_ms = u64::try_from(timeout.as_duration().as_millis()).unwrap_or(u64::MAX).clamp(1, i32::MAX as u64);
+    let linger_ms = settings.linger.map_or(0.0, |l| l.0.as_millis_f64());
+    config
+        .set("acks", acks)
+        .set("enable.idempotence", if settings.acks == Acks::All { "true" } else { "false" })
+        .set("compression.type", settings.compression.name())
+        .set("linger.ms", linger_ms.to_string())
+        .set("message.timeout.ms", timeout_ms.to_string())
+        // Keys go to the partition that Java's clients choose.
+        .set("partitioner", "murmur2_random")
+        .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
+    config
+}
