@@ -6,6 +6,8 @@
 //! silent or to break off.
 #![expect(dead_code, reason = "the drivers' files land one after the other")]
 
+#[cfg(feature = "kafka")]
+mod kafka;
 mod relay;
 mod stack;
 mod suite;
