@@ -27,9 +27,9 @@ use crate::model::Problems;
 
 /// The driver.
 #[derive(Debug)]
-pub struct Kafka;
+pub struct KafkaDriver;
 
-impl Driver for Kafka {
+impl Driver for KafkaDriver {
     fn name(&self) -> &'static str {
         "kafka"
     }

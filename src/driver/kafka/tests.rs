@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Kafka;
+use super::KafkaDriver;
 use crate::driver::{CompileContext, Driver};
 use crate::source::Source;
 use crate::target::{Allow, Endpoint, Guard};
@@ -16,7 +16,7 @@ fn said(settings: &str, operation: &str, endpoint: &str) -> String {
     let target = Source::new("targets/t.yaml", endpoint, "");
     let endpoint: Endpoint = target.parse().unwrap();
     let allow = Allow { hosts: vec!["*".into()], max_rate: None, drills: false };
-    let compiled = Kafka.compile(&CompileContext {
+    let compiled = KafkaDriver.compile(&CompileContext {
         source: &source,
         endpoint: &endpoint,
         endpoint_name: "events",
