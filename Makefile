@@ -1,0 +1,32 @@
+# The two commands of the README: `make peak` and `make test`. Both install what is missing, say what
+# they do, and need nothing else by hand.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help tools peak test lint stack-up stack-down
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+tools: ## Installs what building needs and this machine lacks
+	@tests/install-build-tools
+
+peak: tools ## Builds and runs the peak profile on the embedded sandbox (about 3 minutes, after the build)
+	@echo "==> building slatest (release; some minutes the first time)"
+	cargo build --release --locked
+	@echo "==> slatest run --profile peak, on the embedded sandbox"
+	target/release/slatest run --profile peak
+
+test: tools ## Brings the real servers up on loopback and runs every test
+	@tests/run-all
+
+lint: ## Formatting and clippy, warnings as errors
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+stack-up: ## Starts the real servers and writes targets/stack.yaml
+	tests/stack/stack up
+
+stack-down: ## Stops the real servers and removes what they left
+	tests/stack/stack down
