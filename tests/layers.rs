@@ -34,8 +34,7 @@ fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
 
 /// Rooms named after `crate::` in a text, comments left out; `use crate::{a, b::c}` too.
 fn rooms_named(text: &str) -> Vec<String> {
-    let code: String =
-        text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut rooms = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         if at > 0 && code.as_bytes()[at - 1] == b'$' {
@@ -60,10 +59,7 @@ fn rooms_named(text: &str) -> Vec<String> {
             rooms.push(rest.to_owned());
         }
     }
-    rooms
-        .into_iter()
-        .map(|r| r.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
-        .collect()
+    rooms.into_iter().map(|r| r.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).collect()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod doctor;
 mod exit;
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -22,6 +23,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Looks at this machine: file limits, ports, clock, timer, cores; what it can generate
+    Doctor,
     #[cfg(feature = "sandbox")]
     Sandbox(Box<sandbox::SandboxArgs>),
 }
@@ -30,6 +33,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
+        Command::Doctor => doctor::run().into(),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(*args).into(),
     }

@@ -17,3 +17,4 @@ pub use conductor::{Engine, EngineError, shapes};
 pub use event::{Event, Phase};
 pub use facts::{Resources, RunFacts, ScenarioFinding};
 pub use stage::Stop;
+pub use timer::timer_lateness;

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use tokio::io::unix::AsyncFd;
 
-use crate::model::{Clock, Nanos};
+use crate::measure::Latencies;
+use crate::model::{Clock, MonotonicClock, Nanos};
 
 /// How early the kernel's timer is set; the rest is waited for by yielding, so that other tasks of
 /// the worker run meanwhile. A timerfd wakes some 20–50 µs late, tokio's own timer about 1 ms.
@@ -72,4 +73,22 @@ impl Timer {
         }
         Ok(())
     }
+}
+
+/// How late this machine fires: the lateness of `samples` waits of `gap` each, measured now. Takes
+/// samples × gap.
+///
+/// # Errors
+/// When the kernel gives no timer.
+pub async fn timer_lateness(samples: u32, gap: Nanos) -> io::Result<Latencies> {
+    let timer = Timer::new()?;
+    let clock = MonotonicClock::starting_at(Instant::now());
+    let mut lateness = Latencies::default();
+    let mut due = clock.now();
+    for _ in 0..samples {
+        due += gap;
+        timer.wait_until(&clock, due).await?;
+        lateness.record(clock.now() - due);
+    }
+    Ok(lateness)
 }
