@@ -59,8 +59,10 @@ api_answers() {
   [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:${!port}/health") == 200 ]]
 }
 
+# Healthy also means that it is the binary that was built last.
 api_healthy() {
-  local n
+  local n binary
+  if binary=$(api_binary); then cmp -s "$binary" "$DIR/api/slatest" || return 1; fi
   for n in 1 2; do process_alive "api-$n" && api_answers "$n" || return 1; done
 }
 
