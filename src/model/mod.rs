@@ -6,6 +6,7 @@
 mod arrival;
 mod clock;
 mod completion;
+mod nearest;
 mod outcome;
 mod problem;
 mod quantity;
@@ -15,6 +16,7 @@ mod verdict;
 pub use arrival::{Arrival, OperationId};
 pub use clock::{Clock, MonotonicClock, SimulatedClock};
 pub use completion::Completion;
+pub use nearest::{nearest, suggest};
 pub use outcome::{OUTCOMES, Outcome};
 pub use problem::{Place, Problem, Problems};
 pub use quantity::{Percent, Rate, Span};

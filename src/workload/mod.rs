@@ -4,12 +4,20 @@
 
 mod capture;
 mod data;
+mod draw;
+mod expression;
+mod feed;
 mod file;
+mod jinja;
+mod json_template;
+mod keys;
+mod rows;
 mod template;
 mod values;
 
 pub use capture::{CaptureError, Captures, JsonPath};
 pub use data::{Data, DataSpec};
 pub use file::{FlowSpec, OperationSpec, StepSpec, WorkloadFile, WorkloadHead};
-pub use template::{JsonTemplate, RenderError, Template};
+pub use json_template::JsonTemplate;
+pub use template::{RenderError, Template};
 pub use values::{ExecutionId, Values};
