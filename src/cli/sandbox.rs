@@ -79,7 +79,7 @@ struct Misbehaviour {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Real servers (credentials come by environment or file, never by argument)")]
 struct RealServers {
-    /// Store in PostgreSQL, at the DSN in SLATEST_SANDBOX_POSTGRES
+    /// Insist on PostgreSQL, at the DSN in SLATEST_SANDBOX_POSTGRES (used whenever it is set)
     #[arg(long)]
     postgres: bool,
     /// Store in PostgreSQL, at the DSN in this file
@@ -88,8 +88,8 @@ struct RealServers {
     /// Connections to PostgreSQL
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
     postgres_connections: u32,
-    /// Cache tasks in Redis, at the URLs (comma separated) in SLATEST_SANDBOX_REDIS; password in
-    /// SLATEST_SANDBOX_REDIS_PASSWORD
+    /// Insist on Redis as the task cache, at the URLs (comma separated) in SLATEST_SANDBOX_REDIS
+    /// (used whenever it is set); password in SLATEST_SANDBOX_REDIS_PASSWORD
     #[arg(long)]
     redis: bool,
     /// Cache tasks in Redis, at the URLs in this file
@@ -107,7 +107,7 @@ struct RealServers {
     /// librdkafka settings for it, name=value lines: security.protocol, sasl.*, ssl.ca.location
     #[arg(long, value_name = "FILE", requires = "kafka")]
     kafka_properties: Option<PathBuf>,
-    /// Publish to AMQP, at the URL in SLATEST_SANDBOX_AMQP
+    /// Insist on AMQP, at the URL in SLATEST_SANDBOX_AMQP (used whenever it is set)
     #[arg(long)]
     amqp: bool,
     /// Publish to AMQP, at the URL in this file
@@ -139,6 +139,7 @@ fn unexpected(message: impl std::fmt::Display) -> Failure {
 fn serve(args: SandboxArgs) -> Result<(), Failure> {
     // A second installation is refused, which means that there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    log();
     raise_file_limit();
     let settings = settings(&args)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -163,6 +164,13 @@ fn serve(args: SandboxArgs) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(SHUTDOWN);
     ended
+}
+
+/// Warnings go to stderr; `SLATEST_LOG` asks for more.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SLATEST_LOG").unwrap_or_else(|_| "warn".into());
+    // A second subscriber is refused, which means that there is one.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// 10,000 connections need as many file descriptors; what the system doesn't allow stays as it is.
@@ -217,7 +225,7 @@ fn settings(args: &SandboxArgs) -> Result<Settings, Failure> {
             ca: real.redis_ca.as_deref().map(read).transpose()?,
         }),
         None if real.redis_cluster || real.redis_ca.is_some() => {
-            return Err(usage("--redis-cluster and --redis-ca need --redis or --redis-file"));
+            return Err(usage("--redis-cluster and --redis-ca need SLATEST_SANDBOX_REDIS or --redis-file"));
         }
         None => None,
     };
@@ -238,17 +246,23 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| usage(format!("{}: {error}", file.display())))
 }
 
-/// A credential from its file, or from the environment where the flag asks for it.
+/// A credential from its file, else from the environment, where it must be if the flag insists.
 fn secret(flag: bool, file: Option<&Path>, name: &str, variable: &str) -> Result<Option<SecretString>, Failure> {
     let text = match file {
         Some(file) => String::from_utf8(read(file)?).map_err(|_| usage(format!("{}: not text", file.display())))?,
-        None if flag => std::env::var(variable)
-            .map_err(|_| usage(format!("--{name} needs the environment variable {variable} (or use --{name}-file)")))?,
-        None => return Ok(None),
+        None => match std::env::var(variable) {
+            Ok(text) => text,
+            Err(_) if flag => {
+                return Err(usage(format!(
+                    "--{name} needs the environment variable {variable} (or use --{name}-file)"
+                )));
+            }
+            Err(_) => return Ok(None),
+        },
     };
     let secret = SecretString::from(text.trim());
     if secret.expose_secret().is_empty() {
-        return Err(usage(format!("what --{name} is to use is empty")));
+        return Err(usage(format!("{} is empty", file.map_or(variable.into(), |file| file.display().to_string()))));
     }
     Ok(Some(secret))
 }

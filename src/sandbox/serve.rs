@@ -214,7 +214,11 @@ async fn events(settings: &Settings, embedded: &[String]) -> Result<Events, Star
     };
     let kafka = match kafka {
         Some(kafka) => {
-            Some(KafkaPublisher::start(kafka, tally.clone()).map_err(|e| StartError::Outside(e.to_string()))?)
+            let publisher =
+                KafkaPublisher::start(kafka, tally.clone()).map_err(|e| StartError::Outside(e.to_string()))?;
+            // Blocks, which nothing else minds: nothing else runs yet.
+            publisher.check().map_err(StartError::Outside)?;
+            Some(publisher)
         }
         None => None,
     };

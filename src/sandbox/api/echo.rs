@@ -40,11 +40,10 @@ async fn serve(mut socket: WebSocket, behaviours: Behaviours) {
 
 /// The answer; `None` where a block swallows the request.
 async fn answer(request: &[u8], behaviours: &Behaviours) -> Result<Option<String>, String> {
-    let request: Map<String, Value> = serde_json::from_slice(request)
-        .map_err(|e| format!("not a JSON object: {e}").chars().take(100).collect::<String>())?;
+    let request: Map<String, Value> = serde_json::from_slice(request).map_err(|_| "not a JSON object".to_owned())?;
     let Some(drawn) = behaviours.draw("echo") else { return Ok(Some(Value::Object(request).to_string())) };
     behaviours.thaw("echo").await;
-    tokio::time::sleep(drawn.delay).await;
+    drawn.wait().await;
     behaviours.thaw("echo").await;
     Ok(match drawn.ending {
         Ending::Work => Some(Value::Object(request).to_string()),

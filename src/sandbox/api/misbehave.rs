@@ -40,12 +40,13 @@ pub fn at_the_door<S: Clone + Send + Sync + 'static>(
 
 async fn misbehave(State(layer): State<Layer>, request: Request, next: Next) -> Response {
     let Layer { behaviours, operation } = layer;
-    let Some(drawn) = behaviours.draw(operation) else { return next.run(request).await };
-    behaviours.thaw(operation).await;
-    if !drawn.delay.is_zero() {
-        tokio::time::sleep(drawn.delay).await;
+    let mut refused = None;
+    if let Some(drawn) = behaviours.draw(operation) {
+        behaviours.thaw(operation).await;
+        drawn.wait().await;
+        refused = refusal(drawn.ending);
     }
-    let response = match refusal(drawn.ending) {
+    let response = match refused {
         Some(refusal) => refusal,
         None => next.run(request).await,
     };

@@ -31,6 +31,15 @@ pub struct Misbehaviour {
     pub ending: Ending,
 }
 
+impl Misbehaviour {
+    /// Waits for the time to add. The runtime's timer works in milliseconds: shorter is longer.
+    pub async fn wait(&self) {
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+    }
+}
+
 struct Rule {
     says: OperationBehaviour,
     random: Mutex<ChaCha8Rng>,

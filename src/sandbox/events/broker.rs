@@ -5,7 +5,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 /// The platform's topics and their partitions.
-const TOPICS: [(&str, i32); 4] =
+pub const TOPICS: [(&str, i32); 4] =
     [("task-events", 12), ("emr-verifications", 6), ("sync-operations", 12), ("handover-events", 6)];
 const BROKERS: i32 = 3;
 const REPLICAS: i32 = 3;

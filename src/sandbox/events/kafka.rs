@@ -2,19 +2,23 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
+use super::broker::TOPICS;
 use super::{Tally, Topic};
 
 /// Events that wait to be sent.
 const QUEUE: u32 = 10_000;
 /// An event that isn't acknowledged by then has failed.
 const DELIVERY_TIMEOUT_MS: u32 = 30_000;
+/// Brokers that don't answer within this time at the start aren't there.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which cluster, and how to talk to it.
 #[derive(Clone, Debug)]
@@ -105,6 +109,26 @@ impl KafkaPublisher {
             other => KafkaSettingsError::Client(other),
         })?;
         Ok(Self { producer, tally })
+    }
+
+    /// Whether the brokers answer and have the platform's topics; blocks for at most
+    /// [`METADATA_TIMEOUT`].
+    ///
+    /// # Errors
+    /// Says which is missing.
+    pub fn check(&self) -> Result<(), String> {
+        let metadata = self
+            .producer
+            .client()
+            .fetch_metadata(None, METADATA_TIMEOUT)
+            .map_err(|error| format!("Kafka can't be used: {error}"))?;
+        let there = |name: &str| metadata.topics().iter().any(|topic| topic.name() == name);
+        let missing: Vec<&str> = TOPICS.iter().map(|(name, _)| *name).filter(|name| !there(name)).collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("Kafka has no topic {}: create it first", missing.join(", ")))
+        }
     }
 
     /// Queues one event; a full queue drops it.

@@ -105,7 +105,7 @@ pub async fn serve(
         frames.flush().await?;
         let due = waiting.front().map_or_else(tokio::time::Instant::now, |(due, _)| *due);
         tokio::select! {
-            () = tokio::time::sleep_until(due) => {
+            () = until(due) => {
                 behaviours.thaw("redis").await;
                 if let Some((_, answer)) = waiting.pop_front() {
                     frames.feed(answer).await?;
@@ -156,13 +156,20 @@ async fn take_in(
     }
     if quit {
         while let Some((due, answer)) = waiting.pop_front() {
-            tokio::time::sleep_until(due).await;
+            until(due).await;
             frames.feed(answer).await?;
         }
         frames.flush().await?;
         return Ok(Turn::Last);
     }
     Ok(Turn::Next)
+}
+
+/// What is due is due: the timer would round it up to the next millisecond.
+async fn until(due: tokio::time::Instant) {
+    if due > tokio::time::Instant::now() {
+        tokio::time::sleep_until(due).await;
+    }
 }
 
 /// The words of a command; `None` for an empty array, which Redis skips too.

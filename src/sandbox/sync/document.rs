@@ -13,8 +13,9 @@ use yrs::{Doc, ReadTxn, StateVector, Transact, Update};
 
 /// Changes that a slow connection may lag behind before it is sent the whole state instead.
 const RING: usize = 32;
-/// Bytes of updates that one document takes in; a client that goes on is sent away.
-pub const LARGEST_DOCUMENT: usize = 64 << 20;
+/// Bytes of updates that one document takes in; a client that goes on is sent away. The whole
+/// state must fit into one frame: clients commonly take 16 MiB.
+pub const LARGEST_DOCUMENT: usize = 8 << 20;
 /// Participants that one document remembers.
 const MOST_PARTICIPANTS: usize = 1_024;
 

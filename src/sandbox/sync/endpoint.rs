@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 use yrs::block::ClientID;
 
+use super::document::{LARGEST_DOCUMENT, Refusal};
 use super::{Document, Documents};
 use crate::sandbox::behaviour::Behaviours;
 
@@ -52,7 +53,7 @@ pub async fn connect(State(sync): State<Sync>, Path(name): Path<String>, upgrade
     upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_write_buffer_size(2 * LARGEST_MESSAGE)
+        .max_write_buffer_size(2 * LARGEST_DOCUMENT)
         .max_message_size(LARGEST_MESSAGE)
         .max_frame_size(LARGEST_MESSAGE)
         .on_upgrade(move |socket| {
@@ -95,7 +96,7 @@ impl Connection {
                             Ok(answers) => for answer in answers {
                                 self.send(answer).await.ok()?;
                             },
-                            Err(refusal) => return Some(CloseFrame { code: 1008, reason: refusal.to_string().into() }),
+                            Err(refusal) => return Some(closing(&refusal)),
                         }
                     }
                     Some(Ok(Message::Text(_))) => {
@@ -130,9 +131,16 @@ impl Connection {
     }
 }
 
+/// The frame that says why; a control frame has room for 123 bytes of it.
+fn closing(refusal: &Refusal) -> CloseFrame {
+    let mut reason = refusal.to_string();
+    reason.truncate(reason.floor_char_boundary(123));
+    CloseFrame { code: 1008, reason: reason.into() }
+}
+
 async fn hold(behaviours: &Behaviours) {
     if let Some(drawn) = behaviours.draw("sync") {
-        tokio::time::sleep(drawn.delay).await;
+        drawn.wait().await;
         behaviours.thaw("sync").await;
     }
 }
