@@ -9,6 +9,9 @@ postgres_start() {
   user=$(service_user postgres)
   folder "$user" "$at"
   certs_for "$user" "$at"
+  # Made here, so that a failed initdb empties them and doesn't remove them: see postgres_segments.
+  folder "$user" "$at/primary"
+  folder "$user" "$at/standby"
   as_user "$user"
   local as=("${AS[@]}")
 
@@ -92,18 +95,26 @@ postgres_healthy() {
 }
 
 postgres_stop() {
-  # INT is the fast shutdown. A server that was killed has left a small System V segment, whose
-  # number stands in its postmaster.pid.
+  # INT is the fast shutdown.
   process_stop postgres-standby INT
   process_stop postgres-primary INT
   stop_strays "$DIR/postgres"
-  local file segment
-  for file in "$DIR"/postgres/*/postmaster.pid; do
-    [[ -s $file ]] || continue
-    segment=$(awk 'NR == 7 { print $2 }' "$file")
-    if [[ $segment == [0-9]* ]]; then ipcrm -m "$segment" 2>/dev/null || true; fi
-  done
+  postgres_segments "$DIR/postgres/primary" "$DIR/postgres/standby"
   rm -rf -- "$DIR/postgres"
+}
+
+# postgres_segments DATA...: removes the small System V segment that a killed server leaves behind.
+# Its key is the inode of the data folder; one that is still attached is somebody else's.
+postgres_segments() {
+  local data key
+  as_user "$(service_user postgres)"
+  for data in "$@"; do
+    [[ -d $data ]] || continue
+    key=$(printf '0x%08x' "$(($(stat -c %i "$data") & 0xffffffff))")
+    if ipcs -m | awk -v key="$key" '$1 == key && $6 == 0 { found = 1 } END { exit !found }'; then
+      "${AS[@]}" ipcrm -M "$key" || true
+    fi
+  done
 }
 
 postgres_processes() { echo postgres-primary postgres-standby; }
