@@ -4,10 +4,11 @@
 //! workload and which server they run, and adds what only its protocol has. Servers come from the
 //! stack (`tests/stack/stack up`); `relay` stands between where a test needs a server to fall
 //! silent or to break off.
-#![expect(dead_code, reason = "the drivers' files land one after the other")]
 
 #[cfg(feature = "kafka")]
 mod kafka;
 mod relay;
 mod stack;
 mod suite;
+#[cfg(feature = "websocket")]
+mod websocket;

@@ -41,13 +41,15 @@ pub struct Subject {
     pub hosts: Vec<String>,
     /// Seed of the run.
     pub seed: u64,
+    /// Sessions that the scenario asks for.
+    pub sessions: u64,
 }
 
 impl Subject {
     /// A workload on an endpoint of this machine.
     pub fn new(driver: &'static str, workload: impl Into<String>, endpoint: impl Into<String>) -> Self {
         let hosts = vec!["127.0.0.1".into(), "localhost".into()];
-        Self { driver, workload: workload.into(), endpoint: endpoint.into(), hosts, seed: 7 }
+        Self { driver, workload: workload.into(), endpoint: endpoint.into(), hosts, seed: 7, sessions: 1 }
     }
 
     /// The same workload on another endpoint.
@@ -63,6 +65,11 @@ impl Subject {
     /// The same in a run with another seed.
     pub fn seeded(&self, seed: u64) -> Self {
         Self { seed, ..self.clone() }
+    }
+
+    /// The same with another number of sessions.
+    pub fn with_sessions(&self, sessions: u64) -> Self {
+        Self { sessions, ..self.clone() }
     }
 
     /// Compiles it as `profile` does.
@@ -88,7 +95,7 @@ impl Subject {
             target_folder: folder,
             guard: &Guard::new(&target.allow).expect("an allow list"),
             scenario: "conformance",
-            sessions: Some(1),
+            sessions: Some(self.sessions),
             seed: self.seed,
             run: "conformance-run",
         })

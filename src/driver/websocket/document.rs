@@ -38,7 +38,8 @@ struct State {
     slots: Vec<Option<Slot>>,
     edits: Vec<Edit>,
     next_edit: u64,
-    generation: u64,
+    /// How often each slot was taken.
+    joins: Vec<u64>,
 }
 
 struct Slot {
@@ -97,12 +98,13 @@ impl Document {
     /// A session opens the replica of this number.
     pub(super) fn join(&self, slot: usize) {
         let mut state = self.lock();
-        state.generation += 1;
-        // A replica that comes again starts empty, so it must not count on from its old clock.
-        let client = mix(self.seed ^ (state.generation << 8) ^ slot as u64) as u32;
         if state.slots.len() <= slot {
             state.slots.resize_with(slot + 1, || None);
+            state.joins.resize(slot + 1, 0);
         }
+        state.joins[slot] += 1;
+        // A replica that comes again starts empty, so it must not count on from its old clock.
+        let client = mix(self.seed ^ (state.joins[slot] << 8) ^ slot as u64) as u32;
         state.slots[slot] = Some(Slot { replica: Replica::new(client), connected: false, acknowledged: 0 });
     }
 
