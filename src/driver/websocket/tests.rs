@@ -108,6 +108,7 @@ fn an_edit_is_over_when_every_other_replica_has_it() {
             assert!(timings[0] <= timings[1], "{completion:?}");
             assert_eq!(timings[1], completion.done - sent, "it is over with the last replica");
         }
+        assert_eq!(server.rooms(), ["/sync/r1-0", "/sync/r1-1"], "the run's name keeps runs apart");
         assert_eq!(bench.gauge("open_sessions"), 6.0);
         let findings = bench.settle(Nanos::from_secs(20)).await;
         assert!(findings.iter().all(|f| f.holds), "{findings:?}");
