@@ -5,6 +5,7 @@ pub mod driver;
 pub mod engine;
 pub mod measure;
 pub mod model;
+pub mod objective;
 pub mod profile;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -1,0 +1,15 @@
+//! Objectives: the statistics that turn counts into verdicts, and the checks of the run itself.
+//! Pure: knows no plan and no I/O.
+
+mod beta;
+mod binomial;
+mod judged;
+mod quantile;
+mod throughput;
+mod validity;
+
+pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, judge_above, judge_below};
+pub use judged::{JudgedObjective, Reading};
+pub use quantile::{Ranks, quantile_rank, quantile_ranks};
+pub use throughput::poisson_interval;
+pub use validity::{Check, Effect, Evidence, validity};
