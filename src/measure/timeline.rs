@@ -13,6 +13,9 @@ pub struct Timeline {
     pub unjudged: Vec<Tally>,
     /// How late the generator was.
     pub dispatch_lag: Latencies,
+    /// Operations under way at the end of the latest window; their ends are in no tally. None where
+    /// a run ended by itself: what never answered has ended as unknown.
+    pub in_flight: u64,
     /// How many windows were added.
     pub windows: u64,
     /// End of the latest window.
@@ -27,6 +30,7 @@ impl Timeline {
             judged: empty.clone(),
             unjudged: empty,
             dispatch_lag: Latencies::default(),
+            in_flight: 0,
             windows: 0,
             end: Nanos::ZERO,
         }
@@ -43,7 +47,11 @@ impl Timeline {
         }
         self.dispatch_lag.merge(&window.dispatch_lag);
         self.windows += 1;
-        self.end = self.end.max(window.start() + window.length);
+        let end = window.start() + window.length;
+        if end >= self.end {
+            self.end = end;
+            self.in_flight = window.in_flight;
+        }
     }
 
     /// Judged and unjudged of one operation together: what the ledger counts.

@@ -59,7 +59,8 @@ fn fraction(a: f64, b: f64, x: f64) -> f64 {
 /// saddle point expansion (2000).
 fn density(a: f64, b: f64, x: f64) -> f64 {
     let n = a + b;
-    let exponent = stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x) - deviance(b, n * (1.0 - x));
+    let exponent =
+        stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x) - deviance(b, n * (1.0 - x));
     exponent.exp() * (n / (std::f64::consts::TAU * a * b)).sqrt()
 }
 
@@ -69,7 +70,8 @@ fn stirling_error(z: f64) -> f64 {
         return ln_gamma(z + 1.0) - (z + 0.5) * z.ln() + z - 0.5 * std::f64::consts::TAU.ln();
     }
     let square = z * z;
-    (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / square) / square) / square) / square) / z
+    (1.0 / 12.0 - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / square) / square) / square) / square)
+        / z
 }
 
 /// z ln(z / mean) + mean − z, without losing digits where z is near the mean.

@@ -12,4 +12,4 @@ pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, judge_above, jud
 pub use judged::{JudgedObjective, Reading};
 pub use quantile::{Ranks, quantile_rank, quantile_ranks};
 pub use throughput::poisson_interval;
-pub use validity::{Check, Effect, Evidence, validity};
+pub use validity::{BLOCKED_SHARE_MAX, Check, Effect, Evidence, validity};

@@ -72,7 +72,7 @@ pub struct Evidence {
     pub most_blocked: Option<(String, f64)>,
     /// p99 of fired − intended; `None` when nothing was fired.
     pub dispatch_lag_p99: Option<Nanos>,
-    /// The tightest limit that an objective puts on a latency.
+    /// The tightest limit that an objective puts on a response time: the times that lateness is in.
     pub tightest_limit: Option<Nanos>,
     /// CPU seconds used while load was sent.
     pub cpu_secs: f64,
@@ -143,8 +143,9 @@ fn ledger(e: &Evidence) -> Check {
     let accounted = e.outcomes.iter().sum::<u64>() + e.in_flight;
     let sum = if parts.is_empty() { "0".into() } else { parts.join(" + ") };
     let sign = if accounted == e.planned { '=' } else { '≠' };
-    let broken = (accounted != e.planned)
-        .then_some("operations are unaccounted for: this is a defect of slatest; please report it with the run's folder");
+    let broken = (accounted != e.planned).then_some(
+        "operations are unaccounted for: this is a defect of slatest; please report it with the run's folder",
+    );
     Check::new("ledger", Effect::Void, format!("{} planned {sign} {sum}", e.planned), "adds up".into(), broken)
 }
 
