@@ -11,5 +11,6 @@ pub mod profile;
 pub mod sandbox;
 pub mod schedule;
 pub mod source;
+pub mod store;
 pub mod target;
 pub mod workload;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::RunFacts;
 use crate::measure::{Latencies, Series, Tally, Timeline};
-use crate::model::{Nanos, OUTCOMES, OperationId, Outcome, Verdict};
+use crate::model::{OUTCOMES, OperationId, Outcome, Verdict};
 use crate::objective::{
     ALPHA, BLOCKED_SHARE_MAX, Check, Evidence, Interval, JudgedObjective, Judgement, Reading, judge_above, judge_below,
     poisson_interval, quantile_rank, quantile_ranks, validity,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::{Resources, ScenarioFinding};
 use crate::measure::{Recorder, Threshold};
-use crate::model::Completion;
+use crate::model::{Completion, Nanos};
 use crate::profile::{ArrivalLaw, Mix, OperationPlan, ScenarioPlan, StagePlan};
 
 const LIMIT: Nanos = Nanos::from_millis(100);

@@ -1,0 +1,75 @@
+//! Reading a run back.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::windows::Windows;
+use super::write::result;
+use super::{RECORD_FILE, RunRecord, Status, StoreError, VERSION};
+use crate::engine::{Resources, RunFacts, judge};
+use crate::measure::Timeline;
+
+/// Largest record that is read, in bytes.
+const RECORD_BYTES_MAX: u64 = 256 << 20;
+
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+/// Reads the record of a run. One that did not come to its end (it was killed, or is still under
+/// way) is rebuilt from its windows and judged as interrupted; a notice says so.
+///
+/// # Errors
+/// When the folder holds no record, or one that can't be understood.
+pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
+    let path = folder.join(RECORD_FILE);
+    let mut text = Vec::new();
+    let file = File::open(&path).map_err(StoreError::io(&path, "read"))?;
+    file.take(RECORD_BYTES_MAX).read_to_end(&mut text).map_err(StoreError::io(&path, "read"))?;
+    let malformed = |e: serde_json::Error| StoreError::malformed(&path, Some(e.line() as u64), e);
+    let Versioned { version } = serde_json::from_slice(&text).map_err(malformed)?;
+    if version != u64::from(VERSION) {
+        return Err(StoreError::Version { path, found: version, supported: VERSION });
+    }
+    let mut record: RunRecord = serde_json::from_slice(&text).map_err(malformed)?;
+    folder.clone_into(&mut record.folder);
+    if record.status == Status::Running {
+        rebuild(&mut record)?;
+    }
+    Ok(record)
+}
+
+fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
+    let mut timeline = Timeline::new(&record.plan.shapes());
+    let mut torn = false;
+    if let Some(mut windows) = Windows::open(&record.folder)? {
+        while let Some(window) = windows.next()? {
+            timeline.add(&window);
+        }
+        torn = windows.torn;
+    }
+    record.notices.push(format!(
+        "this run did not come to its end (it was killed, or is still under way): what is shown was rebuilt from its {} \
+         closed windows{}",
+        timeline.windows,
+        if torn { "; the last line of windows.jsonl was torn and left out" } else { "" }
+    ));
+    let facts = RunFacts {
+        length: timeline.end,
+        timeline,
+        scheduled: 0,
+        fired: 0,
+        interrupted: true,
+        resources: Resources::default(),
+        findings: Vec::new(),
+    };
+    record.status = Status::Interrupted;
+    let judged = judge(&record.plan, &facts);
+    record.result = result(&record.plan, &facts, judged);
+    Ok(())
+}
