@@ -7,6 +7,7 @@ pub mod measure;
 pub mod model;
 pub mod objective;
 pub mod profile;
+pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod schedule;

@@ -212,9 +212,9 @@ fn blank(objective: &ObjectivePlan, scope: &str) -> JudgedObjective {
 fn share(judgement: Judgement, samples: u64, objective: &ObjectivePlan, scope: &str) -> JudgedObjective {
     let Interval { lower, upper } = judgement.interval;
     JudgedObjective {
-        measured: judgement.estimate.map(Reading::Share),
-        lower: judgement.estimate.map(|_| Reading::Share(lower)),
-        upper: judgement.estimate.map(|_| Reading::Share(upper)),
+        measured: judgement.estimate.map(Reading::share),
+        lower: judgement.estimate.map(|_| Reading::share(lower)),
+        upper: judgement.estimate.map(|_| Reading::share(upper)),
         samples,
         verdict: judgement.verdict,
         ..blank(objective, scope)
@@ -246,7 +246,7 @@ fn throughput(
     }
     let (ok, ended) = sums(scope, |t| (t.outcome(Outcome::Ok), t.completed()));
     let interval = poisson_interval(ok);
-    let scaled = |bound: f64| (ok > 0).then(|| Reading::Rate(rate * bound / ok as f64));
+    let scaled = |bound: f64| (ok > 0).then(|| Reading::rate(rate * bound / ok as f64));
     let verdict = match ended {
         0 => Verdict::Inconclusive,
         _ if rate > above => Verdict::Pass,
@@ -256,7 +256,7 @@ fn throughput(
         indicator: "throughput".into(),
         below: false,
         bound: Reading::Rate(above),
-        measured: (ended > 0).then_some(Reading::Rate(rate)),
+        measured: (ended > 0).then_some(Reading::rate(rate)),
         lower: scaled(interval.lower),
         upper: scaled(interval.upper),
         bad: ended - ok,

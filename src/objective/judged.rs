@@ -20,6 +20,18 @@ pub enum Reading {
     Rate(f64),
 }
 
+impl Reading {
+    /// A share with the twelve decimals that are kept: as many as survive being written and read.
+    pub fn share(share: f64) -> Self {
+        Self::Share((share * 1e12).round() / 1e12)
+    }
+
+    /// A rate with the six decimals that are kept.
+    pub fn rate(per_sec: f64) -> Self {
+        Self::Rate((per_sec * 1e6).round() / 1e6)
+    }
+}
+
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

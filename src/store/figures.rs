@@ -219,10 +219,15 @@ pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, 
         in_flight: whole.outcome(Outcome::Unknown) + timeline.in_flight,
         dispatch_lag: TimeFigures::of(&timeline.dispatch_lag),
         send_lag: TimeFigures::of(&whole.send_lag),
-        cpu_share: (cpu_secs_max > 0.0).then(|| resources.cpu_secs / cpu_secs_max),
+        cpu_share: (cpu_secs_max > 0.0).then(|| rounded(resources.cpu_secs / cpu_secs_max)),
         resources,
     };
     (operations, total_figures, generator)
+}
+
+/// With six decimals: as many as say something, and they survive being written and read.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
 }
 
 /// Seconds of a scenario's judged part that had passed when the run ended.
@@ -244,7 +249,7 @@ fn of_operation(
         address: address.to_owned(),
         planned: judged.planned,
         count: judged.completed(),
-        rate,
+        rate: rounded(rate),
         outcomes: judged.into(),
         response: TimeFigures::of(&judged.all_responses()),
         service: TimeFigures::of(&judged.service),

@@ -13,6 +13,10 @@ mod locate;
 mod read;
 mod record;
 mod redact;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 mod windows;
 mod write;
 

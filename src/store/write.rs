@@ -9,7 +9,7 @@ use serde::Serialize as _;
 
 use super::figures::figures;
 use super::hlog;
-use super::redact::redact_value;
+use super::redact::{redact, redact_value};
 use super::{LOG_FILE, Machine, Opening, RECORD_FILE, RunRecord, RunResult, Status, StoreError, VERSION, WINDOWS_FILE};
 use crate::engine::{Judged, RunFacts};
 use crate::measure::Window;
@@ -34,7 +34,8 @@ impl RunWriter {
     ///
     /// # Errors
     /// When the file system says no.
-    pub fn create(base: &Path, opening: Opening) -> Result<Self, StoreError> {
+    pub fn create(base: &Path, mut opening: Opening) -> Result<Self, StoreError> {
+        clean(&mut opening);
         let (id, folder) = make_folder(base, &opening)?;
         let record = RunRecord {
             version: VERSION,
@@ -88,7 +89,7 @@ impl RunWriter {
     /// Keeps something that the reader of the record should know. Beyond a bound they are dropped.
     pub fn notice(&mut self, notice: impl Into<String>) {
         if self.record.notices.len() < NOTICES_MAX {
-            self.record.notices.push(notice.into());
+            self.record.notices.push(redact(&notice.into()).into_owned());
         }
     }
 
@@ -104,6 +105,14 @@ impl RunWriter {
         self.log.sync()?;
         save(&self.record)?;
         Ok(self.record)
+    }
+}
+
+/// Takes credentials out of what a user typed.
+fn clean(opening: &mut Opening) {
+    redact_value(&mut opening.target.definition);
+    for text in opening.command.iter_mut().chain(opening.health.iter_mut().map(|line| &mut line.words)) {
+        *text = redact(text).into_owned();
     }
 }
 

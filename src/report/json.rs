@@ -1,0 +1,18 @@
+//! The record itself.
+
+use std::io;
+
+use super::Render;
+use crate::store::RunRecord;
+
+/// The record as JSON, for people and programs: what `run.json` holds, rebuilt where the run was
+/// killed.
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+impl Render for Json {
+    fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, run)?;
+        writeln!(out)
+    }
+}

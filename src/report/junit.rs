@@ -1,0 +1,95 @@
+//! JUnit XML, for what shows test results.
+
+use std::io;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::Render;
+use super::words::reason;
+use crate::model::Verdict;
+use crate::store::RunRecord;
+
+/// Every objective is a test case, and so is every check of the run itself and every finding. A
+/// fail is a failure; void is an error (the test could not be done); inconclusive is an error too,
+/// not a skip: a skipped test lets a pipeline go on, and only a pass opens a gate. A check that only
+/// warns is skipped with its words.
+#[derive(Clone, Copy, Debug)]
+pub struct Junit;
+
+impl Render for Junit {
+    fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let result = &run.result;
+        let mut report = Report::new(format!("slatest {}", run.plan.profile));
+        let length = Duration::from_nanos(result.length.0);
+        report.set_time(length);
+
+        let mut objectives = TestSuite::new(format!("{} objectives", run.plan.profile));
+        objectives.set_time(length);
+        objectives.add_property(("run", run.id.as_str()));
+        objectives.add_property(("seed", run.seed.to_string().as_str()));
+        objectives.add_property(("target", run.target.name.as_str()));
+        objectives.add_property(("verdict", result.verdict.name()));
+        for objective in &result.objectives {
+            let mut message = format!(
+                "{} {} measured {} ({}), {} of {} samples against it",
+                objective.indicator,
+                objective.bound_text(),
+                objective.measured_text(),
+                objective.interval_text(),
+                objective.bad,
+                objective.samples,
+            );
+            if let Some(words) = &objective.words {
+                message = format!("{message}: {words}");
+            }
+            let mut case =
+                TestCase::new(format!("{} {}", objective.name, objective.scope), status(objective.verdict, &message));
+            case.set_classname(run.plan.profile.as_str());
+            case.set_system_out(message);
+            objectives.add_test_case(case);
+        }
+        if result.objectives.is_empty() {
+            let mut case = TestCase::new("no objectives", status(result.verdict, &reason(run)));
+            case.set_classname(run.plan.profile.as_str());
+            objectives.add_test_case(case);
+        }
+
+        let mut validity = TestSuite::new(format!("{} run", run.plan.profile));
+        for check in &result.validity {
+            let message = format!("{}; must be: {}. {}", check.measured, check.bound, check.words);
+            let status = if check.voids() {
+                status(Verdict::Void, &message)
+            } else if check.holds {
+                TestCaseStatus::success()
+            } else {
+                let mut skipped = TestCaseStatus::skipped();
+                skipped.set_message(message.as_str());
+                skipped
+            };
+            let mut case = TestCase::new(check.name.as_str(), status);
+            case.set_classname("generator");
+            validity.add_test_case(case);
+        }
+        for finding in &result.findings {
+            let verdict = if finding.holds { Verdict::Pass } else { Verdict::Fail };
+            let mut case =
+                TestCase::new(format!("{} {}", finding.scenario, finding.check), status(verdict, &finding.detail));
+            case.set_classname("findings");
+            validity.add_test_case(case);
+        }
+        report.add_test_suites([objectives, validity]);
+        report.serialize(out).map_err(io::Error::other)
+    }
+}
+
+fn status(verdict: Verdict, message: &str) -> TestCaseStatus {
+    let kind = match verdict {
+        Verdict::Pass => return TestCaseStatus::success(),
+        Verdict::Fail => NonSuccessKind::Failure,
+        Verdict::Inconclusive | Verdict::Void => NonSuccessKind::Error,
+    };
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(verdict.name()).set_message(message);
+    status
+}

@@ -1,0 +1,136 @@
+//! Markdown, for the summaries of CI systems.
+
+use std::io;
+
+use super::Render;
+use super::words::{ERRORS_SHOWN, errors, grouped, length, rate, reason, time, top_errors};
+use crate::model::Verdict;
+use crate::store::RunRecord;
+
+/// The summary in GitHub's dialect of Markdown.
+#[derive(Clone, Copy, Debug)]
+pub struct Markdown;
+
+impl Render for Markdown {
+    fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let result = &run.result;
+        writeln!(out, "## {} {}: {}", mark(result.verdict), run.plan.profile, result.verdict)?;
+        writeln!(
+            out,
+            "\n{}. On `{}` for {}, {} operations judged, seed {}, run `{}`, slatest {}.",
+            escape(&reason(run)),
+            run.target.name,
+            length(result.length),
+            grouped(result.total.count),
+            run.seed,
+            run.id,
+            run.slatest,
+        )?;
+        objectives(run, out)?;
+        operations(run, out)?;
+        let errors = top_errors(run);
+        if !errors.is_empty() {
+            writeln!(out, "\n### Errors\n\n| count | operation | kind |\n|---:|---|---|")?;
+            for (count, operation, kind) in errors.iter().take(ERRORS_SHOWN) {
+                writeln!(out, "| {} | {} | {} |", grouped(*count), escape(operation), escape(kind))?;
+            }
+        }
+        if !result.findings.is_empty() {
+            writeln!(out, "\n### Checked at the end\n")?;
+            for finding in &result.findings {
+                let verdict = if finding.holds { Verdict::Pass } else { Verdict::Fail };
+                let (mark, detail) = (mark(verdict), escape(&finding.detail));
+                writeln!(out, "- {mark} {}: {} ({detail})", escape(&finding.scenario), escape(&finding.check))?;
+            }
+        }
+        if !run.plan.left_out.is_empty() {
+            writeln!(out, "\n### Left out\n")?;
+            for (scenario, why) in &run.plan.left_out {
+                writeln!(out, "- {}: {}", escape(scenario), escape(why))?;
+            }
+        }
+        writeln!(out, "\n### Generator\n\n| | check | measured | must be |\n|---|---|---|---|")?;
+        for check in &result.validity {
+            let mark = if check.holds {
+                mark(Verdict::Pass)
+            } else if check.voids() {
+                mark(Verdict::Void)
+            } else {
+                mark(Verdict::Inconclusive)
+            };
+            writeln!(out, "| {mark} | {} | {} | {} |", check.name, escape(&check.measured), escape(&check.bound))?;
+        }
+        for notice in &run.notices {
+            writeln!(out, "\n> {}", escape(notice))?;
+        }
+        Ok(())
+    }
+}
+
+fn objectives(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    if run.result.objectives.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n### Objectives\n\n| verdict | objective | scope | must hold | measured | interval | bad / samples |\n\
+         |---|---|---|---|---:|---|---:|"
+    )?;
+    for o in &run.result.objectives {
+        writeln!(
+            out,
+            "| {} {} | {} | {} | {} {} | {} | {} | {} / {} |",
+            mark(o.verdict),
+            o.verdict,
+            escape(&o.name),
+            escape(&o.scope),
+            escape(&o.indicator),
+            escape(&o.bound_text()),
+            o.measured_text(),
+            o.interval_text(),
+            grouped(o.bad),
+            grouped(o.samples),
+        )?;
+    }
+    Ok(())
+}
+
+fn operations(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n### Operations\n\n| operation | count | /s | errors | p50 | p95 | p99 | p99.9 | max | service p99 |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|"
+    )?;
+    for o in run.result.operations.iter().chain([&run.result.total]) {
+        let response = o.response.as_ref();
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            escape(&o.address),
+            grouped(o.count),
+            rate(o.rate),
+            errors(o),
+            time(response, |t| t.p50),
+            time(response, |t| t.p95),
+            time(response, |t| t.p99),
+            time(response, |t| t.p999),
+            time(response, |t| t.max),
+            time(o.service.as_ref(), |t| t.p99),
+        )?;
+    }
+    Ok(())
+}
+
+const fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "✅",
+        Verdict::Inconclusive => "⚠️",
+        Verdict::Fail => "❌",
+        Verdict::Void => "🚫",
+    }
+}
+
+/// Text that stays text inside a table.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;").replace('\n', " ")
+}

@@ -1,0 +1,29 @@
+//! Reports: one file per format, each from the record of a run alone.
+
+mod hlog;
+mod json;
+mod junit;
+mod markdown;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+use std::io;
+
+pub use hlog::Hlog;
+pub use json::Json;
+pub use junit::Junit;
+pub use markdown::Markdown;
+pub use text::Text;
+
+use crate::store::RunRecord;
+
+/// A format.
+pub trait Render {
+    /// Writes a run in it.
+    ///
+    /// # Errors
+    /// When `out` says no, or a file that the format needs can't be read.
+    fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()>;
+}

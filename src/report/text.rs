@@ -1,0 +1,264 @@
+//! The summary on a terminal. It starts with the verdict.
+
+use std::io;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use console::Style;
+
+use super::Render;
+use super::words::{ERRORS_SHOWN, errors, grouped, length, plain, rate, reason, time, top_errors};
+use crate::model::Verdict;
+use crate::objective::{Check, Effect};
+use crate::store::{OperationFigures, RunRecord};
+
+/// The summary as text, at most 120 columns wide with names of ordinary length.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    /// Whether to colour it.
+    pub color: bool,
+}
+
+impl Render for Text {
+    fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        self.head(run, out)?;
+        self.objectives(run, out)?;
+        operations(run, out)?;
+        error_kinds(run, out)?;
+        self.findings(run, out)?;
+        notes(run, out)?;
+        self.generator(run, out)
+    }
+}
+
+impl Text {
+    fn style(self, verdict: Verdict) -> Style {
+        let style = Style::new().force_styling(self.color);
+        match verdict {
+            Verdict::Pass => style.green(),
+            Verdict::Inconclusive => style.yellow(),
+            Verdict::Fail => style.red(),
+            Verdict::Void => style.magenta(),
+        }
+    }
+
+    fn head(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let result = &run.result;
+        let verdict = self.style(result.verdict).bold().apply_to(result.verdict.name().to_uppercase());
+        writeln!(out, "{verdict}  {}", reason(run))?;
+        writeln!(
+            out,
+            "{} on {} · {} · {} operations judged · seed {}",
+            run.plan.profile,
+            run.target.name,
+            length(result.length),
+            grouped(result.total.count),
+            run.seed,
+        )?;
+        writeln!(out, "run {} · slatest {}", run.id, run.slatest)
+    }
+
+    fn objectives(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let objectives = &run.result.objectives;
+        if objectives.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nObjectives (bounds at 95 % each)")?;
+        let mut table = table(&["verdict", "objective", "scope", "must hold", "measured", "interval", "bad / samples"]);
+        for objective in objectives {
+            table.add_row(vec![
+                objective.verdict.name().to_owned(),
+                plain(&objective.name),
+                plain(&objective.scope),
+                format!("{} {}", objective.indicator, objective.bound_text()),
+                objective.measured_text(),
+                objective.interval_text(),
+                format!("{} / {}", grouped(objective.bad), grouped(objective.samples)),
+            ]);
+        }
+        align_right(&mut table, &[4, 6]);
+        // The verdict is coloured afterwards: the table would count the colour as width.
+        let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        for (i, line) in lines.iter().enumerate() {
+            let Some(objective) = i.checked_sub(1).and_then(|i| objectives.get(i)) else {
+                writeln!(out, "{line}")?;
+                continue;
+            };
+            let name = objective.verdict.name();
+            let colored = self.style(objective.verdict).apply_to(name).to_string();
+            writeln!(out, "{}", line.replacen(name, &colored, 1))?;
+            if let Some(words) = &objective.words {
+                writeln!(out, "   {words}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn findings(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        if run.result.findings.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nChecked at the end")?;
+        for finding in &run.result.findings {
+            let (words, verdict) = if finding.holds { ("held", Verdict::Pass) } else { ("failed", Verdict::Fail) };
+            let words = self.style(verdict).apply_to(words);
+            writeln!(out, " {words}  {}: {} ({})", finding.scenario, finding.check, plain(&finding.detail))?;
+        }
+        Ok(())
+    }
+
+    fn generator(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let generator = &run.result.generator;
+        writeln!(out, "\nGenerator")?;
+        writeln!(
+            out,
+            " {} planned · {} sent · {} completed · {} dropped · {} in flight at the end",
+            grouped(generator.planned),
+            grouped(generator.sent),
+            grouped(generator.completed),
+            grouped(generator.dropped),
+            grouped(generator.in_flight),
+        )?;
+        let resources = &generator.resources;
+        writeln!(
+            out,
+            " send lag p50 {} p99 {} · dispatch lag p50 {} p99 {} · CPU {} of {} cores · {} MiB",
+            time(generator.send_lag.as_ref(), |t| t.p50),
+            time(generator.send_lag.as_ref(), |t| t.p99),
+            time(generator.dispatch_lag.as_ref(), |t| t.p50),
+            time(generator.dispatch_lag.as_ref(), |t| t.p99),
+            generator.cpu_share.map_or_else(|| "?".into(), |share| format!("{:.1}%", share * 100.0)),
+            if resources.cores > 0.0 { resources.cores } else { run.machine.cores as f64 },
+            resources.rss_bytes_max >> 20,
+        )?;
+        for check in &run.result.validity {
+            self.check(check, out)?;
+        }
+        Ok(())
+    }
+
+    fn check(self, check: &Check, out: &mut dyn io::Write) -> io::Result<()> {
+        let (words, verdict) = match (check.holds, check.effect) {
+            (true, _) => ("ok  ", Verdict::Pass),
+            (false, Effect::Warn) => ("warn", Verdict::Inconclusive),
+            (false, Effect::Void) => ("VOID", Verdict::Void),
+        };
+        let words = self.style(verdict).apply_to(words);
+        let Check { name, measured, bound, words: explanation, .. } = check;
+        writeln!(out, " {words}  {name}: {measured}; must be: {bound}")?;
+        if !explanation.is_empty() {
+            writeln!(out, "       {explanation}")?;
+        }
+        Ok(())
+    }
+}
+
+fn operations(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    writeln!(out, "\nOperations (response times of all that ended; warm-up left out)")?;
+    let mut table = table(&["operation", "count", "/s", "errors", "p50", "p95", "p99", "p99.9", "max", "service p99"]);
+    for operation in run.result.operations.iter().chain([&run.result.total]) {
+        table.add_row(row(operation));
+    }
+    align_right(&mut table, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    ratios(run, out)
+}
+
+fn row(operation: &OperationFigures) -> Vec<String> {
+    let response = operation.response.as_ref();
+    vec![
+        plain(&operation.address),
+        grouped(operation.count),
+        rate(operation.rate),
+        errors(operation),
+        time(response, |t| t.p50),
+        time(response, |t| t.p95),
+        time(response, |t| t.p99),
+        time(response, |t| t.p999),
+        time(response, |t| t.max),
+        time(operation.service.as_ref(), |t| t.p99),
+    ]
+}
+
+/// What drivers report besides.
+fn ratios(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    for operation in &run.result.operations {
+        for ratio in operation.ratios.iter().filter(|r| r.total > 0) {
+            let share = crate::objective::Reading::Share(ratio.good as f64 / ratio.total as f64);
+            let (good, total) = (grouped(ratio.good), grouped(ratio.total));
+            writeln!(out, " {} {}: {share} ({good} of {total})", operation.address, ratio.name)?;
+        }
+        for timing in &operation.timings {
+            if let Some(times) = &timing.times {
+                writeln!(
+                    out,
+                    " {} {}: p50 {}, p95 {}, p99 {} ({} samples)",
+                    operation.address,
+                    timing.name,
+                    times.p50,
+                    times.p95,
+                    times.p99,
+                    grouped(times.samples)
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn error_kinds(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    let errors = top_errors(run);
+    if errors.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nErrors")?;
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for (count, operation, kind) in errors.iter().take(ERRORS_SHOWN) {
+        table.add_row([grouped(*count), (*operation).to_owned(), plain(kind)]);
+    }
+    align_right(&mut table, &[0]);
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    if errors.len() > ERRORS_SHOWN {
+        writeln!(out, " and {} more kinds (run.json has them)", errors.len() - ERRORS_SHOWN)?;
+    }
+    Ok(())
+}
+
+fn notes(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    if !run.plan.left_out.is_empty() {
+        writeln!(out, "\nLeft out")?;
+        for (scenario, why) in &run.plan.left_out {
+            writeln!(out, " {}", plain(&format!("{scenario}: {why}")))?;
+        }
+    }
+    if !run.notices.is_empty() {
+        writeln!(out, "\nNotices")?;
+        for notice in &run.notices {
+            writeln!(out, " {}", plain(notice))?;
+        }
+    }
+    Ok(())
+}
+
+/// A table without boxes.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.iter().map(|name| Cell::new(name)).collect::<Vec<_>>());
+    table
+}
+
+fn align_right(table: &mut Table, columns: &[usize]) {
+    for &index in columns {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Phrases that several formats share.
+
+use crate::model::{Nanos, Verdict};
+use crate::store::{OperationFigures, RunRecord, Status, TimeFigures};
+
+/// Most kinds of error that are shown.
+pub(super) const ERRORS_SHOWN: usize = 10;
+
+/// A count with its thousands apart: `84,000`.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text from elsewhere (a target's answer, a file) on one line, without anything that a terminal
+/// would obey.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A rate with one decimal, or two where it is small: `300.0`, `0.25`.
+pub(super) fn rate(per_sec: f64) -> String {
+    if per_sec < 10.0 { format!("{per_sec:.2}") } else { format!("{per_sec:.1}") }
+}
+
+/// One figure of a set of times; `-` where there is none.
+pub(super) fn time(times: Option<&TimeFigures>, of: impl Fn(&TimeFigures) -> Nanos) -> String {
+    times.map_or_else(|| "-".into(), |times| of(times).to_string())
+}
+
+/// A length of time: `2m 20s`.
+pub(super) fn length(length: Nanos) -> String {
+    let secs = std::time::Duration::from_secs_f64(length.as_secs_f64().round());
+    if length < Nanos::from_secs(10) { length.to_string() } else { humantime::format_duration(secs).to_string() }
+}
+
+/// Errors of an operation with their share: `12 (0.05%)`, `0`.
+pub(super) fn errors(operation: &OperationFigures) -> String {
+    let failures = operation.outcomes.failures();
+    let countable = operation.count - operation.outcomes.blocked;
+    if failures == 0 || countable == 0 {
+        return grouped(failures);
+    }
+    format!("{} ({})", grouped(failures), crate::objective::Reading::Share(failures as f64 / countable as f64))
+}
+
+/// What the verdict rests on, in one sentence.
+pub(super) fn reason(run: &RunRecord) -> String {
+    let result = &run.result;
+    let count = |verdict| result.objectives.iter().filter(|o| o.verdict == verdict).count();
+    let total = result.objectives.len();
+    let broken: Vec<&str> = result.validity.iter().filter(|c| c.voids()).map(|c| c.name.as_str()).collect();
+    let findings = result.findings.iter().filter(|f| !f.holds).count();
+    if !broken.is_empty() {
+        return format!("the run says nothing about the target: {} out of bounds", broken.join(", "));
+    }
+    let mut parts = Vec::new();
+    for (verdict, words) in [
+        (Verdict::Void, "void"),
+        (Verdict::Fail, "failed"),
+        (Verdict::Inconclusive, "inconclusive"),
+        (Verdict::Pass, "held"),
+    ] {
+        if count(verdict) > 0 {
+            parts.push(format!("{} of {total} objectives {words}", count(verdict)));
+        }
+    }
+    if findings > 0 {
+        parts.push(format!("{findings} of {} checks at the end did not hold", result.findings.len()));
+    }
+    if total == 0 {
+        let any = result.total.count > 0;
+        parts.push(if any { "no objectives: only the run itself was checked" } else { "nothing was measured" }.into());
+    }
+    if run.status == Status::Interrupted {
+        parts.push("interrupted, so it can't pass".into());
+    }
+    parts.join("; ")
+}
+
+/// The most frequent kinds of error of all operations: (count, operation, kind).
+pub(super) fn top_errors(run: &RunRecord) -> Vec<(u64, &str, &str)> {
+    let mut errors: Vec<(u64, &str, &str)> = run
+        .result
+        .operations
+        .iter()
+        .flat_map(|o| o.errors.iter().map(|e| (e.count, o.address.as_str(), e.kind.as_str())))
+        .collect();
+    errors.sort_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}
