@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::Mix;
-use crate::measure::{OperationShape, Threshold};
+use crate::measure::Threshold;
 use crate::model::{Nanos, OperationId};
 use crate::schedule::{ArrivalLaw, StagePlan};
 
@@ -29,18 +29,6 @@ pub struct Plan {
     pub objectives: Vec<ObjectivePlan>,
     /// Scenarios of the profile that the target can't serve: (scenario, reason).
     pub left_out: Vec<(String, String)>,
-}
-
-impl Plan {
-    /// What is kept of each operation, in their order.
-    pub fn shapes(&self) -> Vec<OperationShape> {
-        let shape = |operation: &OperationPlan| OperationShape {
-            timings: operation.timings.len(),
-            ratios: operation.ratios.len(),
-            thresholds: operation.thresholds.clone(),
-        };
-        self.operations.iter().map(shape).collect()
-    }
 }
 
 /// A scenario, resolved.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Resources, RunFacts};
+use crate::engine::{Resources, RunFacts, shapes};
 use crate::measure::{Latencies, Tally};
 use crate::model::{Nanos, OperationId, Outcome};
 use crate::profile::Plan;
@@ -175,7 +175,7 @@ pub struct GeneratorFigures {
 /// Everything together: operations, their total, the generator.
 pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, OperationFigures, GeneratorFigures) {
     let timeline = &facts.timeline;
-    let shapes = plan.shapes();
+
     let mut operations = Vec::new();
     let (mut total, mut total_unjudged, mut total_rate) = (Tally::default(), Tally::default(), 0.0);
     for (i, operation) in plan.operations.iter().enumerate() {
@@ -204,7 +204,7 @@ pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, 
     }
     let total_figures = of_operation("total", &total, &total_unjudged, total_rate, &[], &[]);
     let mut whole = Tally::default();
-    for i in 0..shapes.len().min(timeline.judged.len()) {
+    for i in 0..shapes(plan).len().min(timeline.judged.len()) {
         whole.merge(&timeline.whole(OperationId(i as u16)));
     }
     let resources = facts.resources.clone();

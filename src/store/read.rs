@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::windows::Windows;
 use super::write::result;
 use super::{RECORD_FILE, RunRecord, Status, StoreError, VERSION};
-use crate::engine::{Resources, RunFacts, judge};
+use crate::engine::{Resources, RunFacts, judge, shapes};
 use crate::measure::Timeline;
 
 /// Largest record that is read, in bytes.
@@ -45,7 +45,7 @@ pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
 }
 
 fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
-    let mut timeline = Timeline::new(&record.plan.shapes());
+    let mut timeline = Timeline::new(&shapes(&record.plan));
     let mut torn = false;
     if let Some(mut windows) = Windows::open(&record.folder)? {
         while let Some(window) = windows.next()? {

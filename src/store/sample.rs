@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{HealthLine, Machine, Opening, RunRecord, RunWriter, TargetRecord};
-use crate::engine::{Resources, RunFacts, ScenarioFinding, judge};
+use crate::engine::{Resources, RunFacts, ScenarioFinding, judge, shapes};
 use crate::measure::{Recorder, Timeline, Window};
 use crate::model::{Completion, Nanos, OperationId, Outcome};
 use crate::profile::Plan;
@@ -36,7 +36,7 @@ pub(crate) fn opening(plan: Plan) -> Opening {
 
 /// Twelve windows of 300 API operations and 100 reads of the cache, the first two unjudged.
 pub(crate) fn windows(plan: &Plan) -> Vec<Window> {
-    let mut recorder = Recorder::new(plan.shapes(), plan.window);
+    let mut recorder = Recorder::new(shapes(plan), plan.window);
     (0..12)
         .map(|second| {
             let judged = second >= 2;
@@ -71,7 +71,7 @@ pub(crate) fn windows(plan: &Plan) -> Vec<Window> {
 }
 
 pub(crate) fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
-    let mut timeline = Timeline::new(&plan.shapes());
+    let mut timeline = Timeline::new(&shapes(plan));
     windows.iter().for_each(|window| timeline.add(window));
     RunFacts {
         timeline,

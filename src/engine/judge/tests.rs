@@ -1,7 +1,7 @@
 //! Small runs with known counts, judged.
 
 use super::*;
-use crate::engine::{Resources, ScenarioFinding};
+use crate::engine::{Resources, ScenarioFinding, shapes};
 use crate::measure::{Recorder, Threshold};
 use crate::model::{Completion, Nanos};
 use crate::profile::{ArrivalLaw, Mix, OperationPlan, ScenarioPlan, StagePlan};
@@ -68,7 +68,7 @@ fn p95(each: bool) -> ObjectivePlan {
 
 /// Facts of `runs` of (operation, times, response time, outcome).
 fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
-    let mut recorder = Recorder::new(plan.shapes(), plan.window);
+    let mut recorder = Recorder::new(shapes(plan), plan.window);
     let mut fired = 0;
     for &(operation, times, millis, outcome) in runs {
         for _ in 0..times {
@@ -83,7 +83,7 @@ fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
             recorder.ended(operation, true, Nanos::ZERO, &completion);
         }
     }
-    let mut timeline = Timeline::new(&plan.shapes());
+    let mut timeline = Timeline::new(&shapes(plan));
     timeline.add(&recorder.close_window());
     RunFacts {
         timeline,
