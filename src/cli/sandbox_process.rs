@@ -2,6 +2,7 @@
 //! generator's.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ impl SandboxProcess {
         let mut child = Command::new(program)
             .args(["sandbox", "--ready-json", "--exit-with-parent"])
             .args(extra)
+            // A group of its own: Ctrl-C is for the run, which ends the sandbox when it is done.
+            .process_group(0)
             // Its end is its sign that we are gone.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
