@@ -146,7 +146,7 @@ pub struct ScenarioSpec {
 }
 
 /// What is compared with the bound.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IndicatorKind {
     /// Done − intended. Needs `quantile` and `below` (a duration).

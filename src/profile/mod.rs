@@ -1,8 +1,15 @@
 //! Profiles: YAML in, a checked [`Plan`] out. Every mistake of a user is caught here, with its file,
 //! line and a way out. Knows no protocol.
 
+mod draft;
+mod executor;
 mod file;
+mod library;
+mod objectives;
+mod overrides;
 mod plan;
+mod resolve;
+mod scenario;
 mod written;
 
 pub use crate::schedule::{ArrivalLaw, StagePlan};
@@ -10,4 +17,7 @@ pub use file::{
     BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile, ScenarioSpec, StageSpec,
     StageTarget,
 };
+pub use library::{Library, Shelf};
+pub use overrides::Overrides;
 pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan};
+pub use resolve::{Request, Resolved, peak_rate, resolve};

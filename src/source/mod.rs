@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 pub use located::Located;
 
-use crate::model::{Place, Problem, Problems};
+use crate::model::{Place, Problem, Problems, nearest};
 
 /// Most bytes that a file of a user may have.
 const SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -51,20 +52,29 @@ impl Source {
     /// Reads the text as one YAML document. Unknown keys are errors where the type says so.
     ///
     /// # Errors
-    /// The first mistake, with its line and column.
+    /// The first mistake, with its line, its column and the path of keys that leads to it.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problems> {
-        serde_saphyr::from_str(&self.text).map_err(|error| {
+        let mut track = serde_path_to_error::Track::new();
+        let read = serde_saphyr::with_deserializer_from_str(&self.text, |deserializer| {
+            T::deserialize(serde_path_to_error::Deserializer::new(deserializer, &mut track))
+        });
+        read.map_err(|error| {
             let location = error.location();
             let place = Place {
                 file: self.name.clone(),
                 line: location.map_or(0, |l| usize::try_from(l.line()).unwrap_or(0)),
                 column: location.map_or(0, |l| usize::try_from(l.column()).unwrap_or(0)),
-                key: String::new(),
+                key: path_of_keys(&track.path()),
             };
             let text = error.without_snippet().to_string();
             // The place is said by us, in one form for all problems.
             let message = text.split(" at line ").next().unwrap_or(&text).trim().to_owned();
-            Problems::from(Problem::new(place, message))
+            let help = did_you_mean(&message);
+            let problem = Problem::new(place, message);
+            Problems::from(match help {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            })
         })
     }
 
@@ -82,5 +92,75 @@ impl Source {
     /// A path written in this file, from the folder of the file.
     pub fn path(&self, written: &str) -> PathBuf {
         self.folder.join(written)
+    }
+}
+
+/// As a user would write it: `scenarios.api.stages[1].target`, without the steps that only say how
+/// places are remembered.
+fn path_of_keys(path: &serde_path_to_error::Path) -> String {
+    let mut out = String::new();
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => out.push_str(&format!("[{index}]")),
+            Segment::Map { key } if key == "value" || key == "referenced" || key == "defined" => {}
+            Segment::Map { key } => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(key);
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+    }
+    out
+}
+
+/// The way out of `unknown field `x`, expected one of `a`, `b``.
+fn did_you_mean(message: &str) -> Option<String> {
+    if !message.starts_with("unknown ") {
+        return None;
+    }
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let written = quoted.next()?;
+    nearest(written, quoted).map(|name| format!("did you mean `{name}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::model::Span;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Scenario {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        duration: Located<Span>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[expect(dead_code, reason = "only its reading is tested")]
+        scenarios: BTreeMap<String, Located<Vec<Located<Scenario>>>>,
+    }
+
+    fn problem(text: &str) -> Problem {
+        Source::new("f.yaml", text, "").parse::<File>().unwrap_err().0.remove(0)
+    }
+
+    #[test]
+    fn a_mistake_has_its_line_its_keys_and_a_way_out() {
+        let slip = problem("scenarios:\n  api:\n    - duraton: 5s\n");
+        assert_eq!((slip.place.line, slip.place.key.as_str()), (3, "scenarios.api[0].duraton"), "{slip}");
+        assert_eq!(slip.help.as_deref(), Some("did you mean `duration`?"));
+        let unit = problem("scenarios:\n  api:\n    - duration: 5 parsecs\n");
+        assert_eq!((unit.place.line, unit.place.key.as_str()), (3, "scenarios.api[0].duration"), "{unit}");
+        assert!(unit.message.contains("parsecs"), "{unit}");
+        let yaml = problem("scenarios: [");
+        assert!(yaml.place.line > 0, "{yaml}");
     }
 }

@@ -1,5 +1,6 @@
 //! Where load may be sent: endpoints, their credentials, and what is allowed there.
 
+mod credentials;
 mod endpoint;
 mod guard;
 mod secret;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use credentials::Fault;
 pub use endpoint::{
     AmqpEndpoint, BlockSignature, Endpoint, HttpEndpoint, KafkaEndpoint, KafkaSecurity, PostgresEndpoint,
     RedisEndpoint, SqliteEndpoint, WebsocketEndpoint,
