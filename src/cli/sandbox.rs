@@ -168,9 +168,10 @@ fn serve(args: SandboxArgs) -> Result<(), Failure> {
 
 /// Warnings go to stderr; `SLATEST_LOG` asks for more.
 fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("SLATEST_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SLATEST_LOG")
+        .unwrap_or_else(|_| "warn,sqlx=error,sqlx_core=error".into());
     // A second subscriber is refused, which means that there is one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).try_init();
 }
 
 /// 10,000 connections need as many file descriptors; what the system doesn't allow stays as it is.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -15,6 +17,8 @@ use super::{Tally, Topic};
 /// The exchange; who wants the events binds a queue to it.
 pub const EXCHANGE: &str = "platform-events";
 const QUEUE: usize = 10_000;
+/// Messages whose confirmation is awaited at once.
+const MOST_UNCONFIRMED: usize = 256;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
@@ -71,43 +75,50 @@ async fn connect(url: &SecretString) -> Result<Link, String> {
 
 async fn publish_all(url: SecretString, link: Link, mut events: mpsc::Receiver<(Topic, String)>, tally: Arc<Tally>) {
     let mut link = Some(link);
-    while let Some((topic, payload)) = events.recv().await {
-        if link.is_none() {
-            match connect(&url).await {
-                Ok(fresh) => link = Some(fresh),
+    let mut unconfirmed = FuturesUnordered::new();
+    loop {
+        let (topic, payload) = tokio::select! {
+            event = events.recv(), if unconfirmed.len() < MOST_UNCONFIRMED => match event {
+                Some(event) => event,
+                None => return,
+            },
+            Some(confirmed) = unconfirmed.next() => {
+                count(&tally, confirmed);
+                continue;
+            }
+        };
+        if link.as_ref().is_none_or(|link| !link.channel.status().connected()) {
+            link = match connect(&url).await {
+                Ok(fresh) => Some(fresh),
                 Err(error) => {
                     tracing::warn!(error, "events for AMQP are lost");
                     tokio::time::sleep(RECONNECT_AFTER).await;
+                    None
                 }
-            }
+            };
         }
-        let sent = match &link {
-            Some(link) => publish(&link.channel, topic, &payload).await,
-            None => false,
-        };
-        if sent {
-            Tally::add(&tally.published);
-        } else {
-            Tally::add(&tally.failed);
-            link = None;
+        match &link {
+            Some(link) => match publish(&link.channel, topic, &payload).await {
+                Some(confirm) => unconfirmed.push(async move {
+                    let confirmed = timeout(CONFIRM_TIMEOUT, confirm).await;
+                    matches!(confirmed, Ok(Ok(Confirmation::Ack(_) | Confirmation::NotRequested)))
+                }),
+                None => count(&tally, false),
+            },
+            None => count(&tally, false),
         }
     }
 }
 
-async fn publish(channel: &Channel, topic: Topic, payload: &str) -> bool {
+fn count(tally: &Tally, confirmed: bool) {
+    Tally::add(if confirmed { &tally.published } else { &tally.failed });
+}
+
+/// Sends one message; what comes back says later whether the broker has it.
+async fn publish(channel: &Channel, topic: Topic, payload: &str) -> Option<PublisherConfirm> {
     let properties =
         BasicProperties::default().with_delivery_mode(PERSISTENT).with_content_type("application/json".into());
-    let confirmed = async {
-        channel
-            .basic_publish(
-                EXCHANGE.into(),
-                topic.name().into(),
-                BasicPublishOptions::default(),
-                payload.as_bytes(),
-                properties,
-            )
-            .await?
-            .await
-    };
-    matches!(timeout(CONFIRM_TIMEOUT, confirmed).await, Ok(Ok(Confirmation::Ack(_) | Confirmation::NotRequested)))
+    let options = BasicPublishOptions::default();
+    let sent = channel.basic_publish(EXCHANGE.into(), topic.name().into(), options, payload.as_bytes(), properties);
+    timeout(CONFIRM_TIMEOUT, sent).await.ok()?.ok()
 }

@@ -19,6 +19,8 @@ const SCHEMA: &str = include_str!("schema.sql");
 const SEED: &str = include_str!("seed.sql");
 /// Any number that nothing else on the server locks: two processes that start at once take turns.
 const ADVISORY_LOCK: i64 = 0x0073_6c61_7465_7374;
+/// A connection that rested for no longer is used unseen: a ping is a round trip.
+const TRUSTED_REST: Duration = Duration::from_secs(1);
 /// A verification is `pending` for this long.
 const VERIFICATION_MS: i64 = 200;
 
@@ -71,6 +73,18 @@ pub async fn open_postgres(dsn: &str, connections: u32) -> Result<Arc<dyn Store>
         .application_name("slatest-sandbox");
     let pool = PgPoolOptions::new()
         .max_connections(connections)
+        // Opened at the start: TLS and SCRAM cost more than any query, and would fall on the first load.
+        .min_connections(connections)
+        // A connection that has rested may have been cut by a failover; one in use says so itself.
+        .before_acquire(|connection, known| {
+            async move {
+                if known.idle_for > TRUSTED_REST {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            }
+            .boxed()
+        })
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)

@@ -218,6 +218,33 @@ mod tests {
     }
 
     #[test]
+    fn who_falls_behind_the_ring_is_served_by_the_whole() {
+        let document = Document::new();
+        let mut slow = document.follow();
+        let author = Doc::new();
+        for _ in 0..2 * RING {
+            document.take_in(1, &edit(&author, "x"), &mut Vec::new()).unwrap();
+        }
+        assert!(matches!(slow.try_recv(), Err(broadcast::error::TryRecvError::Lagged(_))));
+        let Ok(Message::Sync(SyncMessage::Update(update))) = Message::decode_v1(&document.whole()[0]) else {
+            panic!("no update")
+        };
+        let late = Doc::new();
+        late.transact_mut().apply_update(Update::decode_v1(&update).unwrap()).unwrap();
+        let text = late.get_or_insert_text("notes");
+        assert_eq!(text.get_string(&late.transact()).len(), 2 * RING);
+    }
+
+    #[test]
+    fn a_full_document_takes_no_more() {
+        let document = Document::new();
+        let author = Doc::new();
+        let page = "x".repeat(1 << 20);
+        let taken = (0..20).take_while(|_| document.take_in(1, &edit(&author, &page), &mut Vec::new()).is_ok()).count();
+        assert_eq!(taken, 7);
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         let document = Document::new();
         assert!(document.take_in(1, &[0, 2, 3, 255, 255, 255], &mut Vec::new()).is_err());
