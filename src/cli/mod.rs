@@ -2,6 +2,7 @@
 
 mod doctor;
 mod exit;
+mod problems;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
