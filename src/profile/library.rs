@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
-use crate::model::{Place, Problem, nearest};
+use crate::model::{Place, Problem, Problems, nearest};
 use crate::source::Source;
 
 static PROFILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/profiles");
@@ -63,8 +63,32 @@ pub struct Library {
 
 impl Library {
     /// With the files of a working directory before those built in.
-    pub fn of(folder: impl Into<PathBuf>) -> Self {
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into() }
+    }
+
+    /// Finds a profile; see [`Library::find`].
+    ///
+    /// # Errors
+    /// As [`Library::find`].
+    pub fn profile(&self, name: &str) -> Result<Source, Problems> {
+        Ok(self.find(Shelf::Profiles, name)?)
+    }
+
+    /// Finds a workload; see [`Library::find`].
+    ///
+    /// # Errors
+    /// As [`Library::find`].
+    pub fn workload(&self, name: &str) -> Result<Source, Problems> {
+        Ok(self.find(Shelf::Workloads, name)?)
+    }
+
+    /// Finds a target; see [`Library::find`].
+    ///
+    /// # Errors
+    /// As [`Library::find`].
+    pub fn target(&self, name: &str) -> Result<Source, Problems> {
+        Ok(self.find(Shelf::Targets, name)?)
     }
 
     /// Finds a file. A name with a slash or ending in `.yaml` is a path; otherwise it is looked up.
@@ -124,7 +148,7 @@ mod tests {
     #[test]
     fn the_working_directory_comes_first_and_paths_are_paths() {
         let folder = tempfile::tempdir().unwrap();
-        let library = Library::of(folder.path());
+        let library = Library::new(folder.path());
         assert_eq!(library.find(Shelf::Profiles, "peak").unwrap().name, "built-in profiles/peak.yaml");
         std::fs::create_dir(folder.path().join("profiles")).unwrap();
         std::fs::write(folder.path().join("profiles/peak.yaml"), "name: mine").unwrap();

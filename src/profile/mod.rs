@@ -20,4 +20,4 @@ pub use file::{
 pub use library::{Library, Shelf};
 pub use overrides::Overrides;
 pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan};
-pub use resolve::{Request, Resolved, peak_rate, resolve};
+pub use resolve::{Resolved, peak_rate, resolve};

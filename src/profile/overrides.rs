@@ -8,7 +8,7 @@ use crate::model::{Nanos, Place, Problem, Problems, Rate, Span, suggest};
 pub struct Overrides {
     /// Peak rates, for a scenario by name or for every scenario that has a rate; its stages are
     /// scaled in proportion.
-    pub rate: Vec<(Option<String>, Rate)>,
+    pub rates: Vec<(Option<String>, Rate)>,
     /// How long the whole run lasts; stages are stretched in proportion. A warm-up keeps its
     /// length where it still fits.
     pub duration: Option<Span>,
@@ -30,7 +30,7 @@ impl Overrides {
     /// A scenario that isn't there or has no rate; a figure of zero.
     pub(super) fn apply_loads(&self, drafts: &mut [Draft]) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        for (scenario, rate) in &self.rate {
+        for (scenario, rate) in &self.rates {
             if let Err(problem) = replace_rate(drafts, scenario.as_deref(), *rate) {
                 problems.0.push(problem);
             }

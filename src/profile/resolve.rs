@@ -25,21 +25,6 @@ const SCENARIOS_MAX: usize = 100;
 /// Most operations of a run; each has histograms on every worker.
 const OPERATIONS_MAX: usize = 1000;
 
-/// What is brought together.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// Where workloads are found.
-    pub library: &'a Library,
-    /// The profile file.
-    pub profile: &'a Source,
-    /// The target file.
-    pub target: &'a Source,
-    /// What the command line replaces.
-    pub overrides: &'a Overrides,
-    /// Name of the run.
-    pub run: &'a str,
-}
-
 /// What can run.
 pub struct Resolved {
     /// What a run is going to do.
@@ -52,18 +37,24 @@ pub struct Resolved {
     pub production: bool,
 }
 
-/// Checks everything that a user wrote and makes it ready to run. Contacts nobody.
+/// Checks everything that a user wrote and makes it ready to run. Contacts nobody. `run` is the
+/// name that the run has towards the target.
 ///
 /// # Errors
 /// Every mistake that can be told apart from its consequences, each with its place.
-pub fn resolve(request: Request<'_>) -> Result<Resolved, Problems> {
+pub fn resolve(
+    library: &Library,
+    profile: &Source,
+    target_source: &Source,
+    overrides: &Overrides,
+    run: &str,
+) -> Result<Resolved, Problems> {
     let mut problems = Problems::default();
-    let file = problems.take(request.profile.parse::<ProfileFile>());
-    let target = problems.take(request.target.parse::<Target>());
+    let file = problems.take(profile.parse::<ProfileFile>());
+    let target = problems.take(target_source.parse::<Target>());
     let (Some(file), Some(target)) = (file, target) else { return Err(problems) };
-    let profile = request.profile;
     check_whole(profile, &file, &mut problems);
-    let guard = Guard::new(&target.allow).map_err(|why| Problems::from(request.target.problem("allow.hosts", why)));
+    let guard = Guard::new(&target.allow).map_err(|why| Problems::from(target_source.problem("allow.hosts", why)));
     let Some(guard) = problems.take(guard) else { return Err(problems) };
 
     let mut drafts = Vec::with_capacity(file.scenarios.len());
@@ -72,24 +63,16 @@ pub fn resolve(request: Request<'_>) -> Result<Resolved, Problems> {
     }
     if drafts.len() == file.scenarios.len() {
         problems.take(fill_lengths(profile, &file, &mut drafts));
-        problems.take(request.overrides.apply_loads(&mut drafts));
-        request.overrides.apply_duration(&mut drafts);
+        problems.take(overrides.apply_loads(&mut drafts));
+        overrides.apply_duration(&mut drafts);
         for draft in &drafts {
             problems.take(executor::check_judged(profile, &file.scenarios[&draft.name], draft));
         }
     }
 
     // JSON readers hold whole numbers up to 2^53; a seed that can't be copied repeats nothing.
-    let seed = request.overrides.seed.or(file.seed).unwrap_or_else(|| rand::random::<u64>() >> 11);
-    let ground = Ground {
-        library: request.library,
-        profile,
-        target_source: request.target,
-        target: &target,
-        guard: &guard,
-        seed,
-        run: request.run,
-    };
+    let seed = overrides.seed.or(file.seed).unwrap_or_else(|| rand::random::<u64>() >> 11);
+    let ground = Ground { library, profile, target_source, target: &target, guard: &guard, seed, run };
     let mut casts: BTreeMap<&str, Cast<'_>> = BTreeMap::new();
     let mut left_out: Vec<LeftOut> = Vec::new();
     for (name, spec) in &file.scenarios {
@@ -125,7 +108,7 @@ pub fn resolve(request: Request<'_>) -> Result<Resolved, Problems> {
     }
     let resolved = objectives::resolve(profile, &file, &mut assembly.operations, &mut left_out);
     let resolved = problems.take(resolved);
-    check_rate(&request, &target, &assembly.scenarios, &mut problems);
+    check_rate(&ground, &assembly.scenarios, &mut problems);
     let Some(objectives) = resolved.filter(|_| problems.0.is_empty()) else { return Err(problems) };
     let plan = Plan {
         profile: file.name.value.clone(),
@@ -209,15 +192,15 @@ fn check_endpoints<'c>(
 
 /// The plan's peak must not be above what the target allows. Rates are straight lines, so their sum
 /// peaks where one of them bends.
-fn check_rate(request: &Request<'_>, target: &Target, scenarios: &[ScenarioPlan], problems: &mut Problems) {
-    let Some(allowed) = target.allow.max_rate else { return };
+fn check_rate(ground: &Ground<'_>, scenarios: &[ScenarioPlan], problems: &mut Problems) {
+    let Some(allowed) = ground.target.allow.max_rate else { return };
     let peak = peak_rate(scenarios);
     if peak > allowed.0 * (1.0 + 1e-9) {
         let message = format!(
             "the profile `{}` reaches {:.0}/s over all scenarios; this target allows {allowed}",
-            request.profile.name, peak
+            ground.profile.name, peak
         );
-        let problem = request.target.problem("allow.max_rate", message);
+        let problem = ground.target_source.problem("allow.max_rate", message);
         problems.0.push(problem.with_help("lower it with --scale or --rate, or ask whoever owns the target"));
     }
 }

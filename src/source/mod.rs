@@ -120,9 +120,10 @@ fn did_you_mean(message: &str) -> Option<String> {
     if !message.starts_with("unknown ") {
         return None;
     }
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let written = quoted.next()?;
-    nearest(written, quoted).map(|name| format!("did you mean `{name}`?"))
+    let written = message.split('`').nth(1)?;
+    let known = message.rsplit_once("expected one of ").or_else(|| message.rsplit_once("expected "))?.1;
+    let known = known.split([',', ' ', '`']).filter(|name| !name.is_empty());
+    nearest(written, known).map(|name| format!("did you mean `{name}`?"))
 }
 
 #[cfg(test)]
