@@ -4,6 +4,10 @@
 //! [`Workload`] and [`Session`], add its endpoint to `target/endpoint.rs`, two lines to
 //! [`registry`], and run the conformance suite against a real server.
 
+#[cfg(feature = "amqp")]
+mod amqp;
+#[cfg(any(feature = "amqp", feature = "kafka"))]
+mod awaited;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod outline;

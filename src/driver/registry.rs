@@ -5,6 +5,8 @@ use super::Driver;
 /// Every driver that was compiled in.
 pub fn drivers() -> &'static [&'static dyn Driver] {
     &[
+        #[cfg(feature = "amqp")]
+        &super::amqp::AmqpDriver,
         #[cfg(feature = "kafka")]
         &super::kafka::KafkaDriver,
         #[cfg(feature = "websocket")]

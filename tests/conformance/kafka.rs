@@ -138,7 +138,7 @@ fn no_record_is_lost_from_the_first_one_on() {
         futures_util::future::join_all(all).await;
         let findings = bench.workload.settle(Nanos::from_secs(20)).await;
         assert_eq!(findings.len(), 1);
-        assert!(findings[0].holds && findings[0].detail.starts_with("200 records"), "{findings:?}");
+        assert!(findings[0].holds && findings[0].detail.starts_with("200 messages"), "{findings:?}");
         let lag = async {
             // The lag is measured once a second.
             loop {

@@ -5,6 +5,8 @@
 //! stack (`tests/stack/stack up`); `relay` stands between where a test needs a server to fall
 //! silent or to break off.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod relay;

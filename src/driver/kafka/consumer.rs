@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, Refusal};
 use super::context::Context;
-use super::pending::{Awaited, Intake, Sender};
+use super::headers::Sender;
+use crate::driver::awaited::{Awaited, Intake};
 use crate::model::{Clock, Outcome};
 
 /// How long the thread waits for a record before it looks whether it should end.

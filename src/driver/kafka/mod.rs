@@ -12,7 +12,7 @@ mod compile;
 mod consumer;
 mod context;
 mod file;
-mod pending;
+mod headers;
 mod producer;
 mod security;
 mod session;

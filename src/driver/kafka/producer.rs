@@ -11,7 +11,8 @@ use tokio::sync::{Notify, oneshot};
 use super::cluster::Cluster;
 use super::context::{Context, Troubles};
 use super::file::{Acks, Settings};
-use super::pending::Awaited;
+
+use crate::driver::awaited::Awaited;
 use crate::model::{Clock, Nanos, Outcome};
 
 /// Most bytes that wait in one producer, in KiB.

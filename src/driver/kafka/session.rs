@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use super::compile::{Action, Record, Value};
 use super::file::Until;
-use super::pending::{RecordId, Taken, Waiting};
+
 use super::producer::{Delivered, Flight, Producer};
 use super::workload::Shared;
+use crate::driver::awaited::{MessageId, Taken, Waiting};
 use crate::driver::{Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
 use crate::workload::{ExecutionId, RenderError, Values};
@@ -58,7 +59,7 @@ impl KafkaSession {
         let awaited = record.until == Until::Consumed;
         let (report, delivered) = oneshot::channel();
         let sent = self.now();
-        let id = RecordId { seq: arrival.seq, sent };
+        let id = MessageId { seq: arrival.seq, sent };
         let waiting = if awaited { self.shared.awaited.begin(id) } else { None };
         if awaited && waiting.is_none() {
             return self.failed(None, (Outcome::Rejected, "too many records awaited".into()));

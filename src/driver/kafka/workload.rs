@@ -1,9 +1,7 @@
 //! A compiled workload: what all of its sessions share.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use rdkafka::ClientConfig;
@@ -12,15 +10,13 @@ use tokio::sync::OnceCell;
 use super::cluster::{Cluster, Refusal, Topology};
 use super::compile::Action;
 use super::consumer::{Destination, Group, GroupConsumer};
-use super::pending::{Awaited, Intake, Sender};
+use super::headers::Sender;
 use super::producer::Producer;
 use super::session::KafkaSession;
+use crate::driver::awaited::{Awaited, Intake};
 use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
 use crate::model::{Nanos, Outcome};
 use crate::workload::Data;
-
-/// How often the records that are still awaited are looked at in the end.
-const SETTLE_EVERY: Duration = Duration::from_millis(20);
 
 /// What was compiled.
 pub(super) struct Plan {
@@ -186,26 +182,7 @@ impl Workload for KafkaWorkload {
             if self.shared.consumer.get().is_none() || !self.shared.plan.group.own {
                 return Vec::new();
             }
-            let missing = || {
-                let acknowledged = awaited.acknowledged.load(Ordering::Relaxed);
-                acknowledged.saturating_sub(awaited.consumed.load(Ordering::Relaxed))
-            };
-            let all = async {
-                while missing() > 0 {
-                    tokio::time::sleep(SETTLE_EVERY).await;
-                }
-            };
-            let _ = tokio::time::timeout(patience.as_duration(), all).await;
-            let acknowledged = awaited.acknowledged.load(Ordering::Relaxed);
-            if acknowledged == 0 {
-                return Vec::new();
-            }
-            let consumed = awaited.consumed.load(Ordering::Relaxed);
-            vec![Finding {
-                check: "consumption".into(),
-                holds: missing() == 0,
-                detail: format!("{acknowledged} records acknowledged, {consumed} of this run consumed"),
-            }]
+            awaited.settle(patience).await.into_iter().collect()
         })
     }
 
