@@ -4,6 +4,7 @@ mod hlog;
 mod json;
 mod junit;
 mod markdown;
+mod progress;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,6 +16,7 @@ pub use hlog::Hlog;
 pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;
+pub use progress::Progress;
 pub use text::Text;
 
 use crate::store::RunRecord;

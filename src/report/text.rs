@@ -32,6 +32,12 @@ impl Render for Text {
 }
 
 impl Text {
+    /// For standard output as it is: coloured on a terminal, unless `NO_COLOR` or `--color` say
+    /// otherwise.
+    pub fn for_terminal() -> Self {
+        Self { color: console::colors_enabled() }
+    }
+
     fn style(self, verdict: Verdict) -> Style {
         let style = Style::new().force_styling(self.color);
         match verdict {
@@ -251,7 +257,7 @@ fn table(header: &[&str]) -> Table {
     table
         .load_style(NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(header.iter().map(|name| Cell::new(name)).collect::<Vec<_>>());
+        .set_header(header.iter().map(Cell::new).collect::<Vec<_>>());
     table
 }
 
