@@ -31,7 +31,7 @@ const BURST: u32 = 32;
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// Longest wait for the server's goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What is done with the messages of one session.
 pub(super) trait Inbox {

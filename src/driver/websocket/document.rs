@@ -198,6 +198,12 @@ impl Document {
         Comparison { replicas: slots.len(), disconnected, equal, missing }
     }
 
+    /// Whether `fresh`, which came from the server, has every acknowledged edit.
+    pub(super) fn is_kept_by(&self, fresh: &Replica) -> bool {
+        let has = fresh.state();
+        self.lock().slots.iter().flatten().all(|s| has.get(&s.replica.client()) >= s.acknowledged)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that is done under the lock leaves the state half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

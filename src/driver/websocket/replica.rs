@@ -143,3 +143,71 @@ fn malformed(detail: &str) -> Broken {
 fn frame(message: SyncMessage) -> Frame {
     Frame::Binary(Bytes::from(Message::Sync(message).encode_v1()))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(frame: &Frame) -> Vec<u8> {
+        match frame {
+            Frame::Binary(bytes) => bytes.to_vec(),
+            other => panic!("the protocol is binary, not {other:?}"),
+        }
+    }
+
+    /// What a server of two replicas would send.
+    fn messages() -> Vec<Vec<u8>> {
+        let (a, b) = (Replica::new(1), Replica::new(2));
+        let mut frames = vec![a.greeting(), a.append("hello world", 100).frame, a.append("ünï🦀", 10).frame];
+        for frame in &frames {
+            b.take(&bytes(frame)).unwrap();
+        }
+        frames.push(b.append("and more", 8).frame);
+        frames.extend(b.take(&bytes(&frames[0])).unwrap().replies);
+        frames.iter().map(bytes).collect()
+    }
+
+    #[test]
+    fn an_edit_is_had_when_its_clock_is_reached() {
+        let (a, b) = (Replica::new(1), Replica::new(2));
+        let (first, second) = (a.append("one ", 100), a.append("two", 100));
+        b.take(&bytes(&second.frame)).unwrap();
+        assert_eq!(b.state().get(&second.client), 0, "the second edit waits for the first");
+        b.take(&bytes(&first.frame)).unwrap();
+        assert_eq!(b.state().get(&second.client), second.clock);
+        assert_eq!(b.text(), "one two");
+    }
+
+    #[test]
+    fn text_is_kept_at_its_limit_and_never_cut_within_a_character() {
+        let a = Replica::new(1);
+        a.append("🦀🦀🦀", 12);
+        a.append("x", 10);
+        assert_eq!(a.text(), "🦀🦀x");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_server_sends_is_taken_or_refused(
+            which in any::<prop::sample::Index>(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..6),
+        ) {
+            let mut message = which.get(&messages()).clone();
+            for (place, byte, how) in changes {
+                let place = place.index(message.len());
+                match how {
+                    0 => message[place] = byte,
+                    1 => message.insert(place, byte),
+                    _ => message.truncate(place.max(1)),
+                }
+            }
+            let replica = Replica::new(3);
+            // Either is fine; what it must not do is to panic, then or later.
+            let _ = replica.take(&message);
+            replica.append("still works", 5);
+            prop_assert!(replica.text().len() <= 5 + 3, "{}", replica.text());
+        }
+    }
+}

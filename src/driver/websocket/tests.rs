@@ -140,6 +140,21 @@ fn lost_updates_time_out_and_the_replicas_differ() {
 }
 
 #[test]
+fn what_the_server_passed_on_and_did_not_keep_is_found_out() {
+    run(async {
+        let server = Server::start(Behaviour::Faithful).await;
+        let bench = Bench::on(&server, EDITS);
+        let (mut a, b) = (bench.session(0).await, bench.session(1).await);
+        assert_eq!(bench.execute(&mut *a, 0).await.outcome, Outcome::Ok);
+        server.forget();
+        let findings = bench.settle(Nanos::from_secs(20)).await;
+        assert!(holds(&findings, "convergence"), "the replicas have it: {findings:?}");
+        assert!(!holds(&findings, "acknowledged edits"), "a new client would not: {findings:?}");
+        drop((a, b));
+    });
+}
+
+#[test]
 fn a_close_frame_fails_what_is_in_flight_and_the_session_comes_back() {
     run(async {
         let server = Server::start(Behaviour::Faithful).await;

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use tokio::time::{Instant, timeout_at};
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::broken::Broken;
-use super::connection::{Connection, Gauges, Inbox, Upkeep};
+use super::connection::{Connection, GOODBYE, Gauges, Inbox, Upkeep};
 use super::convergence;
-use super::dial::Dialer;
+use super::dial::{Dialer, Socket};
 use super::document::Document;
 use super::exchange::{Call, ExchangeSession, Mailbox};
 use super::replica::Replica;
@@ -85,9 +85,9 @@ impl Sync {
         Arc::clone(self.lock().entry(number).or_insert_with(|| Arc::new(Document::new(seed, self.limit))))
     }
 
-    /// Every document that some session opened.
-    pub(super) fn all(&self) -> Vec<Arc<Document>> {
-        self.lock().values().cloned().collect()
+    /// Every document that some session opened, by number.
+    pub(super) fn all(&self) -> Vec<(u64, Arc<Document>)> {
+        self.lock().iter().map(|(number, document)| (*number, Arc::clone(document))).collect()
     }
 }
 
@@ -154,41 +154,53 @@ impl Shared {
         }
     }
 
-    async fn probe(&self) -> Result<String, Broken> {
+    /// Opens the document of this number (or name) once more and takes the server's whole state.
+    pub(super) async fn fetch(&self, document: &str) -> Result<Fetched, Broken> {
         let start = Instant::now();
-        let path = self.path_of(0, "health")?;
-        let mut socket = self.dialer.dial(&path).await?;
+        let mut socket = self.dialer.dial(&self.path_of(0, document)?).await?;
         let handshake = start.elapsed();
-        let mut detail = format!("handshake in {}", Nanos::from(handshake));
+        let start = Instant::now();
+        let replica = Replica::new(1);
         if matches!(self.mode, Mode::Sync(_)) {
-            let start = Instant::now();
-            let replica = Replica::new(1);
-            let synced = async {
-                send(&mut socket, replica.greeting()).await?;
-                loop {
-                    match socket.next().await {
-                        Some(Ok(Message::Binary(bytes))) if replica.take(&bytes)?.synced => return Ok(()),
-                        Some(Ok(Message::Close(frame))) => return Err(Broken::closed(frame.as_ref())),
-                        Some(Ok(_)) => {}
-                        Some(Err(e)) => return Err(Broken::stream(&e)),
-                        None => return Err(Broken::closed(None)),
-                    }
-                }
-            };
-            timeout_at(start + self.dialer.timeout, synced).await.map_err(|_| {
-                Broken::timed_out("sync")
-                    .with_detail("it opens WebSockets, but doesn't answer the first step of the Yjs sync protocol")
+            timeout(self.dialer.timeout, take_state(&mut socket, &replica)).await.map_err(|_| {
+                let detail = "it opens WebSockets, but doesn't answer the first step of the Yjs sync protocol";
+                Broken::timed_out("sync").with_detail(detail)
             })??;
-            detail.push_str(&format!(", Yjs sync in {}", Nanos::from(start.elapsed())));
         }
-        // The probe is over; a server that breaks off now did answer.
-        let _ = timeout_at(Instant::now() + Duration::from_secs(1), socket.close(None)).await;
+        let sync = start.elapsed();
+        // All is said; a server that breaks off now did answer.
+        let _ = timeout(GOODBYE, socket.close(None)).await;
+        Ok(Fetched { replica, handshake, sync })
+    }
+
+    async fn probe(&self) -> Result<String, Broken> {
+        let fetched = self.fetch("health").await?;
+        let mut detail = format!("handshake in {}", Nanos::from(fetched.handshake));
+        if matches!(self.mode, Mode::Sync(_)) {
+            detail.push_str(&format!(", Yjs sync in {}", Nanos::from(fetched.sync)));
+        }
         Ok(detail)
     }
 }
 
-async fn send(socket: &mut super::dial::Socket, message: Message) -> Result<(), Broken> {
-    futures_util::SinkExt::send(socket, message).await.map_err(|e| Broken::stream(&e))
+/// A document as the server has it.
+pub(super) struct Fetched {
+    pub(super) replica: Replica,
+    handshake: Duration,
+    sync: Duration,
+}
+
+async fn take_state(socket: &mut Socket, replica: &Replica) -> Result<(), Broken> {
+    socket.send(replica.greeting()).await.map_err(|e| Broken::stream(&e))?;
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) if replica.take(&bytes)?.synced => return Ok(()),
+            Some(Ok(Message::Close(frame))) => return Err(Broken::closed(frame.as_ref())),
+            Some(Ok(_)) => {}
+            Some(Err(e)) => return Err(Broken::stream(&e)),
+            None => return Err(Broken::closed(None)),
+        }
+    }
 }
 
 /// A compiled websocket workload.
@@ -231,7 +243,7 @@ impl Workload for WebsocketWorkload {
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
         Box::pin(async move {
             match &self.0.mode {
-                Mode::Sync(sync) => convergence::settle(&sync.all(), patience).await,
+                Mode::Sync(sync) => convergence::settle(&self.0, &sync.all(), patience).await,
                 Mode::Exchange(_) => Vec::new(),
             }
         })

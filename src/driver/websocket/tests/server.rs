@@ -99,6 +99,13 @@ impl Server {
         self.state.breaks.notify_waiters();
     }
 
+    /// Loses every document, as a restart without storage does, and keeps the connections.
+    pub(super) fn forget(&self) {
+        for room in self.state.rooms.borrow_mut().values_mut() {
+            room.doc = Doc::new();
+        }
+    }
+
     pub(super) fn connections(&self) -> u64 {
         self.state.connections.get()
     }
