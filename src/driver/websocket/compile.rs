@@ -11,7 +11,7 @@ use super::document::REPLICAS_MAX;
 use super::exchange::Call;
 use super::file::{Check, Edit, Request, Settings};
 use super::sync::{EDIT_BYTES_MAX, Insert, TIMINGS};
-use super::workload::{Mode, Shared, Sync};
+use super::workload::{Mode, Shared, Sync, WAIT_MAX};
 use crate::driver::{CONNECT_TIMEOUT, CompileContext, Operation, TIMEOUT_DEFAULT, outline};
 use crate::model::{Nanos, Problem, Problems, Span};
 use crate::source::{Located, Source};
@@ -45,8 +45,15 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<Shared, Problems> 
         return Err(source.problem_at(&file.endpoint, "endpoint", message).into());
     };
     let settings = file.settings.clone().unwrap_or_default();
-    let span = |span: Option<Span>, default: Nanos| span.map_or(default, |s| s.0).as_duration();
-    let dialer = problems.take(Dialer::new(context, endpoint, span(settings.connect_timeout, CONNECT_TIMEOUT)));
+    let span = |span: Option<Span>, default: Nanos| span.map_or(default, |s| s.0).as_duration().min(WAIT_MAX);
+    let connect_timeout = settings.connect_timeout.as_ref().map_or(CONNECT_TIMEOUT, |s| s.value.0);
+    if let Some(written) = &settings.connect_timeout
+        && connect_timeout > CONNECT_TIMEOUT
+    {
+        let message = format!("{written} is too long: no session waits longer than {}", Span(CONNECT_TIMEOUT));
+        problems.0.push(source.problem_at(written, "settings.connect_timeout", message));
+    }
+    let dialer = problems.take(Dialer::new(context, endpoint, connect_timeout.as_duration()));
     let compiler = Compiler { source, data: &outline.data, captures: &outline.captures };
     let mode = problems.take(compiler.mode(context, &file, &settings));
     let sync = file.operations.iter().any(|o| o.request.edit.is_some());

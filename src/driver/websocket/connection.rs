@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::{Sink, StreamExt};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
@@ -236,6 +236,7 @@ impl Connection {
         let mut failures = 0u32;
         let mut opened_before = false;
         loop {
+            let opened_by = Instant::now() + self.dialer.timeout;
             // Boxed, because an idle session shouldn't carry the room that a handshake takes.
             match Box::pin(self.dialer.dial(&self.path)).await {
                 Ok(socket) => {
@@ -246,7 +247,7 @@ impl Connection {
                     let greeting = inbox.greeting();
                     self.enter(Phase::Up { socket: Box::new(socket), ready: greeting.is_none() });
                     let why = match greeting.map_or(Ok(()), |g| self.send(g)) {
-                        Ok(()) => self.pump(&*inbox).await,
+                        Ok(()) => self.pump(&*inbox, opened_by).await,
                         Err(why) => why,
                     };
                     drop(open);
@@ -280,10 +281,10 @@ impl Connection {
     }
 
     /// Reads and keeps alive until the connection ends; says why it did.
-    async fn pump(&self, inbox: &dyn Inbox) -> Broken {
+    async fn pump(&self, inbox: &dyn Inbox, opened_by: Instant) -> Broken {
         let mut due = if self.is_ready() { Due::Ping } else { Due::Ready };
-        let first = if due == Due::Ping { self.upkeep.ping } else { self.dialer.timeout };
-        let mut timer = pin!(sleep(first));
+        let first = if due == Due::Ping { Instant::now() + self.upkeep.ping } else { opened_by };
+        let mut timer = pin!(sleep_until(first));
         poll_fn(|cx| {
             if !self.reader.borrow().as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 *self.reader.borrow_mut() = Some(cx.waker().clone());

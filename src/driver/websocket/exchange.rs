@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::broken::Broken;
@@ -92,8 +92,8 @@ impl ExchangeSession {
     async fn call(&mut self, arrival: &Arrival) -> Completion {
         let line = &self.line;
         let Some(call) = line.shared.mode.call(arrival.operation) else { return line.refused("operation: unknown") };
-        let (call, longest) = (Arc::clone(call), line.timeout(arrival));
-        if let Err(completion) = line.ready(longest).await {
+        let (call, patience) = (Arc::clone(call), line.patience(arrival));
+        if let Err(completion) = line.ready(&patience).await {
             return completion;
         }
         let (text, id) = match self.render(&call, arrival.seq) {
@@ -106,7 +106,7 @@ impl ExchangeSession {
         if let Err(why) = line.connection.send(Message::text(text)) {
             return line.failed(Some(sent), &why);
         }
-        let (done, document) = match timeout(longest, &mut receiver).await {
+        let (done, document) = match timeout_at(patience.answer_by(), &mut receiver).await {
             Ok(Ok(Ok(answered))) => answered,
             Ok(Ok(Err(why))) => return line.failed(Some(sent), &why),
             Ok(Err(_)) => return line.failed(Some(sent), &Broken::new(Outcome::Unknown, "answer: given up")),

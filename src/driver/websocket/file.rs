@@ -32,9 +32,10 @@ pub(super) struct Settings {
     /// Default 10240.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) document_bytes: Option<Located<u64>>,
-    /// Longest wait for TCP, TLS, the handshake and the first sync together. Default 10s.
+    /// Longest wait for TCP, TLS, the handshake and the first sync together, at most 10s. Default
+    /// 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) connect_timeout: Option<Span>,
+    pub(super) connect_timeout: Option<Located<Span>>,
     /// Time between pings on a connection. Default 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ping: Option<Span>,

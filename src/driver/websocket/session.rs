@@ -6,14 +6,31 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::broken::Broken;
 use super::connection::{Connection, Task};
-use super::workload::Shared;
+use super::workload::{Shared, WAIT_MAX};
 use crate::driver::{Seat, TIMEOUT_DEFAULT};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
 use crate::workload::{ExecutionId, Values};
+
+/// How much later than its timeout an execution may end when it had to connect first; the engine
+/// gives up a little later.
+const OVERTIME: Duration = Duration::from_secs(1);
+
+/// How long one execution may take.
+pub(super) struct Patience {
+    timeout: Duration,
+    end: Instant,
+}
+
+impl Patience {
+    /// When to stop waiting for the answer to what is sent now.
+    pub(super) fn answer_by(&self) -> Instant {
+        self.end.min(Instant::now() + self.timeout)
+    }
+}
 
 /// One user's connection and what goes with it.
 pub(super) struct Line {
@@ -42,18 +59,19 @@ impl Line {
         }
     }
 
-    /// Longest wait for the answer to an arrival, from the instant at which it is sent.
-    pub(super) fn timeout(&self, arrival: &Arrival) -> Duration {
+    /// How long one execution may take, counted from now.
+    pub(super) fn patience(&self, arrival: &Arrival) -> Patience {
         let operation = self.shared.operations.get(arrival.operation);
-        operation.map_or(TIMEOUT_DEFAULT, |o| o.timeout).as_duration()
+        let timeout = operation.map_or(TIMEOUT_DEFAULT, |o| o.timeout).as_duration().min(WAIT_MAX);
+        Patience { timeout, end: Instant::now() + timeout + OVERTIME }
     }
 
     /// Waits for a connection that works, no longer than the operation may take.
-    pub(super) async fn ready(&self, longest: Duration) -> Result<(), Completion> {
+    pub(super) async fn ready(&self, patience: &Patience) -> Result<(), Completion> {
         if self.connection.is_ready() {
             return Ok(());
         }
-        match timeout(longest, self.connection.ready()).await {
+        match timeout(patience.timeout, self.connection.ready()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(self.failed(None, &why)),
             Err(_) => Err(self.failed(None, &Broken::timed_out("connect"))),

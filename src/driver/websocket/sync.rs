@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::broken::Broken;
@@ -80,8 +80,8 @@ impl SyncSession {
         let Some(insert) = line.shared.mode.insert(arrival.operation) else {
             return line.refused("operation: unknown");
         };
-        let longest = line.timeout(arrival);
-        if let Err(completion) = line.ready(longest).await {
+        let patience = line.patience(arrival);
+        if let Err(completion) = line.ready(&patience).await {
             return completion;
         }
         let chunk = match insert {
@@ -103,7 +103,7 @@ impl SyncSession {
         if let Err(why) = line.connection.send(frame) {
             return line.failed(Some(sent), &why);
         }
-        match timeout(longest, &mut pending.over).await {
+        match timeout_at(patience.answer_by(), &mut pending.over).await {
             Ok(Ok(Ok(spread))) => {
                 Completion::ok(sent, spread.last).with_timing(0, spread.first - sent).with_timing(1, spread.last - sent)
             }

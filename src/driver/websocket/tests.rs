@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::target::{Guard, Target};
 
 const EDITS: &str = "name: edits\ndriver: websocket\nendpoint: sync\n\
-    settings: { replicas: 3, document_bytes: 500, connect_timeout: 20s }\n\
+    settings: { replicas: 3, document_bytes: 500, connect_timeout: 10s }\n\
     operations:\n  - { name: edit, timeout: 20s, request: { edit: { bytes: 40 } } }\n";
 const CALLS: &str = "name: calls\ndriver: websocket\nendpoint: sync\nsettings: { path: /echo }\n\
     operations:\n  - { name: call, timeout: 20s, request: { send: { id: one, items: [1] }, correlate: $.id }, \
@@ -150,6 +150,10 @@ fn what_the_server_passed_on_and_did_not_keep_is_found_out() {
         let findings = bench.settle(Nanos::from_secs(20)).await;
         assert!(holds(&findings, "convergence"), "the replicas have it: {findings:?}");
         assert!(!holds(&findings, "acknowledged edits"), "a new client would not: {findings:?}");
+        server.break_all();
+        bench.until("reconnects", 2.0).await;
+        let findings = bench.settle(Nanos::from_secs(20)).await;
+        assert!(findings.iter().all(|f| f.holds), "replicas that come back bring what they have: {findings:?}");
         drop((a, b));
     });
 }
@@ -286,7 +290,7 @@ fn a_call_without_an_answer_times_out_and_a_wrong_answer_is_rejected() {
 #[test]
 fn failures_to_connect_are_told_apart() {
     run(async {
-        let quick = EDITS.replace("connect_timeout: 20s", "connect_timeout: 200ms");
+        let quick = EDITS.replace("connect_timeout: 10s", "connect_timeout: 200ms");
         let cases = [
             (Behaviour::Refuses(403), Outcome::Rejected, "handshake: status 403"),
             (Behaviour::Refuses(429), Outcome::Rejected, "handshake: status 429"),
@@ -347,6 +351,7 @@ fn mistakes_are_named_with_their_place() {
     let endpoint = "{ websocket: \"ws://127.0.0.1:1/sync\" }";
     let cases = [
         (EDITS.replace("replicas: 3", "replicas: 1"), "settings.replicas"),
+        (EDITS.replace("connect_timeout: 10s", "connect_timeout: 11s"), "settings.connect_timeout"),
         (EDITS.replace("bytes: 40", "bytes: 0"), "operations[0].request.edit.bytes"),
         (EDITS.replace("edit: { bytes: 40 }", "correlate: $.id"), "operations[0].request"),
         (EDITS.replace("} } }", "} }, check: { json: { $.x: 1 } } }"), "operations[0].check"),

@@ -24,6 +24,9 @@ use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Sessio
 use crate::model::{Nanos, Outcome};
 use crate::workload::{Data, ExecutionId, Template, Values};
 
+/// No wait is longer, so that no sum of instant and wait can overflow.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// What all sessions of a workload share.
 pub(super) struct Shared {
     pub(super) operations: Vec<Operation>,
