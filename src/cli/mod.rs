@@ -3,8 +3,10 @@
 mod color;
 mod doctor;
 mod exit;
+mod prepare;
 mod problems;
 mod report;
+mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
@@ -30,6 +32,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs a profile against a target, to its verdict
+    Run(Box<run::RunArgs>),
     /// Looks at this machine: file limits, ports, clock, timer, cores; what it can generate
     Doctor,
     /// Shows a run that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
@@ -43,6 +47,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.apply();
     match cli.command {
+        Command::Run(args) => run::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
         #[cfg(feature = "sandbox")]

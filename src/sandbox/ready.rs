@@ -69,7 +69,7 @@ impl Ready {
     /// A target file that points here.
     pub fn to_target(&self) -> String {
         let mut text = String::from(
-            "name: local-sandbox\nenvironment: sandbox\nallow: { hosts: [\"127.0.0.1\"], drills: true }\nendpoints:\n",
+            "name: sandbox\nenvironment: sandbox\nallow: { hosts: [\"127.0.0.1\"], drills: true }\nendpoints:\n",
         );
         let block = format!("{{ status: 403, header: \"{BLOCK_HEADER}: block\" }}");
         let brokers = self.kafka.iter().map(|b| format!("\"{b}\"")).collect::<Vec<_>>().join(", ");

@@ -1,0 +1,163 @@
+//! What `run` and `check` do alike before anything is sent: find the files, start the sandbox when it
+//! is the target, resolve the plan, ask the guard, reach the endpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::join_all;
+
+use super::Exit;
+use super::problems::report;
+use super::sandbox_process::SandboxProcess;
+use crate::driver::{Unreachable, Workload};
+use crate::model::{Problems, Rate, Span};
+use crate::profile::{Library, Overrides, Plan, Resolved, resolve};
+use crate::source::Source;
+use crate::store::HealthLine;
+use crate::target::Environment;
+
+/// Longest wait for one endpoint's health check.
+const HEALTH: Duration = Duration::from_secs(30);
+/// The target that needs nothing else.
+const SANDBOX: &str = "sandbox";
+
+/// Which plan, and where it is sent.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Profile: a name (profiles/NAME.yaml here, else built in) or a path
+    #[arg(long, short, value_name = "PROFILE")]
+    pub profile: String,
+    /// Target: a name (targets/NAME.yaml here, else built in) or a path [default: sandbox, or $SLATEST_TARGET]
+    #[arg(long, short, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// Replaces the peak rate of every arrival-rate scenario, or of one: `500/s`, `api=500/s`
+    #[arg(long, value_name = "[SCENARIO=]RATE", value_parser = rate_override)]
+    pub rate: Vec<(Option<String>, Rate)>,
+    /// Stretches (or shrinks) the whole plan to this length
+    #[arg(long, value_name = "DURATION")]
+    pub duration: Option<Span>,
+    /// Multiplies every rate, every number of users and of sessions
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    pub scale: Option<f64>,
+    /// Seed of every random choice: the same seed repeats a run exactly
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// A flag for the sandbox, when it is the target: `--sandbox=--latency=*=lognormal:20ms,0.5`
+    #[arg(long = "sandbox", value_name = "FLAG", allow_hyphen_values = true)]
+    pub sandbox_flags: Vec<String>,
+}
+
+fn rate_override(text: &str) -> Result<(Option<String>, Rate), String> {
+    let (scenario, rate) = match text.split_once('=') {
+        Some((scenario, rate)) => (Some(scenario.trim().to_owned()), rate),
+        None => (None, text),
+    };
+    let rate: Rate = rate.trim().parse()?;
+    if rate.0 > 0.0 { Ok((scenario, rate)) } else { Err("a rate must be above zero".into()) }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
+        _ => Err(format!("`{text}` is not a factor above zero")),
+    }
+}
+
+/// A plan that is ready to be run or shown.
+pub struct Prepared {
+    /// The plan, its workloads and its target.
+    pub resolved: Resolved,
+    /// What is left of the target's process when this is dropped: nothing.
+    pub sandbox: Option<SandboxProcess>,
+}
+
+/// Finds, checks and resolves everything that the arguments name. Says what is wrong by itself.
+///
+/// # Errors
+/// The exit code that tells why it can't be run.
+pub fn prepare(args: &PlanArgs) -> Result<Prepared, Exit> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let library = Library::new(here);
+    let invalid = |problems: Problems, sources: &[&Source]| {
+        report(&problems, sources);
+        Exit::Invalid
+    };
+    let profile = library.profile(&args.profile).map_err(|p| invalid(p, &[]))?;
+    let from_environment = std::env::var("SLATEST_TARGET").ok().filter(|t| !t.is_empty());
+    let name = args.target.clone().or(from_environment).unwrap_or_else(|| SANDBOX.into());
+    let mut sandbox = None;
+    let target = if name == SANDBOX {
+        let process = SandboxProcess::start(&args.sandbox_flags).map_err(|why| {
+            eprintln!("slatest: {why}");
+            Exit::Unreachable
+        })?;
+        let target = process.target();
+        sandbox = Some(process);
+        target
+    } else {
+        library.target(&name).map_err(|p| invalid(p, &[]))?
+    };
+    let overrides = Overrides { rates: args.rate.clone(), duration: args.duration, scale: args.scale, seed: args.seed };
+    // The name that this run has towards the target, in headers, keys and document names. Version 7 begins with the time, so that what a run left at a target sorts by it.
+    let run = format!("slatest-{}", uuid::Uuid::now_v7().simple());
+    let resolved =
+        resolve(&library, &profile, &target, &overrides, &run).map_err(|p| invalid(p, &[&profile, &target]))?;
+    guard(args, &name, &resolved)?;
+    Ok(Prepared { resolved, sandbox })
+}
+
+/// Real users are met only on purpose: the target is named on the command line (not by a variable
+/// that somebody once set), and the profile says that it may.
+fn guard(args: &PlanArgs, name: &str, resolved: &Resolved) -> Result<(), Exit> {
+    if resolved.target.environment != Environment::Production {
+        return Ok(());
+    }
+    if args.target.is_none() {
+        eprintln!("slatest: refused: the target `{name}` is production; name it on the command line: --target {name}");
+        return Err(Exit::Refused);
+    }
+    if !resolved.production {
+        eprintln!(
+            "slatest: refused: the target `{name}` is production, and the profile `{}` does not say `production: true`",
+            resolved.plan.profile
+        );
+        return Err(Exit::Refused);
+    }
+    Ok(())
+}
+
+/// Reaches the endpoint of every scenario, all at once.
+///
+/// # Errors
+/// Every endpoint that can't be used.
+pub fn reach(plan: &Plan, workloads: &[Arc<dyn Workload>]) -> Result<Vec<HealthLine>, Vec<Unreachable>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let unreachable = |endpoint: &str, reason: String| Unreachable {
+        endpoint: endpoint.into(),
+        address: "address not reached".into(),
+        reason,
+    };
+    let runtime = runtime.map_err(|e| vec![unreachable("all", format!("no runtime to reach them with: {e}"))])?;
+    let checks = plan.scenarios.iter().zip(workloads).map(|(scenario, workload)| async move {
+        let found = tokio::time::timeout(HEALTH, workload.health()).await.unwrap_or_else(|_| {
+            Err(unreachable(&scenario.endpoint, format!("its health check did not end within {} s", HEALTH.as_secs())))
+        });
+        found.map(|health| HealthLine {
+            scenario: scenario.name.clone(),
+            endpoint: scenario.endpoint.clone(),
+            words: health.detail,
+        })
+    });
+    let found = runtime.block_on(join_all(checks));
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    let (mut lines, mut failed) = (Vec::new(), Vec::new());
+    for result in found {
+        match result {
+            Ok(line) => lines.push(line),
+            Err(error) => failed.push(error),
+        }
+    }
+    failed.dedup();
+    if failed.is_empty() { Ok(lines) } else { Err(failed) }
+}

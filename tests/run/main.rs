@@ -1,0 +1,7 @@
+//! `slatest run` as its users meet it: the real binary, a target whose every answer is known.
+
+mod ends;
+mod scratch;
+mod secrets;
+mod seeds;
+mod verdicts;
