@@ -86,7 +86,7 @@ struct RealServers {
     #[arg(long, value_name = "FILE", conflicts_with = "postgres")]
     postgres_file: Option<PathBuf>,
     /// Connections to PostgreSQL
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=500))]
     postgres_connections: u32,
     /// Insist on Redis as the task cache, at the URLs (comma separated) in SLATEST_SANDBOX_REDIS
     /// (used whenever it is set); password in SLATEST_SANDBOX_REDIS_PASSWORD

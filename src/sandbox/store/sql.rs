@@ -73,8 +73,6 @@ pub async fn open_postgres(dsn: &str, connections: u32) -> Result<Arc<dyn Store>
         .application_name("slatest-sandbox");
     let pool = PgPoolOptions::new()
         .max_connections(connections)
-        // Opened at the start: TLS and SCRAM cost more than any query, and would fall on the first load.
-        .min_connections(connections)
         // A connection that has rested may have been cut by a failover; one in use says so itself.
         .before_acquire(|connection, known| {
             async move {
@@ -95,6 +93,13 @@ pub async fn open_postgres(dsn: &str, connections: u32) -> Result<Arc<dyn Store>
     raw_sql(SCHEMA).execute(&mut *transaction).await?;
     raw_sql(SEED).execute(&mut *transaction).await?;
     transaction.commit().await?;
+    // All are opened now: TLS and SCRAM cost more than any query, and would fall on the first load.
+    // (The pool's own `min_connections` starves whoever acquires while it opens them.)
+    let mut warm = Vec::new();
+    for _ in 0..connections {
+        warm.push(pool.acquire().await?);
+    }
+    drop(warm);
     Ok(Arc::new(SqlStore { read: pool.clone(), write: pool }))
 }
 
