@@ -30,7 +30,12 @@ impl SandboxProcess {
     /// In words, when it can't be started or isn't ready in time.
     pub fn start(extra: &[String]) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|e| format!("this program's own path is unknown: {e}"))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // What a stack on this machine exports for its own sandboxes is not for the embedded one.
+        for part in ["POSTGRES", "REDIS", "KAFKA", "AMQP"] {
+            command.env_remove(format!("SLATEST_SANDBOX_{part}"));
+        }
+        let mut child = command
             .args(["sandbox", "--ready-json", "--exit-with-parent"])
             .args(extra)
             // A group of its own: Ctrl-C is for the run, which ends the sandbox when it is done.
