@@ -8,6 +8,8 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod outline;
