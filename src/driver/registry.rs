@@ -7,6 +7,8 @@ pub fn drivers() -> &'static [&'static dyn Driver] {
     &[
         #[cfg(feature = "amqp")]
         &super::amqp::AmqpDriver,
+        #[cfg(feature = "http")]
+        &super::http::HttpDriver,
         #[cfg(feature = "kafka")]
         &super::kafka::KafkaDriver,
         #[cfg(feature = "websocket")]

@@ -7,9 +7,13 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(feature = "http")]
+mod http_faults;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod relay;
+#[cfg(feature = "http")]
+mod scripted;
 mod stack;
 mod suite;
 #[cfg(feature = "websocket")]

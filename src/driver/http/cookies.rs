@@ -127,9 +127,7 @@ fn lifetime(cookie: &Cookie<'_>) -> Option<Nanos> {
 fn belongs(domain: &str, host: &str) -> bool {
     let domain = domain.trim_start_matches('.');
     let rest = host.len().checked_sub(domain.len()).and_then(|at| host.split_at_checked(at));
-    rest.is_some_and(|(before, end)| {
-        end.eq_ignore_ascii_case(domain) && (before.is_empty() || before.ends_with('.'))
-    })
+    rest.is_some_and(|(before, end)| end.eq_ignore_ascii_case(domain) && (before.is_empty() || before.ends_with('.')))
 }
 
 /// RFC 6265, 5.1.4: whether a cookie of this path goes with a request of that one.
@@ -193,7 +191,8 @@ mod tests {
 
     #[test]
     fn others_cookies_are_not_taken() {
-        let mut taken = jar(&["a=1; Path=/; Domain=example", "b=2; Path=/; Domain=.evil.test", "c=3; Path=/; Domain=pi.example"]);
+        let mut taken =
+            jar(&["a=1; Path=/; Domain=example", "b=2; Path=/; Domain=.evil.test", "c=3; Path=/; Domain=pi.example"]);
         assert_eq!(sent(&mut taken, "/", Nanos::ZERO), "a=1");
         let mut plain = Jar::new("api.example", false);
         plain.take(&HeaderValue::from_static("a=1; Path=/; Secure"), "/", Nanos::ZERO);

@@ -1,7 +1,6 @@
 //! Dialling: TCP, TLS where the origin wants it, and the version of HTTP that both agree on.
 
 use std::fmt;
-use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -123,9 +122,4 @@ impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialer").field("version", &self.version).field("tls", &self.tls.is_some()).finish()
     }
-}
-
-/// A connector that offers what the version asks for.
-pub(super) fn connector(config: Arc<rustls::ClientConfig>) -> TlsConnector {
-    TlsConnector::from(config)
 }

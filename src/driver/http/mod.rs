@@ -193,7 +193,8 @@ impl Workload for HttpWorkload {
 impl Server {
     fn compile(context: &CompileContext<'_>, settings: &Settings) -> Result<Self, Problems> {
         let Endpoint::Http(endpoint) = context.endpoint else {
-            let message = format!("the driver http needs an endpoint that starts with `http`, not `{}`", context.endpoint.kind());
+            let message =
+                format!("the driver http needs an endpoint that starts with `http`, not `{}`", context.endpoint.kind());
             return Err(context.target.problem(format!("endpoints.{}", context.endpoint_name), message).into());
         };
         let at = |key: &str| format!("endpoints.{}.{key}", context.endpoint_name);
@@ -214,11 +215,8 @@ impl Server {
             problems.0.push(context.source.problem_at(written, "settings.follow_redirects", message));
         }
         let tls = if origin.tls || redirects_max > 0 {
-            let files = TlsFiles {
-                ca: endpoint.ca.as_deref(),
-                cert: endpoint.cert.as_deref(),
-                key: endpoint.key.as_deref(),
-            };
+            let files =
+                TlsFiles { ca: endpoint.ca.as_deref(), cert: endpoint.cert.as_deref(), key: endpoint.key.as_deref() };
             match client_config(files, context.target_folder, Dialer::alpn(settings.version)) {
                 Ok(config) => Some(config.into()),
                 Err(error) => {

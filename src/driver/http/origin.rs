@@ -115,7 +115,10 @@ mod tests {
         let origin = origin("https://api.example:8443").unwrap();
         let mut request = http::Request::builder().uri("/a?b=c").body(()).unwrap();
         origin.address(&mut request, false);
-        assert_eq!((request.uri().to_string().as_str(), &request.headers()["host"]), ("/a?b=c", &"api.example:8443".parse::<HeaderValue>().unwrap()));
+        assert_eq!(
+            (request.uri().to_string().as_str(), &request.headers()["host"]),
+            ("/a?b=c", &"api.example:8443".parse::<HeaderValue>().unwrap())
+        );
         origin.address(&mut request, true);
         assert_eq!(request.uri(), "https://api.example:8443/a?b=c");
         assert!(request.headers().is_empty());

@@ -85,7 +85,10 @@ mod tests {
     #[test]
     fn a_relative_location_stays_with_its_origin() {
         let (origin, request) = follow(Method::POST, 307, "other?y=2").unwrap();
-        assert_eq!((origin.text().as_str(), request.uri().to_string().as_str()), ("https://api.example", "/v1/other?y=2"));
+        assert_eq!(
+            (origin.text().as_str(), request.uri().to_string().as_str()),
+            ("https://api.example", "/v1/other?y=2")
+        );
         assert_eq!(request.method(), Method::POST);
         assert!(request.headers().contains_key(AUTHORIZATION) && request.headers().contains_key(CONTENT_TYPE));
     }

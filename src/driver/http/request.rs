@@ -125,12 +125,8 @@ impl RequestPlan {
         let body = match &self.body {
             BodyPlan::None => Bytes::new(),
             BodyPlan::Fixed(bytes) => bytes.clone(),
-            BodyPlan::Text(template) => {
-                Bytes::from(template.render(values).map_err(|e| e.to_string())?.into_owned())
-            }
-            BodyPlan::Json(template) => {
-                Bytes::from(template.render(values).map_err(|e| e.to_string())?.into_owned())
-            }
+            BodyPlan::Text(template) => Bytes::from(template.render(values).map_err(|e| e.to_string())?.into_owned()),
+            BodyPlan::Json(template) => Bytes::from(template.render(values).map_err(|e| e.to_string())?.into_owned()),
             BodyPlan::Form(fields) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
                 for (name, template) in fields {
@@ -257,7 +253,8 @@ impl Headers {
 
     fn push(&mut self, scope: Scope<'_>, name: &str, value: &Located<String>, key: &str) -> Result<(), Problem> {
         let problem = |message: String| scope.source.problem_at(value, key, message);
-        let parsed: HeaderName = name.parse().map_err(|_| problem(format!("`{name}` can't be the name of a header")))?;
+        let parsed: HeaderName =
+            name.parse().map_err(|_| problem(format!("`{name}` can't be the name of a header")))?;
         if OWN.contains(&parsed.as_str()) {
             return Err(problem(format!("the header `{name}` is set by slatest itself")));
         }
