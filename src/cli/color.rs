@@ -18,6 +18,8 @@ impl Color {
     /// Makes it so for the whole program.
     pub fn apply(self) {
         let forced = match self {
+            // console lets CLICOLOR_FORCE outrank NO_COLOR, which means what it says.
+            Self::Auto if std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) => false,
             Self::Auto => return,
             Self::Always => true,
             Self::Never => false,

@@ -6,8 +6,8 @@ use super::RunFacts;
 use crate::measure::{Latencies, Series, Tally, Timeline};
 use crate::model::{OUTCOMES, OperationId, Outcome, Verdict};
 use crate::objective::{
-    ALPHA, BLOCKED_SHARE_MAX, Check, Evidence, Interval, JudgedObjective, Judgement, Reading, judge_above, judge_below,
-    poisson_interval, quantile_rank, quantile_ranks, validity,
+    ALPHA, BLOCKED_SHARE_MAX, Check, Evidence, Interval, JudgedObjective, Judgement, Reading, fewest_for_pass,
+    judge_above, judge_below, poisson_interval, quantile_rank, quantile_ranks, validity,
 };
 use crate::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan};
 
@@ -186,9 +186,26 @@ fn judge_scope(
     } else if judged.samples == 0 && judged.measured.is_none() {
         judged.words = Some("no data: nothing in scope ended in the judged part of the run".into());
     } else if judged.verdict == Verdict::Inconclusive {
-        judged.words = Some("the bound lies within what chance allows: too few samples to tell".into());
+        judged.words = Some(undecided(&judged, &objective.aim));
     }
     judged
+}
+
+/// Why there is no verdict although there are samples, and what it would take.
+fn undecided(judged: &JudgedObjective, aim: &Aim) -> String {
+    let limit = match aim {
+        Aim::Quantile { quantile, .. } => 1.0 - quantile,
+        Aim::ErrorRate { below } => *below,
+        Aim::Ratio { above, .. } => 1.0 - above,
+        Aim::Throughput { .. } => return "nothing was measured".into(),
+    };
+    let (bad, samples) = (judged.bad, judged.samples);
+    match fewest_for_pass(bad, limit) {
+        Some(enough) if (bad as f64) < limit * samples as f64 => {
+            format!("too few samples for a verdict: with {bad} against it, a pass takes {enough}")
+        }
+        _ => format!("too close to the bound for a verdict: {bad} of {samples} is no fail yet, and no pass"),
+    }
 }
 
 /// What is known before anything is measured.

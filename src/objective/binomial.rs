@@ -72,6 +72,22 @@ pub fn judge_above(good: u64, n: u64, limit: f64) -> Judgement {
     }
 }
 
+/// The fewest samples with which `bad` bad ones are a pass at `limit`; `None` where no number that
+/// can be counted is enough.
+pub fn fewest_for_pass(bad: u64, limit: f64) -> Option<u64> {
+    let passes = |n: u64| at_most(n, limit, bad) <= ALPHA;
+    let mut enough = bad.max(1);
+    while !passes(enough) {
+        enough = enough.checked_mul(2).filter(|&n| n < 1 << 50)?;
+    }
+    let mut too_few = enough / 2;
+    while enough - too_few > 1 {
+        let middle = too_few + (enough - too_few) / 2;
+        if passes(middle) { enough = middle } else { too_few = middle }
+    }
+    Some(enough)
+}
+
 /// The Clopper–Pearson interval of `x` of `n` with a chance of `alpha` beyond each bound: 0.025 for
 /// the customary two-sided 95 %. Found by bisection on the tail; [0, 1] without samples.
 pub fn clopper_pearson(x: u64, n: u64, alpha: f64) -> Interval {
@@ -134,7 +150,14 @@ mod tests {
         for (limit, bad, n) in fewest.into_iter().chain([(0.001, 3, 7_752), (0.001, 4, 9_151), (0.001, 5, 10_511)]) {
             assert_eq!(judge_below(bad, n, limit).verdict, Verdict::Pass, "{limit} {bad} {n}");
             assert_eq!(judge_below(bad, n - 1, limit).verdict, Verdict::Inconclusive, "{limit} {bad} {n}");
+            assert_eq!(fewest_for_pass(bad, limit), Some(n));
         }
+    }
+
+    #[test]
+    fn a_limit_that_nothing_can_be_below_is_never_reached() {
+        assert_eq!(fewest_for_pass(0, 0.0), None);
+        assert_eq!(fewest_for_pass(3, 1.0), Some(4));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod quantile;
 mod throughput;
 mod validity;
 
-pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, judge_above, judge_below};
+pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, fewest_for_pass, judge_above, judge_below};
 pub use judged::{JudgedObjective, Reading};
 pub use quantile::{Ranks, quantile_rank, quantile_ranks};
 pub use throughput::poisson_interval;

@@ -197,6 +197,10 @@ fn cpu(e: &Evidence) -> Check {
 }
 
 fn stalls(e: &Evidence) -> Check {
+    if e.wall_secs <= 0.0 {
+        let unknown = "whether the machine stood still is not known: the run did not end by itself";
+        return Check::new("host stalls", Effect::Warn, "not known".into(), "known".into(), Some(unknown));
+    }
     let measured = format!("longest {}, {} in all", e.stall_max, e.stall_total);
     let Some(limit) = e.tightest_limit else {
         return Check::new("host stalls", Effect::Warn, measured, "no latency objective to compare with".into(), None);
@@ -282,7 +286,9 @@ mod tests {
     fn what_is_not_known_is_said_and_voids_nothing() {
         let evidence = Evidence { scheduled: 0, fired: 0, wall_secs: 0.0, ..sound() };
         let names: Vec<(String, bool)> =
-            [("arrivals achieved", false), ("generator CPU", false)].map(|(n, v)| (n.to_owned(), v)).into();
+            [("arrivals achieved", false), ("generator CPU", false), ("host stalls", false)]
+                .map(|(n, v)| (n.to_owned(), v))
+                .into();
         assert_eq!(broken(&evidence), names);
     }
 }

@@ -8,7 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::Render;
 use super::words::reason;
 use crate::model::Verdict;
-use crate::store::RunRecord;
+use crate::store::{RunRecord, Status};
 
 /// Every objective is a test case, and so is every check of the run itself and every finding. A
 /// fail is a failure; void is an error (the test could not be done); inconclusive is an error too,
@@ -56,6 +56,14 @@ impl Render for Junit {
         }
 
         let mut validity = TestSuite::new(format!("{} run", run.plan.profile));
+        let ended = match run.status {
+            Status::Finished => TestCaseStatus::success(),
+            // It can't pass, whatever its objectives say.
+            Status::Interrupted | Status::Running => status(Verdict::Inconclusive, "the run was interrupted"),
+        };
+        let mut case = TestCase::new("ran to its end", ended);
+        case.set_classname("generator");
+        validity.add_test_case(case);
         for check in &result.validity {
             let message = format!("{}; must be: {}. {}", check.measured, check.bound, check.words);
             let status = if check.voids() {
