@@ -198,6 +198,15 @@ fn brokers_that_vanish_are_disconnected() {
     });
 }
 
+/// The embedded platform's brokers are these.
+#[test]
+fn a_record_comes_back_from_the_mock_brokers() {
+    let cluster = mock();
+    cluster.create_topic("handover-events", 3, 1).expect("a topic");
+    let endpoint = format!("{{ kafka: [\"{}\"] }}", cluster.bootstrap_servers());
+    worker(suite::operation_works(&Subject::new("kafka", WORKLOAD, endpoint), "through"));
+}
+
 #[test]
 fn a_silent_broker_times_out() {
     let cluster = mock();

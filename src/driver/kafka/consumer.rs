@@ -194,7 +194,7 @@ impl GroupConsumer {
         }
     }
 
-    /// Records not yet consumed, by topic.
+    /// Records not yet consumed, by topic, as of the last second; empty while that isn't known.
     pub(super) fn lags(&self) -> BTreeMap<String, u64> {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -259,7 +259,11 @@ fn measure(consumer: &BaseConsumer<Context<Assignment>>, lags: &Mutex<BTreeMap<S
     let ends = wanted.set_all_offsets(Offset::End).and_then(|()| consumer.offsets_for_times(wanted, LAG_TIMEOUT));
     let ends = match ends {
         Ok(ends) => ends,
-        Err(error) => return tracing::debug!(target: "librdkafka", "the lag is not known: {error}"),
+        Err(error) => {
+            // An old figure would pass for a new one.
+            lags.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            return tracing::debug!(target: "librdkafka", "the lag is not known: {error}");
+        }
     };
     let mut found: BTreeMap<String, u64> = BTreeMap::new();
     let positions = consumer.context().role.positions();

@@ -194,8 +194,8 @@ impl Workload for KafkaWorkload {
             gauges.push(("producer_queue".to_owned(), queued as f64));
         }
         drop(producers);
-        if let Some(consumer) = self.shared.consumer.get() {
-            let lags = consumer.lags();
+        let lags = self.shared.consumer.get().map(GroupConsumer::lags).unwrap_or_default();
+        if !lags.is_empty() {
             gauges.push(("consumer_lag".to_owned(), lags.values().sum::<u64>() as f64));
             gauges.extend(lags.into_iter().map(|(topic, lag)| (format!("consumer_lag.{topic}"), lag as f64)));
         }
