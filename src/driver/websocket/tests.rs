@@ -347,6 +347,14 @@ fn a_host_outside_the_allow_list_is_never_contacted() {
 }
 
 #[test]
+fn the_workload_that_ships_compiles() {
+    let endpoint = "{ websocket: \"wss://127.0.0.1:1/sync\" }";
+    let workload = compile(include_str!("../../../workloads/sync-edits.yaml"), endpoint, "127.0.0.1").unwrap();
+    assert_eq!(workload.session_group(), 4);
+    assert_eq!(workload.operations()[0].timings, ["first_replica", "last_replica"]);
+}
+
+#[test]
 fn mistakes_are_named_with_their_place() {
     let endpoint = "{ websocket: \"ws://127.0.0.1:1/sync\" }";
     let cases = [
