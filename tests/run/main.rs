@@ -1,6 +1,7 @@
 //! `slatest run` as its users meet it: the real binary, a target whose every answer is known.
 
 mod ends;
+mod platform;
 mod scratch;
 mod secrets;
 mod seeds;
