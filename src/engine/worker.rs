@@ -262,7 +262,8 @@ async fn keep_windows(desk: Rc<Desk>) {
 async fn settle(lanes: &[Rc<Lane>]) -> Vec<ScenarioFinding> {
     let mut all = Vec::new();
     for lane in lanes {
-        let limit = (SETTLE_PATIENCE + SETTLE_PATIENCE).as_duration();
+        // A workload may use its patience twice: to come to rest, and to read back.
+        let limit = (SETTLE_PATIENCE + SETTLE_PATIENCE + SETTLE_PATIENCE).as_duration();
         let found = tokio::time::timeout(limit, lane.workload().settle(SETTLE_PATIENCE)).await;
         let scenario = lane.scenario().name.clone();
         match found {
