@@ -124,10 +124,10 @@ fn dispatch_lag(e: &Evidence) -> Check {
     };
     let allowed = Nanos((limit.0 as f64 * LAG_SHARE_MAX) as u64);
     let bound = format!("≤ {allowed} (1% of the tightest limit, {limit})");
-    let broken = e.dispatch_lag_p99.is_some_and(|lag| lag > allowed).then_some(
-        "arrivals were fired late by the generator itself, and that lateness is in every response time: \
-         use a quieter machine, fewer arrivals, or agents",
-    );
+    let broken = e
+        .dispatch_lag_p99
+        .is_some_and(|lag| lag > allowed)
+        .then_some("arrivals were fired late by the generator itself: use a quieter machine, a lower rate, or agents");
     Check::new(name, Effect::Void, measured, bound, broken)
 }
 
@@ -143,9 +143,8 @@ fn ledger(e: &Evidence) -> Check {
     let accounted = e.outcomes.iter().sum::<u64>() + e.in_flight;
     let sum = if parts.is_empty() { "0".into() } else { parts.join(" + ") };
     let sign = if accounted == e.planned { '=' } else { '≠' };
-    let broken = (accounted != e.planned).then_some(
-        "operations are unaccounted for: this is a defect of slatest; please report it with the run's folder",
-    );
+    let broken = (accounted != e.planned)
+        .then_some("operations are unaccounted for: a defect of slatest; please report it with the run's folder");
     Check::new("ledger", Effect::Void, format!("{} planned {sign} {sum}", e.planned), "adds up".into(), broken)
 }
 
@@ -154,8 +153,7 @@ fn dropped(e: &Evidence) -> Check {
     // They are failures of the target in every objective already (users who were not served), so a
     // target that drowns fails; it is not the generator that was at fault.
     let broken = (dropped > 0).then_some(
-        "arrivals found no free session and were never sent; they count as failures. If the target was not slow, \
-         raise `max_in_flight`",
+        "never sent for want of a free session; they count as failures (raise `max_in_flight` if the target was not slow)",
     );
     Check::new("dropped arrivals", Effect::Warn, dropped.to_string(), "none".into(), broken)
 }

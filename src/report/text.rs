@@ -196,20 +196,33 @@ fn ratios(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
             let (good, total) = (grouped(ratio.good), grouped(ratio.total));
             writeln!(out, " {} {}: {share} ({good} of {total})", operation.address, ratio.name)?;
         }
-        for timing in &operation.timings {
-            if let Some(times) = &timing.times {
-                writeln!(
-                    out,
-                    " {} {}: p50 {}, p95 {}, p99 {} ({} samples)",
-                    operation.address,
-                    timing.name,
-                    times.p50,
-                    times.p95,
-                    times.p99,
-                    grouped(times.samples)
-                )?;
-            }
+    }
+    parts(run, out)
+}
+
+/// Parts of the time, a line per operation.
+fn parts(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for operation in &run.result.operations {
+        let parts: Vec<String> = operation
+            .timings
+            .iter()
+            .filter_map(|timing| {
+                let times = timing.times.as_ref()?;
+                Some(format!("{} {} ({})", timing.name, times.p95, grouped(times.samples)))
+            })
+            .collect();
+        if !parts.is_empty() {
+            table.add_row(std::iter::once(plain(&operation.address)).chain(parts).collect::<Vec<_>>());
         }
+    }
+    if table.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nParts of the time, p95 (samples)")?;
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
