@@ -13,7 +13,11 @@ mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod outline;
+#[cfg(feature = "redis")]
+mod redis;
 mod registry;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(feature = "websocket")]
 mod websocket;
 

@@ -13,6 +13,10 @@ pub fn drivers() -> &'static [&'static dyn Driver] {
         &super::kafka::KafkaDriver,
         #[cfg(feature = "websocket")]
         &super::websocket::WebsocketDriver,
+        #[cfg(feature = "sql")]
+        &super::sql::Sql,
+        #[cfg(feature = "redis")]
+        &super::redis::Redis,
     ]
 }
 
