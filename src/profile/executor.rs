@@ -15,11 +15,9 @@ const STAGES_MAX: usize = 1000;
 /// Longest scenario.
 const LENGTH_MAX: Nanos = Nanos::from_secs(366 * 24 * 3600);
 
-/// Checks a scenario's figures.
-///
-/// # Errors
-/// Every one that is missing, of no meaning, or contradicts the executor.
-pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -> Result<Draft, Problems> {
+/// Checks a scenario's figures: what they come to, and every one that is missing, of no meaning, or
+/// contradicts the executor.
+pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -> (Draft, Problems) {
     let mut checking = Checking { source, spec, key: format!("scenarios.{name}"), problems: Problems::default() };
     checking.contradictions();
     let stages = match spec.executor.value {
@@ -68,7 +66,7 @@ pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -
     if draft.end() > LENGTH_MAX {
         checking.problem(spec, "duration", "the scenario lasts longer than a year");
     }
-    checking.problems.or(draft)
+    (draft, checking.problems)
 }
 
 /// Checks that something is left to judge, once the length is known.

@@ -59,9 +59,11 @@ pub fn resolve(
 
     let mut drafts = Vec::with_capacity(file.scenarios.len());
     for (name, spec) in &file.scenarios {
-        drafts.extend(problems.take(executor::draft(profile, name, spec)));
+        let (draft, wrong) = executor::draft(profile, name, spec);
+        drafts.push(draft);
+        problems.0.extend(wrong.0);
     }
-    if drafts.len() == file.scenarios.len() {
+    if problems.0.is_empty() {
         problems.take(fill_lengths(profile, &file, &mut drafts));
         problems.take(overrides.apply_loads(&mut drafts));
         overrides.apply_duration(&mut drafts);
@@ -92,24 +94,30 @@ pub fn resolve(
             assembly.add(draft, cast, &file, workload);
         }
     }
-    drop_echoes(&mut problems);
-    if !problems.0.is_empty() {
-        return Err(problems);
-    }
-    if assembly.scenarios.is_empty() {
-        let gone = left_out.into_iter().map(|gone| format!("{}: {}", gone.scenario, gone.reason));
-        let message = format!("nothing is left to run on the target `{}`", target.name);
-        let help = gone.collect::<Vec<_>>().join("; ");
-        return Err(profile.problem("scenarios", message).with_help(help).into());
-    }
     if assembly.operations.len() > OPERATIONS_MAX {
         let message = format!("{} operations are too many: at most {OPERATIONS_MAX}", assembly.operations.len());
         return Err(profile.problem("scenarios", message).into());
     }
-    let resolved = objectives::resolve(profile, &file, &mut assembly.operations, &mut left_out);
-    let resolved = problems.take(resolved);
-    check_rate(&ground, &assembly.scenarios, &mut problems);
-    let Some(objectives) = resolved.filter(|_| problems.0.is_empty()) else { return Err(problems) };
+    // Where a workload is missing, a scope that matches nothing may be no mistake.
+    let whole = assembly.scenarios.len() + left_out.len() == file.scenarios.len();
+    let objectives = if whole && !assembly.scenarios.is_empty() {
+        problems.take(objectives::resolve(profile, &file, &mut assembly.operations, &mut left_out))
+    } else {
+        None
+    };
+    if problems.0.is_empty() {
+        check_rate(&ground, &assembly.scenarios, &mut problems);
+    }
+    drop_echoes(&mut problems);
+    if !problems.0.is_empty() {
+        return Err(problems);
+    }
+    let Some(objectives) = objectives else {
+        let message = format!("nothing is left to run on the target `{}`", target.name);
+        let gone: Vec<String> =
+            left_out.into_iter().map(|gone| format!("{}: {}", gone.scenario, gone.reason)).collect();
+        return Err(profile.problem("scenarios", message).with_help(gone.join("; ")).into());
+    };
     let plan = Plan {
         profile: file.name.value.clone(),
         description: file.description.clone(),

@@ -1,16 +1,18 @@
 //! Credentials: named in files, never written in them, never shown.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A credential, by where it comes from: `{ env: NAME }` or `{ file: PATH }`. Target files hold no
 /// secret itself, so they can be committed; what is serialised is only where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Secret {
     /// The environment variable of this name.
     Env(String),
@@ -35,6 +37,50 @@ impl Secret {
                     .map_err(|e| format!("the secret file {} can't be read: {e}", path.display()))
             }
         }
+    }
+}
+
+/// Written by hand, because the derived one would quote what it doesn't expect: a password that
+/// somebody wrote into the file.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const FORMS: &str =
+            "a credential can't stand in a file: say where it comes from, { env: NAME } or { file: PATH }";
+        struct Forms;
+        impl<'de> Visitor<'de> for Forms {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ env: NAME } or { file: PATH }")
+            }
+            fn visit_str<E: Error>(self, _: &str) -> Result<Secret, E> {
+                Err(E::custom(FORMS))
+            }
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
+                Err(E::custom(FORMS))
+            }
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
+                Err(E::custom(FORMS))
+            }
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Secret, E> {
+                Err(E::custom(FORMS))
+            }
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
+                Err(E::custom(FORMS))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
+                let kind: Option<String> = map.next_key()?;
+                let secret = match kind.as_deref() {
+                    Some("env") => Secret::Env(map.next_value()?),
+                    Some("file") => Secret::File(map.next_value()?),
+                    _ => return Err(A::Error::custom(FORMS)),
+                };
+                match map.next_key::<String>()? {
+                    None => Ok(secret),
+                    Some(_) => Err(A::Error::custom("a credential comes from one place: either `env` or `file`")),
+                }
+            }
+        }
+        deserializer.deserialize_any(Forms)
     }
 }
 

@@ -1,0 +1,8 @@
+//! From files to a plan: what is wrong is said where it stands, what is right becomes what was meant.
+
+mod bad_input;
+mod desk;
+mod endpoints;
+mod peak;
+mod plans;
+mod round_trip;

@@ -1,0 +1,143 @@
+//! What is right becomes what was meant.
+
+use slatest::model::Nanos;
+use slatest::profile::{Aim, ExecutorPlan, Overrides, peak_rate};
+
+use crate::desk::{Desk, rate, span};
+
+const THREE: &str = "\
+name: p
+scenarios:
+  ramp:
+    workload: w
+    executor: ramping-arrival-rate
+    stages: [{ duration: 20s, target: 300/s }, { duration: 120s, target: 300/s }]
+    warm_up: 20s
+  steady: { workload: w, executor: constant-arrival-rate, rate: 100/s, start_after: 40s, sessions: 10 }
+  users: { workload: w, executor: constant-vus, vus: 7, think: 1s, duration: 1m }
+objectives:
+  - { name: p95, scope: \"ramp/*\", each: operation, indicator: response_time, quantile: 0.95, below: 500ms }
+  - { name: p99, scope: \"ramp/*\", indicator: response_time, quantile: 0.99, below: 500ms }
+  - { name: slow, scope: \"*/task\", indicator: service_time, quantile: 0.99, below: 1s }
+";
+
+fn stages(executor: &ExecutorPlan) -> Vec<(f64, f64, f64)> {
+    executor.stages().iter().map(|s| (s.duration.as_secs_f64(), s.from, s.to)).collect()
+}
+
+#[test]
+fn stages_follow_one_another_and_open_lengths_end_with_the_longest() {
+    let plan = Desk::with_profile(THREE).plan();
+    let [ramp, steady, users] = plan.scenarios.as_slice() else { panic!("three scenarios") };
+    assert_eq!(stages(&ramp.executor), [(20.0, 0.0, 300.0), (120.0, 300.0, 300.0)]);
+    assert_eq!(stages(&steady.executor), [(100.0, 100.0, 100.0)]);
+    assert_eq!(steady.end(), Nanos::from_secs(140));
+    assert_eq!(stages(&users.executor), [(60.0, 7.0, 7.0)]);
+    assert_eq!((ramp.max_in_flight, users.max_in_flight), (1000, 7));
+    assert_eq!(peak_rate(&plan.scenarios), 400.0);
+    let addresses: Vec<&str> = plan.operations.iter().map(|o| o.address.as_str()).collect();
+    let expected = ["ramp/task", "ramp/handover", "steady/task", "steady/handover", "users/task", "users/handover"];
+    assert_eq!(addresses, expected);
+    assert_eq!(plan.scenarios[1].first_operation.index(), 2);
+    assert_eq!((plan.operations[0].share, plan.operations[1].share), (0.75, 0.25));
+}
+
+#[test]
+fn thresholds_that_two_objectives_share_are_counted_once() {
+    let plan = Desk::with_profile(THREE).plan();
+    assert_eq!(plan.operations[0].thresholds.len(), 2, "500 ms once, 1 s of service time");
+    assert_eq!(plan.operations[1].thresholds.len(), 1);
+    assert_eq!(plan.operations[2].thresholds.len(), 1);
+    let Aim::Quantile { thresholds, .. } = &plan.objectives[2].aim else { panic!("a quantile") };
+    assert_eq!(thresholds, &[1, 0, 0]);
+    assert!(plan.objectives[0].each && !plan.objectives[1].each);
+}
+
+#[test]
+fn a_rate_replaces_the_peak_and_stages_keep_their_shape() {
+    let mut desk = Desk::with_profile(THREE);
+    desk.overrides.rates = vec![(None, rate("60/s")), (Some("steady".into()), rate("5/s"))];
+    let plan = desk.plan();
+    assert_eq!(stages(&plan.scenarios[0].executor), [(20.0, 0.0, 60.0), (120.0, 60.0, 60.0)]);
+    assert_eq!(stages(&plan.scenarios[1].executor), [(100.0, 5.0, 5.0)]);
+    assert_eq!(stages(&plan.scenarios[2].executor), [(60.0, 7.0, 7.0)]);
+}
+
+#[test]
+fn a_duration_stretches_all_and_spares_the_warm_up_where_it_fits() {
+    let mut desk = Desk::with_profile(THREE);
+    desk.overrides.duration = Some(span("70s"));
+    let plan = desk.plan();
+    assert_eq!(stages(&plan.scenarios[0].executor), [(10.0, 0.0, 300.0), (60.0, 300.0, 300.0)]);
+    assert_eq!(plan.scenarios[0].warm_up, Nanos::from_secs(20));
+    assert_eq!((plan.scenarios[1].start, plan.scenarios[1].end()), (Nanos::from_secs(20), Nanos::from_secs(70)));
+    desk.overrides.duration = Some(span("14s"));
+    assert_eq!(desk.plan().scenarios[0].warm_up, Nanos::from_secs(2));
+}
+
+#[test]
+fn a_scale_multiplies_rates_users_and_sessions() {
+    let mut desk = Desk::with_profile(THREE);
+    desk.overrides.scale = Some(0.5);
+    let plan = desk.plan();
+    assert_eq!(stages(&plan.scenarios[0].executor), [(20.0, 0.0, 150.0), (120.0, 150.0, 150.0)]);
+    assert_eq!(plan.scenarios[1].sessions, Some(5));
+    assert_eq!(stages(&plan.scenarios[2].executor), [(60.0, 4.0, 4.0)]);
+    desk.overrides.scale = Some(0.001);
+    let plan = desk.plan();
+    assert_eq!(plan.scenarios[1].sessions, Some(1), "somebody stays");
+    assert_eq!(stages(&plan.scenarios[2].executor), [(60.0, 1.0, 1.0)]);
+}
+
+#[test]
+fn scaled_sessions_come_in_whole_groups() {
+    let mut desk = Desk::with_profile(
+        "name: p\nscenarios:\n  sync: { workload: w, executor: constant-arrival-rate, rate: 10/s, duration: 10s, sessions: 8 }\n",
+    );
+    desk.workload =
+        "name: w\ndriver: websocket\nendpoint: bus\noperations:\n  - { name: edit, request: { edit: hello } }\n".into();
+    desk.target = desk.target.replace("{ kafka: [\"127.0.0.1:9\"] }", "{ websocket: \"ws://127.0.0.1:9\" }");
+    desk.overrides.scale = Some(1.15);
+    assert_eq!(desk.plan().scenarios[0].sessions, Some(12), "9 replicas are 3 documents of 4");
+}
+
+#[test]
+fn overrides_that_mean_nothing_are_refused() {
+    let complaint = |overrides: Overrides| {
+        let mut desk = Desk::with_profile(THREE);
+        desk.overrides = overrides;
+        desk.complaint()
+    };
+    let of =
+        |name: &str, figure: &str| Overrides { rates: vec![(Some(name.into()), rate(figure))], ..Overrides::default() };
+    assert_eq!(complaint(of("stedy", "5/s")), "`--rate`: there is no scenario `stedy` (did you mean `steady`?)");
+    assert_eq!(complaint(of("users", "5/s")), "`--rate`: the scenario `users` has users, not a rate");
+    assert_eq!(complaint(of("ramp", "0/s")), "`--rate`: a rate must be above zero");
+    let scale = Overrides { scale: Some(-1.0), ..Overrides::default() };
+    assert_eq!(complaint(scale), "`--scale`: a scale must lie above 0, not -1");
+}
+
+#[test]
+fn the_seed_is_the_command_lines_then_the_profiles_then_drawn() {
+    let mut desk = Desk::with_profile(&format!("seed: 5\n{THREE}"));
+    assert_eq!(desk.plan().seed, 1);
+    desk.overrides.seed = None;
+    assert_eq!(desk.plan().seed, 5);
+    desk.profile = THREE.into();
+    let drawn = desk.plan().seed;
+    assert!(drawn < 1 << 53 && drawn != desk.plan().seed);
+}
+
+#[test]
+fn flows_count_their_steps() {
+    let mut desk = Desk::new();
+    desk.workload = desk.workload.replace(
+        "operations:",
+        "flows: [{ name: day, weight: 4, steps: [task, { think: 2s }, task, handover] }]\noperations:",
+    );
+    let plan = desk.plan();
+    let share = |i: usize| plan.operations[i].share;
+    assert_eq!((share(0), share(1)), (11.0 / 8.0, 5.0 / 8.0), "weights 3, 1 and 4 of 8");
+    assert_eq!(plan.scenarios[0].items[2].flow.as_deref(), Some("day"));
+    assert_eq!(plan.scenarios[0].items[2].steps.len(), 4);
+}

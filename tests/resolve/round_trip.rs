@@ -1,0 +1,138 @@
+//! A profile that is written and read again is the same profile.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use slatest::model::{Nanos, Percent, Rate, Span};
+use slatest::profile::{
+    ArrivalLaw, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile, ScenarioSpec,
+    StageSpec, StageTarget,
+};
+use slatest::source::{Located, Source};
+
+fn spans() -> impl Strategy<Value = Span> {
+    (1..100_000_000_u64).prop_map(|millis| Span(Nanos::from_millis(millis)))
+}
+
+fn rates() -> impl Strategy<Value = Rate> {
+    (1..1_000_000_u32).prop_map(|n| Rate(f64::from(n) / 8.0))
+}
+
+fn maybe<T: std::fmt::Debug + Clone + 'static>(
+    some: impl Strategy<Value = T> + 'static,
+) -> impl Strategy<Value = Option<Located<T>>> {
+    proptest::option::of(some.prop_map(Located::from))
+}
+
+fn stages() -> impl Strategy<Value = Vec<StageSpec>> {
+    let target = prop_oneof![rates().prop_map(StageTarget::Rate), (0..1000_u64).prop_map(StageTarget::Users)];
+    let stage =
+        (spans(), target).prop_map(|(duration, target)| StageSpec { duration: duration.into(), target: target.into() });
+    proptest::collection::vec(stage, 0..4)
+}
+
+fn scenarios() -> impl Strategy<Value = ScenarioSpec> {
+    let executor = prop_oneof![
+        Just(ExecutorKind::ConstantArrivalRate),
+        Just(ExecutorKind::RampingArrivalRate),
+        Just(ExecutorKind::ConstantVus),
+        Just(ExecutorKind::RampingVus),
+    ];
+    let law = prop_oneof![Just(ArrivalLaw::Poisson), Just(ArrivalLaw::Uniform)];
+    let mix = prop_oneof![Just(Mix::Weighted), Just(Mix::InTurn)];
+    (
+        ("[a-z][a-z0-9-]{0,8}", executor, maybe(law), mix, maybe(rates()), maybe(rates())),
+        (maybe(1..99_u64), maybe(0..99_u64), proptest::option::of(spans()), maybe(spans()), maybe(stages())),
+        (proptest::option::of(spans()), maybe(spans()), maybe(spans()), maybe(1..99_u64), maybe(1..99_u64)),
+    )
+        .prop_map(
+            |(
+                (workload, executor, arrivals, mix, rate, start_rate),
+                (vus, start_vus, think, duration, stages),
+                (start_after, warm_up, cool_down, max_in_flight, sessions),
+            )| ScenarioSpec {
+                workload: workload.into(),
+                endpoint: None,
+                executor: executor.into(),
+                arrivals,
+                mix,
+                rate,
+                start_rate,
+                vus,
+                start_vus,
+                think,
+                duration,
+                stages,
+                start_after,
+                warm_up,
+                cool_down,
+                max_in_flight,
+                sessions,
+            },
+        )
+}
+
+fn objectives() -> impl Strategy<Value = ObjectiveSpec> {
+    let bound = prop_oneof![
+        spans().prop_map(BoundValue::Duration),
+        (1..9999_u32).prop_map(|n| BoundValue::Share(Percent(f64::from(n) / 10_000.0))),
+        rates().prop_map(BoundValue::Rate),
+    ];
+    let kind = prop_oneof![
+        Just(IndicatorKind::ResponseTime),
+        Just(IndicatorKind::Timing),
+        Just(IndicatorKind::ErrorRate),
+        Just(IndicatorKind::Ratio),
+        Just(IndicatorKind::Throughput),
+    ];
+    (
+        "[ -~]{0,12}",
+        "[ -~]{1,12}",
+        proptest::option::of(Just(Each::Operation)),
+        kind,
+        maybe(0.001..0.999_f64),
+        maybe(bound.clone()),
+        maybe(bound),
+    )
+        .prop_map(|(name, scope, each, indicator, quantile, below, above)| ObjectiveSpec {
+            name: name.into(),
+            scope: scope.into(),
+            each,
+            indicator: indicator.into(),
+            timing: None,
+            ratio: None,
+            quantile,
+            below,
+            above,
+        })
+}
+
+fn profiles() -> impl Strategy<Value = ProfileFile> {
+    let scenarios = proptest::collection::btree_map("[a-z]{1,6}", scenarios().prop_map(Located::from), 0..4);
+    let objectives = proptest::collection::vec(objectives().prop_map(Located::from), 0..4);
+    let seed = proptest::option::of(any::<u64>());
+    ("[ -~]{1,20}", proptest::option::of("\\PC{0,40}"), seed, maybe(spans()), scenarios, objectives, any::<bool>())
+        .prop_map(|(name, description, seed, window, scenarios, objectives, production)| ProfileFile {
+            name: name.into(),
+            description,
+            seed,
+            window,
+            graceful_stop: None,
+            production,
+            scenarios: scenarios as BTreeMap<_, _>,
+            objectives,
+            drills: Vec::new(),
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn a_profile_survives_its_round_trip(profile in profiles()) {
+        let text = serde_saphyr::to_string(&profile).expect("a profile can be written");
+        let again: ProfileFile = Source::new("p.yaml", text.as_str(), "")
+            .parse()
+            .map_err(|problems| TestCaseError::fail(format!("{problems}\n{text}")))?;
+        prop_assert_eq!(serde_json::to_value(&again).ok(), serde_json::to_value(&profile).ok(), "{}", text);
+    }
+}
