@@ -87,7 +87,7 @@ struct Shown {
 impl Shown {
     fn new(problem: &Problem, sources: &[&Source]) -> Self {
         let place = &problem.place;
-        let written = (place.line > 0).then(|| text_of(&place.file, sources)).flatten();
+        let written = (place.line > 0 && !problem.veiled).then(|| text_of(&place.file, sources)).flatten();
         let span = written.as_deref().and_then(|text| span(text, place));
         let mut message = String::new();
         // Where there is no line to point at, the words say where.

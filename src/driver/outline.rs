@@ -54,7 +54,8 @@ pub fn outline<S, R, C>(context: &CompileContext<'_>, file: &WorkloadFile<S, R, 
         }
     }
     let weights = file.operations.iter().map(|o| &o.weight).chain(file.flows.iter().map(|f| &f.weight));
-    if !file.operations.is_empty() && weights.map(|w| w.as_ref().map_or(1.0, |w| w.value)).sum::<f64>() <= 0.0 {
+    if !file.operations.is_empty() && weights.map(|w| w.as_ref().map_or(1.0, |w| w.value.max(0.0))).sum::<f64>() <= 0.0
+    {
         problems.0.push(source.problem("operations", "every weight is 0, so nothing would ever be sent"));
     }
     let unroller = Unroller { source, names: &names, flows: &file.flows };

@@ -27,18 +27,27 @@ pub struct Problem {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether what stands there may be a credential: the place is said, its text never shown.
+    pub veiled: bool,
 }
 
 impl Problem {
     /// A problem at a place.
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), help: None }
+        Self { place, message: message.into(), help: None, veiled: false }
     }
 
     /// Adds the way out.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Keeps the text at its place from being shown.
+    #[must_use]
+    pub const fn veil(mut self) -> Self {
+        self.veiled = true;
         self
     }
 }

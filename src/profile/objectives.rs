@@ -40,6 +40,18 @@ pub(super) fn resolve(
     problems.or(plans)
 }
 
+/// Checks what can be told without knowing the operations.
+///
+/// # Errors
+/// Every indicator whose keys or bounds don't fit.
+pub(super) fn check(source: &Source, file: &ProfileFile) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for (i, spec) in file.objectives.iter().enumerate() {
+        problems.take(Objective { source, spec, key: format!("objectives[{i}]") }.asked());
+    }
+    problems.or(())
+}
+
 struct Objective<'a> {
     source: &'a Source,
     spec: &'a Located<ObjectiveSpec>,

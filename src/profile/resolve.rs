@@ -13,7 +13,7 @@ use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, Scenario
 use super::scenario::{Cast, Casting, Ground, LeftOut, endpoint_place};
 use crate::driver::{Step, Workload};
 use crate::model::{Nanos, OperationId, Problem, Problems, Span};
-use crate::source::Source;
+use crate::source::{CREDENTIAL_WRITTEN, Source};
 use crate::target::{Guard, Target};
 
 /// Length of a window when the profile doesn't say.
@@ -54,7 +54,8 @@ pub fn resolve(
     let target = problems.take(target_source.parse::<Target>());
     let (Some(file), Some(target)) = (file, target) else { return Err(problems) };
     check_whole(profile, &file, &mut problems);
-    let guard = Guard::new(&target.allow).map_err(|why| Problems::from(target_source.problem("allow.hosts", why)));
+    let guard = Guard::new(&target.allow)
+        .map_err(|why| Problems::from(target_source.problem_at(&target.allow, "allow.hosts", why)));
     let Some(guard) = problems.take(guard) else { return Err(problems) };
 
     let mut drafts = Vec::with_capacity(file.scenarios.len());
@@ -103,6 +104,7 @@ pub fn resolve(
     let objectives = if whole && !assembly.scenarios.is_empty() {
         problems.take(objectives::resolve(profile, &file, &mut assembly.operations, &mut left_out))
     } else {
+        problems.take(objectives::check(profile, &file));
         None
     };
     if problems.0.is_empty() {
@@ -191,7 +193,8 @@ fn check_endpoints<'c>(
         let Some(endpoint) = ground.target.endpoints.get(name) else { continue };
         for (key, why) in endpoint.faults(&ground.target_source.folder, ground.guard) {
             let place = endpoint_place(ground.target_source, endpoint, name, &key);
-            problems.0.push(Problem::new(place, why));
+            let veiled = why.contains(CREDENTIAL_WRITTEN);
+            problems.0.push(Problem { veiled, ..Problem::new(place, why) });
             faulty.insert(name.to_owned());
         }
     }
@@ -208,7 +211,7 @@ fn check_rate(ground: &Ground<'_>, scenarios: &[ScenarioPlan], problems: &mut Pr
             "the profile `{}` reaches {:.0}/s over all scenarios; this target allows {allowed}",
             ground.profile.name, peak
         );
-        let problem = ground.target_source.problem("allow.max_rate", message);
+        let problem = ground.target_source.problem_at(&ground.target.allow, "allow.max_rate", message);
         problems.0.push(problem.with_help("lower it with --scale or --rate, or ask whoever owns the target"));
     }
 }

@@ -14,6 +14,8 @@ use crate::model::{Place, Problem, Problems, nearest};
 
 /// Most bytes that a file of a user may have.
 const SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// How a mistake begins that has a credential at its place.
+pub const CREDENTIAL_WRITTEN: &str = "a credential can't stand in a file";
 
 /// One file that a user wrote: how it is named in errors, what it says, and the folder from which
 /// it names other files (feeds, certificates).
@@ -70,7 +72,8 @@ impl Source {
             // The place is said by us, in one form for all problems.
             let message = text.split(" at line ").next().unwrap_or(&text).trim().to_owned();
             let help = did_you_mean(&message);
-            let problem = Problem::new(place, message);
+            let veiled = message.contains(CREDENTIAL_WRITTEN);
+            let problem = Problem { veiled, ..Problem::new(place, message) };
             Problems::from(match help {
                 Some(help) => problem.with_help(help),
                 None => problem,

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{Endpoint, Guard, Secret};
+use crate::source::CREDENTIAL_WRITTEN;
 
 /// What is wrong with an endpoint, by the key within it.
 pub type Fault = (String, String);
@@ -21,7 +22,7 @@ impl Endpoint {
             match Url::parse(url) {
                 Ok(url) if !url.username().is_empty() || url.password().is_some() => faults.push((
                     key,
-                    "holds a credential: a target file names where secrets come from, and never holds one".into(),
+                    format!("{CREDENTIAL_WRITTEN}: put it where the endpoint's other keys say, as {{ env: NAME }}"),
                 )),
                 Ok(url) => match url.host_str() {
                     Some(host) => faults.extend(guard.check(host).err().map(|why| (key, why))),

@@ -46,7 +46,7 @@ pub struct Target {
     /// What kind of place it is.
     pub environment: Environment,
     /// What is allowed there.
-    pub allow: Allow,
+    pub allow: Located<Allow>,
     /// Where the workloads' endpoints are, by the name that workloads use.
     pub endpoints: BTreeMap<String, Located<Endpoint>>,
     /// Endpoints that this target can't have, with the reason; scenarios on them are left out and

@@ -9,6 +9,8 @@ use secrecy::SecretString;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::source::CREDENTIAL_WRITTEN;
+
 /// A credential, by where it comes from: `{ env: NAME }` or `{ file: PATH }`. Target files hold no
 /// secret itself, so they can be committed; what is serialised is only where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,12 +42,14 @@ impl Secret {
     }
 }
 
+fn written<E: Error>() -> E {
+    E::custom(format!("{CREDENTIAL_WRITTEN}: say where it comes from, {{ env: NAME }} or {{ file: PATH }}"))
+}
+
 /// Written by hand, because the derived one would quote what it doesn't expect: a password that
 /// somebody wrote into the file.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const FORMS: &str =
-            "a credential can't stand in a file: say where it comes from, { env: NAME } or { file: PATH }";
         struct Forms;
         impl<'de> Visitor<'de> for Forms {
             type Value = Secret;
@@ -53,26 +57,26 @@ impl<'de> Deserialize<'de> for Secret {
                 f.write_str("{ env: NAME } or { file: PATH }")
             }
             fn visit_str<E: Error>(self, _: &str) -> Result<Secret, E> {
-                Err(E::custom(FORMS))
+                Err(written())
             }
             fn visit_bool<E: Error>(self, _: bool) -> Result<Secret, E> {
-                Err(E::custom(FORMS))
+                Err(written())
             }
             fn visit_i64<E: Error>(self, _: i64) -> Result<Secret, E> {
-                Err(E::custom(FORMS))
+                Err(written())
             }
             fn visit_u64<E: Error>(self, _: u64) -> Result<Secret, E> {
-                Err(E::custom(FORMS))
+                Err(written())
             }
             fn visit_f64<E: Error>(self, _: f64) -> Result<Secret, E> {
-                Err(E::custom(FORMS))
+                Err(written())
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
                 let kind: Option<String> = map.next_key()?;
                 let secret = match kind.as_deref() {
                     Some("env") => Secret::Env(map.next_value()?),
                     Some("file") => Secret::File(map.next_value()?),
-                    _ => return Err(A::Error::custom(FORMS)),
+                    _ => return Err(written()),
                 };
                 match map.next_key::<String>()? {
                     None => Ok(secret),

@@ -3,6 +3,5 @@
 mod bad_input;
 mod desk;
 mod endpoints;
-mod peak;
 mod plans;
 mod round_trip;
