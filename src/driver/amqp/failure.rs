@@ -48,7 +48,10 @@ impl Failure {
             AMQPErrorKind::Hard(_) => Outcome::Disconnected,
             AMQPErrorKind::Soft(_) => Outcome::Rejected,
         };
-        Self { outcome, kind: name.to_owned(), reason: format!("{name}: {}", error.get_message()) }
+        // RabbitMQ begins its text with the name.
+        let text = error.get_message().as_str();
+        let reason = if text.starts_with(name) { text.to_owned() } else { format!("{name}: {text}") };
+        Self { outcome, kind: name.to_owned(), reason }
     }
 }
 
@@ -62,6 +65,10 @@ impl From<&Error> for Failure {
             | ErrorKind::InvalidChannelState(..)
             | ErrorKind::InvalidConnectionState(_)
             | ErrorKind::RuntimeShutdownError(_) => Self::new(Outcome::Disconnected, "connection closed"),
+            ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => Self {
+                reason: "what answers there is not plain AMQP 0-9-1; is it amqps:// or another port?".into(),
+                ..Self::new(Outcome::Disconnected, "not AMQP 0-9-1")
+            },
             ErrorKind::ChannelsLimitReached => Self::new(Outcome::Rejected, "too many channels"),
             other => Self { reason: format!("{other:?}"), ..Self::new(Outcome::Rejected, "protocol") },
         }

@@ -166,6 +166,13 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
         };
         // Each has been tried and none let us in; a wrong password never gets right.
         if over || troubles.down() || code == RDKafkaErrorCode::Authentication {
+            let reason = match code {
+                // librdkafka has no more to say when a TLS listener hangs up on plain text.
+                RDKafkaErrorCode::AllBrokersDown => {
+                    format!("the brokers closed the connection at once; is `security` right? ({reason})")
+                }
+                _ => reason,
+            };
             return Err(Refusal { outcome: Outcome::Disconnected, kind: format!("connect: {code:?}"), reason });
         }
         wait = (wait * 2).min(limit.saturating_sub(started.elapsed()).max(METADATA_WAIT_MIN));
