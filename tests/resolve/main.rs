@@ -3,5 +3,6 @@
 mod bad_input;
 mod desk;
 mod endpoints;
+mod peak;
 mod plans;
 mod round_trip;
