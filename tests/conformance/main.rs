@@ -8,6 +8,8 @@
 #[cfg(feature = "amqp")]
 mod amqp;
 #[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "http")]
 mod http_faults;
 #[cfg(feature = "kafka")]
 mod kafka;

@@ -18,6 +18,8 @@ struct Kept {
     path: String,
     secure: bool,
     expires: Nanos,
+    /// When it was last taken.
+    taken: Nanos,
     /// As the server wrote it: balancers say the same with every answer, and that must cost nothing.
     raw: HeaderValue,
 }
@@ -56,9 +58,10 @@ impl Jar {
 
     /// Takes one `Set-Cookie` header of the answer to a request of this path.
     pub(super) fn take(&mut self, header: &HeaderValue, path: &str, now: Nanos) {
-        // What says for how long can't be skipped: it starts anew.
         let known = self.kept.iter_mut().find(|k| k.raw == *header);
-        if known.as_ref().is_some_and(|k| k.expires == Nanos::MAX) || header.len() > COOKIE_BYTES_MAX {
+        // A lifetime starts anew each time, but a second more or less is all the same.
+        let fresh = |k: &Kept| k.expires == Nanos::MAX || now < k.taken + Nanos::from_secs(1);
+        if header.len() > COOKIE_BYTES_MAX || known.as_ref().is_some_and(|k| fresh(k)) {
             return;
         }
         let Some(cookie) = header.to_str().ok().and_then(|text| Cookie::parse(text).ok()) else { return };
@@ -73,6 +76,8 @@ impl Jar {
             && lives != Some(Nanos::ZERO)
         {
             known.expires = expires;
+            known.taken = now;
+            self.expires = self.kept.iter().map(|k| k.expires).min().unwrap_or(Nanos::MAX);
             return;
         }
         let path = match cookie.path() {
@@ -83,7 +88,7 @@ impl Jar {
         if lives != Some(Nanos::ZERO) && self.kept.len() < COOKIES_MAX {
             let (name, value) = (cookie.name().to_owned(), cookie.value().to_owned());
             let secure = cookie.secure().unwrap_or(false);
-            self.kept.push(Kept { name, value, path, secure, expires, raw: header.clone() });
+            self.kept.push(Kept { name, value, path, secure, expires, taken: now, raw: header.clone() });
         }
         self.rebuild();
     }

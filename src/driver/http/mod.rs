@@ -17,6 +17,8 @@ mod origin;
 mod redirect;
 mod request;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

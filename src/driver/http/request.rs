@@ -224,7 +224,7 @@ fn compile_body(
 
 /// Whether a text has anything to render in it.
 fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+    ["{{", "{%"].iter().any(|mark| text.contains(mark))
 }
 
 /// Headers, those that never change made already.

@@ -20,6 +20,10 @@ use crate::driver::{CONNECT_TIMEOUT, Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
 use crate::workload::{ExecutionId, Values};
 
+/// How much longer than its timeout an execution may take when it has to connect first. Less than
+/// what the engine adds before it gives a session up.
+const CONNECT_EXTRA: Duration = Duration::from_secs(1);
+
 /// A user's session.
 pub(super) struct HttpSession {
     http: Arc<Http>,
@@ -103,10 +107,13 @@ impl HttpSession {
         };
         let values = Values { id, data: &http.data, captured: &self.captured };
         let mut request = exchange.request.render(&http.server.prefix, &values).map_err(Failure::rejected)?;
+        let start = self.seat.clock.now();
         loop {
             let (connection, reused) = self.connected(http, exchange.timeout, progress).await?;
+            let spent = self.seat.clock.now().since(start).as_duration();
+            let left = exchange.timeout.saturating_add(CONNECT_EXTRA).saturating_sub(spent);
             let conversation = self.converse(http, exchange, connection, request, progress);
-            let ended = match timeout(exchange.timeout, conversation).await {
+            let ended = match timeout(exchange.timeout.min(left), conversation).await {
                 Ok(ended) => ended,
                 Err(_) if progress.answered => return Err(Failure::timed_out("timeout: in the body")),
                 Err(_) => return Err(Failure::timed_out("timeout: no answer")),
