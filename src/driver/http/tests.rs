@@ -80,7 +80,7 @@ fn mistakes_in_a_request_are_found_where_they_stand() {
         (
             "    request:\n      post: /a\n      json:\n        x: '{{ nobody.id }}'\n",
             9,
-            "operations[0].request.json",
+            "operations[0].request.json.x",
             "nobody",
         ),
         (
