@@ -88,7 +88,7 @@ impl Session for ScriptedSession {
                         tokio::time::sleep((frozen - phase).as_duration()).await;
                     }
                 }
-                Script::EveryNthFails(n) if arrival.seq % n == 0 => {
+                Script::EveryNthFails(n) if arrival.seq.is_multiple_of(n) => {
                     return Completion::failed(Outcome::Rejected, Some(sent), self.clock.now(), "status 500");
                 }
                 Script::EveryNthFails(_) => {}

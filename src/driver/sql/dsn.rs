@@ -65,7 +65,9 @@ impl Dsn {
                     "read-write" | "primary" => Wanted::Primary,
                     "read-only" | "standby" => Wanted::Standby,
                     _ => {
-                        return Err("target_session_attrs must be any, read-write, primary, read-only or standby".into());
+                        return Err(
+                            "target_session_attrs must be any, read-write, primary, read-only or standby".into()
+                        );
                     }
                 };
             } else if KNOWN.contains(&name) {
