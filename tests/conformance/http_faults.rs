@@ -161,7 +161,7 @@ fn a_head_without_bounds_is_given_up() {
         write(&mut stream, format!("HTTP/1.1 200 OK\r\nx: {}", "a".repeat(1 << 20))).await;
         for_ever(stream).await;
     };
-    spoilt(script, Outcome::Rejected, "answer: head too large");
+    spoilt(script, Outcome::Rejected, "answer: malformed");
 }
 
 #[test]

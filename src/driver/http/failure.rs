@@ -39,9 +39,6 @@ impl Failure {
     /// An answer that breaks the protocol was given, so it is rejected; everything else means that
     /// the connection broke before the answer was whole.
     fn of(error: &hyper::Error, part: &'static str) -> Self {
-        if error.is_parse_too_large() {
-            return Self::rejected(format!("{part}: head too large"));
-        }
         if error.is_parse() {
             return Self::rejected(format!("{part}: malformed"));
         }
