@@ -1,8 +1,14 @@
 //! The command line: one file per verb.
 
+mod check;
 mod color;
+mod completions;
 mod doctor;
 mod exit;
+mod forecast;
+mod init;
+mod log;
+mod output;
 mod prepare;
 mod problems;
 mod report;
@@ -11,6 +17,7 @@ mod run;
 mod sandbox;
 #[cfg(feature = "sandbox")]
 mod sandbox_process;
+mod schema;
 
 use std::process::ExitCode;
 
@@ -19,9 +26,16 @@ use clap::{Parser, Subcommand};
 use color::Color;
 pub use exit::Exit;
 
+const EXAMPLES: &str = "Examples:
+  slatest run --profile peak                       the platform's peak, on the embedded sandbox
+  slatest check --profile peak --target staging    is all of it ready, and long enough to tell?
+  slatest report latest --format markdown          the last run again
+
+`slatest VERB --help` shows the verb's own examples. SLATEST_LOG=debug writes diagnostics to stderr.";
+
 /// Load-testing and SLA verification: drives a platform and says whether its targets hold.
 #[derive(Debug, Parser)]
-#[command(name = "slatest", version, max_term_width = 100)]
+#[command(name = "slatest", version, max_term_width = 100, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,23 +48,33 @@ pub struct Cli {
 enum Command {
     /// Runs a profile against a target, to its verdict
     Run(Box<run::RunArgs>),
+    /// Validates and reaches everything, shows the plan and whether it can conclude; sends no load
+    Check(Box<check::CheckArgs>),
+    /// Writes the built-in profiles, workloads, targets and schemas, to be changed
+    Init(init::InitArgs),
     /// Looks at this machine: file limits, ports, clock, timer, cores; what it can generate
     Doctor,
     /// Shows a run that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
     #[cfg(feature = "sandbox")]
     Sandbox(Box<sandbox::SandboxArgs>),
+    /// Prints what a shell needs to complete the command line
+    Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line, runs the verb and turns its end into an exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.apply();
+    log::start();
     match cli.command {
         Command::Run(args) => run::run(&args).into(),
+        Command::Check(args) => check::run(&args).into(),
+        Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(*args).into(),
+        Command::Completions(args) => completions::run(&args).into(),
     }
 }

@@ -8,6 +8,7 @@ use miette::{
 };
 
 use crate::model::{Place, Problem, Problems};
+use crate::profile::Shelf;
 use crate::source::Source;
 
 /// Columns that lines are wrapped to at most, and where the terminal's width isn't known.
@@ -32,8 +33,10 @@ pub fn report(problems: &Problems, sources: &[&Source]) {
     let terminal = console::Term::stderr();
     let (look, width) = match (terminal.is_term(), console::colors_enabled_stderr()) {
         (true, true) => (Look::Colour, terminal.size().1.into()),
+        // Somebody insists on colours: `--color always | less -R`.
+        (false, true) => (Look::Colour, WIDTH_MAX),
         (true, false) => (Look::Lines, terminal.size().1.into()),
-        (false, _) => (Look::Plain, WIDTH_MAX),
+        (false, false) => (Look::Plain, WIDTH_MAX),
     };
     eprint!("{}", render(problems, sources, look, width));
 }
@@ -133,6 +136,11 @@ impl Diagnostic for Shown {
 fn text_of(file: &str, sources: &[&Source]) -> Option<String> {
     if let Some(source) = sources.iter().find(|source| source.name == file) {
         return Some(source.text.to_string());
+    }
+    // Built-in files, which no path leads to.
+    if let Some((folder, name)) = file.strip_prefix("built-in ").and_then(|path| path.split_once('/')) {
+        let shelf = Shelf::ALL.into_iter().find(|shelf| shelf.folder() == folder)?;
+        return shelf.built_in().find(|(built_in, _)| *built_in == name).map(|(_, text)| text.to_owned());
     }
     Source::read(Path::new(file)).ok().map(|source| source.text.to_string())
 }

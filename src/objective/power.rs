@@ -5,8 +5,8 @@ use super::binomial::{ALPHA, at_most};
 /// Chance of a pass that a profile should give a target that holds.
 pub const POWER: f64 = 0.9;
 
-/// Most failures in the search for [`samples_for_power`]: it ends at 21 or fewer for every limit,
-/// since a true share of half the limit is told from it by about as many.
+/// Most bad samples in the search for [`samples_for_power`], which ends at about 20: a true share of
+/// half the limit is told from the limit by as many, whatever the limit.
 const BAD_MAX: u64 = 1_000;
 
 /// Fewest samples that pass a share below `limit`, in (0, 1), when none of them is bad:

@@ -8,7 +8,7 @@ mod progress;
 #[cfg(test)]
 mod tests;
 mod text;
-mod words;
+pub(crate) mod words;
 
 use std::io;
 

@@ -7,7 +7,7 @@ use crate::store::{OperationFigures, RunRecord, Status, TimeFigures};
 pub(super) const ERRORS_SHOWN: usize = 10;
 
 /// A count with its thousands apart: `84,000`.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -21,7 +21,7 @@ pub(super) fn grouped(count: u64) -> String {
 
 /// Text from elsewhere (a target's answer, a file) on one line, without anything that a terminal
 /// would obey.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -36,7 +36,7 @@ pub(super) fn time(times: Option<&TimeFigures>, of: impl Fn(&TimeFigures) -> Nan
 }
 
 /// A length of time: `2m 20s`.
-pub(super) fn length(length: Nanos) -> String {
+pub(crate) fn length(length: Nanos) -> String {
     let secs = std::time::Duration::from_secs_f64(length.as_secs_f64().round());
     if length < Nanos::from_secs(10) { length.to_string() } else { humantime::format_duration(secs).to_string() }
 }
