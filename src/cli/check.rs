@@ -238,12 +238,12 @@ fn advice(forecast: &Forecast) -> Option<String> {
     match (forecast.outlook, lengths) {
         (Outlook::Good, _) => None,
         (Outlook::Chance(chance), Some((_, enough))) => Some(format!(
-            "may be inconclusive: a target twice as good as asked passes in {:.0} of 100 runs; to be sure, run {enough}",
+            "may be inconclusive: a target twice as good as asked passes in {:.0} of 100 runs; enough: {enough}",
             chance * 100.0
         )),
-        (Outlook::Never, Some((fewest, enough))) => Some(format!(
-            "inconclusive however good the target is: run {fewest} at least, {enough} to be sure, or send more per second"
-        )),
+        (Outlook::Never, Some((fewest, enough))) => {
+            Some(format!("inconclusive however good the target is: run {fewest} at least; enough: {enough}"))
+        }
         (Outlook::Chance(_) | Outlook::Never, None) => Some("nothing in scope is judged in this run".into()),
         (Outlook::Slower, _) => Some("fewer are sent per second than must be completed".into()),
         (Outlook::Unknown, _) => {
