@@ -312,7 +312,7 @@ mod tests {
             name: "staging".into(),
             description: None,
             environment: Environment::Staging,
-            allow: crate::target::Allow { hosts: vec![], max_rate: None, drills: false },
+            allow: crate::target::Allow { hosts: vec![], max_rate: None, drills: false }.into(),
             endpoints: Default::default(),
             absent: Default::default(),
         };
