@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 
 use super::Exit;
 use super::problems::report;
+#[cfg(feature = "sandbox")]
 use super::sandbox_process::SandboxProcess;
 use crate::driver::{Unreachable, Workload};
 use crate::model::{Problems, Rate, Span};
@@ -61,6 +62,22 @@ fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
         _ => Err(format!("`{text}` is not a factor above zero")),
+    }
+}
+
+/// Stands in for the sandbox in a build that leaves it out: there is none to start.
+#[cfg(not(feature = "sandbox"))]
+#[derive(Debug)]
+pub enum SandboxProcess {}
+
+#[cfg(not(feature = "sandbox"))]
+impl SandboxProcess {
+    fn start(_flags: &[String]) -> Result<Self, String> {
+        Err("this build has no sandbox: name a target with --target".into())
+    }
+
+    fn target(&self) -> Source {
+        match *self {}
     }
 }
 
