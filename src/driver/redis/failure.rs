@@ -1,5 +1,7 @@
 //! Why a command did not work: outcome, kind, and whether its connection can still be used.
 
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError};
 
 use crate::model::Outcome;
@@ -45,15 +47,13 @@ impl From<RedisError> for Failure {
             ErrorKind::Io if error.is_timeout() => {
                 Self { outcome: Outcome::TimedOut, kind: "reply: timed out".into(), detail, broken: true }
             }
-            ErrorKind::Io => {
-                disconnected(match std::error::Error::source(&error).and_then(|e| e.downcast_ref::<std::io::Error>()) {
-                    Some(io) => match tls_reason(io) {
-                        Some(_) => "tls".to_owned(),
-                        None => format!("connection: {}", io.kind()),
-                    },
-                    None => "connection: broken".to_owned(),
-                })
-            }
+            ErrorKind::Io => disconnected(match io_error(&error) {
+                Some(io) => match tls_reason(io) {
+                    Some(_) => "tls".to_owned(),
+                    None => format!("connection: {}", io.kind()),
+                },
+                None => "connection: broken".to_owned(),
+            }),
             ErrorKind::ClusterConnectionNotFound => disconnected("cluster: no node answers".into()),
             ErrorKind::Parse => disconnected("protocol".into()),
             ErrorKind::AuthenticationFailed => rejected("authentication failed".into()),
@@ -71,6 +71,15 @@ fn server_code(error: &RedisError) -> Option<String> {
     }
     let errors = error.clone().into_server_errors()?;
     errors.first().map(|(_, error)| error.code().to_owned())
+}
+
+/// The I/O error within. The client names as its source the `Arc` that it keeps the error in.
+fn io_error(error: &RedisError) -> Option<&std::io::Error> {
+    let source = std::error::Error::source(error)?;
+    match source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>() {
+        Some(kept) => kept.downcast_ref(),
+        None => source.downcast_ref(),
+    }
 }
 
 fn tls_reason(io: &std::io::Error) -> Option<&rustls::Error> {
