@@ -13,9 +13,13 @@ mod http;
 mod http_faults;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "redis")]
+mod redis;
 mod relay;
 #[cfg(feature = "http")]
 mod scripted;
+#[cfg(feature = "sql")]
+mod sql;
 mod stack;
 mod suite;
 #[cfg(feature = "websocket")]

@@ -73,7 +73,7 @@ impl Live {
     ) -> Result<Answer, Failure> {
         self.prepare(index, script).await?;
         let wires = self.wires.get(index).cloned().flatten();
-        match &mut self.link {
+        let mut answer = match &mut self.link {
             Link::Postgres(connection, true) => {
                 let wires = wires.as_deref().unwrap_or_default();
                 let mut arguments = PgArguments::default();
@@ -99,7 +99,11 @@ impl Live {
                 let results = connection.fetch_many(sqlx::query_with(text, arguments));
                 collect(results, |r| r.rows_affected(), first_wanted.then_some(row::sqlite)).await
             }
+        }?;
+        if !script.statement.counts_written {
+            answer.affected = 0;
         }
+        Ok(answer)
     }
 
     /// Executes a word of transaction control.

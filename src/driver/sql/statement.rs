@@ -16,6 +16,9 @@ pub struct Statement {
     pub params: usize,
     /// Where it may run, by what it says.
     pub role: Role,
+    /// Whether the number that comes with its end is of rows that it wrote. A server counts what a
+    /// query selects there too, and SQLite repeats what an earlier statement wrote.
+    pub counts_written: bool,
     pieces: Vec<Piece>,
 }
 
@@ -48,13 +51,19 @@ impl Statement {
         if let Some((gap, _)) = used.iter().enumerate().find(|(i, used)| i != *used) {
             return Err(format!("the placeholder ${} is missing: placeholders count up from $1", gap + 1));
         }
-        let selects = matches!(words.first().map(String::as_str), Some("select" | "with" | "values" | "table"));
+        let first = words.first().map_or("", String::as_str);
+        let selects = matches!(first, "select" | "with" | "values" | "table");
         let writes = |w: &String| matches!(w.as_str(), "insert" | "update" | "delete" | "merge" | "share" | "into");
         let role = if selects && !words.iter().any(writes) { Role::Read } else { Role::Write };
+        let counts_written = match first {
+            "insert" | "update" | "delete" | "merge" | "replace" | "copy" => true,
+            "with" => role == Role::Write,
+            _ => false,
+        };
         if words.is_empty() {
             return Err("the query is empty".into());
         }
-        Ok(Self { text: text.into(), params: used.len(), role, pieces })
+        Ok(Self { text: text.into(), params: used.len(), role, counts_written, pieces })
     }
 
     /// The text with `values` (already literals) in the place of the placeholders.
@@ -228,6 +237,16 @@ mod tests {
             "vacuum",
         ] {
             assert_eq!(parsed(text).role, Role::Write, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_writes_counts_what_it_wrote() {
+        for text in ["insert into t values ($1)", "UPDATE t set a = 1", "with x as (select 1) insert into t select 1"] {
+            assert!(parsed(text).counts_written, "{text}");
+        }
+        for text in ["select 1", "select 1 from t for update", "with x as (select 1) select * from x", "vacuum"] {
+            assert!(!parsed(text).counts_written, "{text}");
         }
     }
 
