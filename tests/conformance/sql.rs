@@ -73,13 +73,15 @@ const PLACES: &str = r#"
 /// A table of one test, on the primary of the stack; dropped in the end.
 struct Table {
     name: String,
+    dsn: String,
     folder: tempfile::TempDir,
 }
 
 impl Table {
     fn new() -> Self {
         let name = format!("slatest_{}", Uuid::new_v4().simple());
-        let table = Self { name, folder: tempfile::tempdir().expect("a folder") };
+        let dsn = stack().secret("postgres-dsn");
+        let table = Self { name, dsn, folder: tempfile::tempdir().expect("a folder") };
         worker(table.tell("create table TABLE (seq bigint check (seq >= 0), note text)"));
         table
     }
@@ -126,7 +128,13 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        worker(self.tell("drop table TABLE"));
+        // Gone already is gone too; and a test that fails may not fail twice.
+        worker(async {
+            if let Ok(mut connection) = PgConnection::connect(&self.dsn).await {
+                let statement = AssertSqlSafe(self.fill("drop table if exists TABLE"));
+                drop(sqlx::raw_sql(statement).execute(&mut connection).await);
+            }
+        });
     }
 }
 
@@ -216,25 +224,27 @@ fn a_host_that_takes_writes_is_found_among_several() {
 #[test]
 fn many_operations_share_few_servers_behind_a_pooler() {
     let table = Table::new();
-    let (clients, rounds) = (60_u64, 4_u64);
-    let workload = table.workload().replace("connections: 2", &format!("connections: {clients}"));
-    let subject = Subject::new("sql", workload, stack().endpoint("pooled")).with_sessions(clients);
+    let (clients, rounds) = (12_usize, 5_u64);
+    let workload = table.workload().replace("connections: 2", "connections: 1");
+    let subject = Subject::new("sql", workload, stack().endpoint("pooled"));
     worker(async {
         let bench = subject.prepare().await;
-        let sessions = futures_util::future::join_all((0..clients).map(|i| bench.session(i))).await;
-        let all = sessions.into_iter().zip(0..).map(async |(mut session, i)| {
-            for round in 0..rounds {
-                works(&bench, &mut *session, "process", i * rounds + round).await;
+        let mut sessions = Vec::new();
+        for client in 0..clients {
+            // Each worker has a connection of its own.
+            let seat = slatest::driver::Seat { worker: client, ..bench.seat(0) };
+            sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
+        }
+        for seq in 0..rounds {
+            for session in &mut sessions {
+                works(&bench, &mut **session, "process", seq).await;
+                works(&bench, &mut **session, "transaction", 1000 + seq).await;
             }
-            works(&bench, &mut *session, "transaction", 1000 + i).await;
-            session
-        });
-        let sessions = futures_util::future::join_all(all).await;
+        }
         let notes = table.notes("select note from TABLE where seq < 1000").await;
-        assert_eq!(notes.len() as u64, clients * rounds, "each was written once");
+        assert_eq!(notes.len(), clients * 5, "each was written once");
         let servers: std::collections::BTreeSet<_> = notes.into_iter().collect();
-        assert!(servers.len() <= 50, "more servers than the pooler has: {}", servers.len());
-        drop(sessions);
+        assert!(servers.len() < clients, "as many servers as clients: {}", servers.len());
     });
 }
 
