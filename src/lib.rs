@@ -1,4 +1,27 @@
 //! slatest: load generation and SLA verification.
+//!
+//! ```text
+//! profile + workloads + target ──► plan ──► schedule ──► session/driver ──► completion ──► window ──► timeline
+//!         (YAML, checked)                 (pure, seeded)  (one a protocol)   (recorder)    (merge)      │
+//!                         results/ ◄── run record ◄── verdicts ◄── judge ◄──────────────────────────────┘
+//! ```
+//!
+//! Each room imports only what stands below it; rooms of one line never import each other:
+//!
+//! | room | purpose |
+//! |---|---|
+//! | [`cli`] | one file a verb |
+//! | [`report`] | one file a format, and the live progress |
+//! | [`store`] | the run record, written as the run goes |
+//! | [`engine`] | workers, pacer, sessions, the conductor, the judge |
+//! | [`profile`] | YAML to a checked plan |
+//! | [`objective`], [`schedule`], [`driver`] | statistics; seeded arrivals; protocols |
+//! | [`workload`], [`target`] | operations, templates, feeds; endpoints, secrets, the guard |
+//! | [`source`] | files of users, and where in them each value stands |
+//! | [`measure`] | histograms, tallies, windows |
+//! | [`model`] | plain values |
+//!
+//! `sandbox` is an island: it imports only [`model`] and is reached only from [`cli`].
 
 pub mod cli;
 pub mod driver;
