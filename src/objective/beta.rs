@@ -58,10 +58,16 @@ fn fraction(a: f64, b: f64, x: f64) -> f64 {
 /// Γ(a+b+1) / (Γ(a+1) Γ(b+1)) x^a (1−x)^b: the binomial density for real counts, by C. Loader's
 /// saddle point expansion (2000).
 fn density(a: f64, b: f64, x: f64) -> f64 {
+    ln_density(a, b, x).exp()
+}
+
+/// Its logarithm, which loses no digits however large the counts are. For a and b above zero and x
+/// in (0, 1).
+pub(super) fn ln_density(a: f64, b: f64, x: f64) -> f64 {
     let n = a + b;
     let exponent =
         stirling_error(n) - stirling_error(a) - stirling_error(b) - deviance(a, n * x) - deviance(b, n * (1.0 - x));
-    exponent.exp() * (n / (std::f64::consts::TAU * a * b)).sqrt()
+    exponent + 0.5 * (n / (std::f64::consts::TAU * a * b)).ln()
 }
 
 /// ln Γ(z + 1) less Stirling's formula.

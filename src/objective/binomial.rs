@@ -97,7 +97,7 @@ pub fn clopper_pearson(x: u64, n: u64, alpha: f64) -> Interval {
 }
 
 /// The p in [0, 1] at which `below` turns from true to false.
-fn bisect(below: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn bisect(below: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     // Until no number lies between the two; relative precision near zero needs the many steps.
     for _ in 0..200 {
