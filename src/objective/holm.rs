@@ -13,11 +13,11 @@ pub fn holm(p_values: &[f64], alpha: f64) -> Vec<bool> {
     let mut rejected = vec![false; p_values.len()];
     for (step, index) in order.into_iter().enumerate() {
         let left = (p_values.len() - step) as f64;
-        // Written so that NaN ends it.
-        if !(p_values[index] <= alpha / left) {
+        // What is no number is at most nothing, and so ends it.
+        rejected[index] = p_values[index] <= alpha / left;
+        if !rejected[index] {
             break;
         }
-        rejected[index] = true;
     }
     rejected
 }
