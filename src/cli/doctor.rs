@@ -6,6 +6,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use procfs::Current as _;
 
 use super::Exit;
+use super::output::print_all;
 use crate::engine::timer_lateness;
 use crate::measure::Latencies;
 use crate::model::Nanos;
@@ -74,22 +75,25 @@ const fn judge(good: bool) -> State {
 /// Looks at the machine, prints what it finds, and says whether something is poor by its words, not
 /// by its exit code: a poor machine is still a machine.
 pub fn run() -> Exit {
-    println!("slatest doctor: timing {WAITS} waits of {GAP}, one moment\n");
+    print_all(&format!("slatest doctor: timing {WAITS} waits of {GAP}, one moment\n\n"));
     let lines = [cores(), memory(), files(), ports(), clock_source(), timer()];
+    let mut text = String::new();
     for line in &lines {
-        println!("{line}");
+        text.push_str(&format!("{line}\n"));
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let per_core = 1e9 * 0.7 / CPU_PER_REQUEST.0 as f64;
-    println!(
+    text.push_str(&format!(
         "\nAs an order of magnitude, at 70 % of {cores} cores: {:.0} HTTP requests per second, when the target is on \
-         other machines.",
+         other machines.\n",
         per_core * cores as f64
-    );
+    ));
     let poor = lines.iter().filter(|l| l.state == State::Poor).count();
     if poor > 0 {
-        println!("{poor} of {} could be better; a run says so when it made a difference.", lines.len());
+        let of = lines.len();
+        text.push_str(&format!("{poor} of {of} could be better; a run says so when it made a difference.\n"));
     }
+    print_all(&text);
     Exit::Pass
 }
 

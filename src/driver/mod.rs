@@ -8,16 +8,26 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
+#[cfg(any(feature = "amqp", feature = "kafka"))]
+mod envelope;
+#[cfg(any(feature = "redis", feature = "sql"))]
+mod failure;
+mod generator;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod outline;
+#[cfg(any(feature = "amqp", feature = "kafka"))]
+mod payload;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod tcp;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -27,12 +37,14 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use schemars::Schema;
 
+pub use generator::generator_fault;
 pub use outline::{Outline, outline};
 pub use registry::{driver, drivers};
 
 use crate::model::{Arrival, Clock, Completion, Nanos, Outcome, Problems};
 use crate::source::Source;
 use crate::target::{Endpoint, Guard};
+use crate::workload::OperationSpec;
 
 /// Longest wait for an answer when an operation doesn't say.
 pub const TIMEOUT_DEFAULT: Nanos = Nanos::from_secs(30);
@@ -97,6 +109,21 @@ pub struct Operation {
     pub ratios: Vec<&'static str>,
     /// Whether its writes go to the ledger.
     pub ledger: bool,
+}
+
+impl Operation {
+    /// What a workload file says of an operation, with the parts of the whole and the ratios that
+    /// its driver reports of it.
+    pub fn of<R, C>(spec: &OperationSpec<R, C>, timings: &[&'static str], ratios: &[&'static str]) -> Self {
+        Self {
+            name: spec.name.value.clone(),
+            weight: spec.weight.as_ref().map_or(1.0, |w| w.value),
+            timeout: spec.timeout.map_or(TIMEOUT_DEFAULT, |t| t.0),
+            timings: timings.to_vec(),
+            ratios: ratios.to_vec(),
+            ledger: spec.ledger,
+        }
+    }
 }
 
 /// A flow as the engine sees it; nested flows are already unrolled.

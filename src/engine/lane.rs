@@ -260,7 +260,7 @@ impl Lane {
         let scenario = self.scenario();
         let mut waiting = Some(ticket);
         let mut intended = waiting.as_ref().map_or(Nanos::ZERO, Ticket::intended);
-        for step in &scenario.items[item].steps {
+        for (number, step) in (0..).zip(&scenario.items[item].steps) {
             match *step {
                 PlanStep::Think(length) => {
                     tokio::time::sleep(length.as_duration()).await;
@@ -270,7 +270,8 @@ impl Lane {
                     let ticket = waiting.take().unwrap_or_else(|| {
                         self.desk.began(self.operation(index), scenario.is_judged(intended), intended)
                     });
-                    let completion = self.execute_operation(session, seq, intended, index).await;
+                    let arrival = Arrival { seq, at: intended, operation: index, step: number };
+                    let completion = self.execute_operation(session, arrival).await;
                     ticket.end(&completion);
                     if completion.outcome != Outcome::Ok {
                         return;
@@ -281,9 +282,8 @@ impl Lane {
         }
     }
 
-    async fn execute_operation(&self, session: &mut dyn Session, seq: u64, at: Nanos, index: usize) -> Completion {
-        let arrival = Arrival { seq, at, operation: index };
-        let limit = self.plan.operations[self.operation(index).index()].timeout + HANG_MARGIN;
+    async fn execute_operation(&self, session: &mut dyn Session, arrival: Arrival) -> Completion {
+        let limit = self.plan.operations[self.operation(arrival.operation).index()].timeout + HANG_MARGIN;
         match tokio::time::timeout(limit.as_duration(), session.execute(&arrival)).await {
             Ok(completion) => completion,
             Err(_) => Completion::failed(

@@ -26,4 +26,7 @@ pub struct Arrival {
     pub at: Nanos,
     /// What starts, as an index into the operations of **its workload** (not of the run).
     pub operation: usize,
+    /// Place among the steps of its flow, 0 where it stands alone: a flow that names an operation
+    /// twice sends two payloads.
+    pub step: u32,
 }

@@ -2,6 +2,10 @@
 
 use super::{Nanos, Outcome};
 
+/// What a kind of error starts with when it was no fault of the target: the generator's own machine
+/// ran out of something. Whoever judges the run counts these.
+pub const GENERATOR_FAULT: &str = "generator: ";
+
 /// What a session reports of one execution. The engine adds the planned instant and counts it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {

@@ -15,7 +15,7 @@ mod verdict;
 
 pub use arrival::{Arrival, OperationId};
 pub use clock::{Clock, MonotonicClock, SimulatedClock};
-pub use completion::Completion;
+pub use completion::{Completion, GENERATOR_FAULT};
 pub use nearest::{nearest, suggest};
 pub use outcome::{OUTCOMES, Outcome};
 pub use problem::{Place, Problem, Problems};

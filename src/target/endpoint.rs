@@ -8,8 +8,36 @@ use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Secret;
+use super::{Secret, TlsFiles};
 use crate::source::Located;
+
+/// Defines an endpoint that can speak TLS: what is written, then the files that secure it.
+macro_rules! with_tls {
+    ($(#[$about:meta])* pub struct $name:ident { $($(#[$attribute:meta])* pub $field:ident: $type:ty,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$attribute])* pub $field: $type,)+
+            /// CA certificates (PEM) that replace the system's.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub ca: Option<String>,
+            /// Client certificate (PEM); goes with `key`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub cert: Option<String>,
+            /// Client key (PEM).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub key: Option<String>,
+        }
+
+        impl $name {
+            /// The files that secure it, as written.
+            pub fn tls_files(&self) -> TlsFiles<'_> {
+                TlsFiles { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() }
+            }
+        }
+    };
+}
 
 /// How a firewall in front of an endpoint says no: an answer that matches is `blocked`.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -25,47 +53,29 @@ pub struct BlockSignature {
     pub body: Option<String>,
 }
 
-/// An HTTP origin.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpEndpoint {
-    /// Origin, with an optional path prefix: `https://api.example:8443/v2`.
-    pub http: Located<String>,
-    /// CA certificates (PEM) that replace the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Bearer token sent with every request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Secret>,
-    /// How the firewall in front of it refuses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub block: Option<BlockSignature>,
+with_tls! {
+    /// An HTTP origin.
+    pub struct HttpEndpoint {
+        /// Origin, with an optional path prefix: `https://api.example:8443/v2`.
+        pub http: Located<String>,
+        /// Bearer token sent with every request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub token: Option<Secret>,
+        /// How the firewall in front of it refuses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub block: Option<BlockSignature>,
+    }
 }
 
-/// A WebSocket URL.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WebsocketEndpoint {
-    /// `ws://` or `wss://` URL; the workload's path is appended.
-    pub websocket: Located<String>,
-    /// CA certificates (PEM) that replace the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Bearer token sent with the handshake.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Secret>,
+with_tls! {
+    /// A WebSocket URL.
+    pub struct WebsocketEndpoint {
+        /// `ws://` or `wss://` URL; the workload's path is appended.
+        pub websocket: Located<String>,
+        /// Bearer token sent with the handshake.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub token: Option<Secret>,
+    }
 }
 
 /// How Kafka connections are secured.
@@ -83,59 +93,41 @@ pub enum KafkaSecurity {
     SaslSsl,
 }
 
-/// Kafka brokers.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KafkaEndpoint {
-    /// Bootstrap brokers, `host:port`.
-    pub kafka: Vec<Located<String>>,
-    /// How connections are secured.
-    #[serde(default)]
-    pub security: KafkaSecurity,
-    /// SASL mechanism: `SCRAM-SHA-512`, `SCRAM-SHA-256`, `PLAIN` or `OAUTHBEARER`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mechanism: Option<Located<String>>,
-    /// SASL user.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// SASL password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-    /// OAUTHBEARER token (a JWT).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<Secret>,
-    /// CA certificates (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+with_tls! {
+    /// Kafka brokers.
+    pub struct KafkaEndpoint {
+        /// Bootstrap brokers, `host:port`.
+        pub kafka: Vec<Located<String>>,
+        /// How connections are secured.
+        #[serde(default)]
+        pub security: KafkaSecurity,
+        /// SASL mechanism: `SCRAM-SHA-512`, `SCRAM-SHA-256`, `PLAIN` or `OAUTHBEARER`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub mechanism: Option<Located<String>>,
+        /// SASL user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub username: Option<String>,
+        /// SASL password.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub password: Option<Secret>,
+        /// OAUTHBEARER token (a JWT).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub token: Option<Secret>,
+    }
 }
 
-/// A PostgreSQL primary with its read replicas.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PostgresEndpoint {
-    /// DSN of the primary (a secret, because it carries the password).
-    pub postgres: Secret,
-    /// DSNs of read replicas; reads go there in turn.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub replicas: Vec<Secret>,
-    /// Whether named prepared statements work; `false` behind a pooler in transaction mode.
-    #[serde(default = "yes")]
-    pub prepared_statements: bool,
-    /// CA certificates (PEM); with it, TLS is required and verified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+with_tls! {
+    /// A PostgreSQL primary with its read replicas.
+    pub struct PostgresEndpoint {
+        /// DSN of the primary (a secret, because it carries the password).
+        pub postgres: Secret,
+        /// DSNs of read replicas; reads go there in turn.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub replicas: Vec<Secret>,
+        /// Whether named prepared statements work; `false` behind a pooler in transaction mode.
+        #[serde(default = "yes")]
+        pub prepared_statements: bool,
+    }
 }
 
 /// A SQLite database file on this machine.
@@ -146,47 +138,29 @@ pub struct SqliteEndpoint {
     pub sqlite: Located<String>,
 }
 
-/// A Redis server or cluster.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RedisEndpoint {
-    /// `redis://` or `rediss://` URLs without credentials; several for a cluster.
-    pub redis: Vec<Located<String>>,
-    /// Whether it is a cluster.
-    #[serde(default)]
-    pub cluster: bool,
-    /// User, where ACLs are in use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    /// Password or auth token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret>,
-    /// CA certificates (PEM) that replace the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+with_tls! {
+    /// A Redis server or cluster.
+    pub struct RedisEndpoint {
+        /// `redis://` or `rediss://` URLs without credentials; several for a cluster.
+        pub redis: Vec<Located<String>>,
+        /// Whether it is a cluster.
+        #[serde(default)]
+        pub cluster: bool,
+        /// User, where ACLs are in use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub username: Option<String>,
+        /// Password or auth token.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub password: Option<Secret>,
+    }
 }
 
-/// An AMQP 0-9-1 broker.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AmqpEndpoint {
-    /// URI (a secret, because it carries the password): `amqps://user:password@host:5671/vhost`.
-    pub amqp: Secret,
-    /// CA certificates (PEM) that replace the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+with_tls! {
+    /// An AMQP 0-9-1 broker.
+    pub struct AmqpEndpoint {
+        /// URI (a secret, because it carries the password): `amqps://user:password@host:5671/vhost`.
+        pub amqp: Secret,
+    }
 }
 
 const fn yes() -> bool {

@@ -37,6 +37,14 @@ pub struct TlsFiles<'a> {
     pub key: Option<&'a str>,
 }
 
+impl<'a> TlsFiles<'a> {
+    /// Those that are named, each with its key.
+    pub fn named(self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let all = [("ca", self.ca), ("cert", self.cert), ("key", self.key)];
+        all.into_iter().filter_map(|(key, file)| Some((key, file?)))
+    }
+}
+
 /// A client configuration; `folder` is where relative paths start, `alpn` the protocols offered.
 ///
 /// # Errors

@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn id(seed: u64, seq: u64) -> ExecutionId {
-        ExecutionId { seed, run: "r".into(), scenario: "s".into(), seq, user: 0 }
+        ExecutionId { seed, run: "r".into(), scenario: "s".into(), seq, step: 0, user: 0 }
     }
 
     fn text(data: &Data, feed: &str, id: &ExecutionId, field: &str) -> String {

@@ -31,6 +31,12 @@ pub(super) const fn mix(mut z: u64) -> u64 {
 /// The random numbers of one place (`stream`) in one execution. The four numbers are the key of the
 /// cipher, so no two places or executions share a sequence.
 pub(super) fn rng(id: &ExecutionId, stream: u64) -> ChaCha8Rng {
+    // The first step's stream is the place itself.
+    keyed([id.seed, stable_hash(id.scenario.as_bytes()), id.seq, stream ^ mix(u64::from(id.step))])
+}
+
+/// The same for what all steps of an arrival's flow have in common.
+pub(super) fn rng_of_arrival(id: &ExecutionId, stream: u64) -> ChaCha8Rng {
     keyed([id.seed, stable_hash(id.scenario.as_bytes()), id.seq, stream])
 }
 
@@ -146,7 +152,7 @@ mod tests {
     use super::*;
 
     fn id(seq: u64) -> ExecutionId {
-        ExecutionId { seed: 7, run: "r".into(), scenario: "api".into(), seq, user: 0 }
+        ExecutionId { seed: 7, run: "r".into(), scenario: "api".into(), seq, step: 0, user: 0 }
     }
 
     #[test]
@@ -159,6 +165,10 @@ mod tests {
         assert_ne!(draw(1, 2), draw(2, 2));
         assert_ne!(draw(1, 2), draw(1, 3));
         assert_ne!(draw(1, 2), draw(2, 1));
+        let step = |step| uuid(&mut rng(&ExecutionId { step, ..id(1) }, 2));
+        assert_eq!(step(0), draw(1, 2), "a single operation draws what it drew before there were steps");
+        assert_ne!(step(1), step(0));
+        assert_ne!(step(1), step(2));
     }
 
     #[test]

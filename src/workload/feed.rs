@@ -9,7 +9,7 @@ use rand::RngExt;
 use serde_json::Value;
 
 use super::ExecutionId;
-use super::draw::{keyed, phone, rng, uuid};
+use super::draw::{keyed, phone, rng_of_arrival, uuid};
 use super::keys::Law;
 use super::rows::Rows;
 
@@ -76,12 +76,13 @@ impl Feed {
         }
     }
 
-    /// The row of an execution; every template of the execution sees the same.
+    /// The row of an arrival; every template of all of its steps sees the same, so that a flow stays
+    /// with one patient.
     pub(super) fn row(&self, id: &ExecutionId) -> u64 {
-        let uniform = |count: u64| rng(id, self.stream).random_range(0..count.max(1));
+        let uniform = |count: u64| rng_of_arrival(id, self.stream).random_range(0..count.max(1));
         match &self.kind {
             Kind::People { count, .. } | Kind::Ids { count, .. } => uniform(*count),
-            Kind::Keys { count, law, .. } => law.draw(*count, id.seq, &mut rng(id, self.stream)),
+            Kind::Keys { count, law, .. } => law.draw(*count, id.seq, &mut rng_of_arrival(id, self.stream)),
             Kind::Rows { rows, sequential: true } => id.seq % rows.count().max(1),
             Kind::Rows { rows, sequential: false } => uniform(rows.count()),
         }

@@ -77,7 +77,7 @@ impl Jinja {
     /// Renders once with values that stand in, so that an unknown filter or a division by zero is
     /// found when the workload is compiled. What depends on what is captured can't be known here.
     fn try_out(&self, names: &Names<'_>) -> Result<(), Unknown> {
-        let id = ExecutionId { seed: 0, run: "run".into(), scenario: "scenario".into(), seq: 1, user: 1 };
+        let id = ExecutionId { seed: 0, run: "run".into(), scenario: "scenario".into(), seq: 1, step: 0, user: 1 };
         let captured = self.captures.iter().map(|name| (name.clone(), "1".to_owned())).collect();
         match self.write(&id, names.data, &captured) {
             Ok(_) => Ok(()),

@@ -185,7 +185,7 @@ mod tests {
         }
 
         fn rendered(&self, template: &Template, seq: u64) -> Result<String, RenderError> {
-            let id = ExecutionId { seed: 1, run: "run-1".into(), scenario: "api".into(), seq, user: 3 };
+            let id = ExecutionId { seed: 1, run: "run-1".into(), scenario: "api".into(), seq, step: 0, user: 3 };
             let captured = BTreeMap::from([("task".to_owned(), "t/1 \"x\"".to_owned())]);
             let values = Values { id, data: &self.data, captured: &captured };
             template.render(&values).map(Cow::into_owned)
@@ -194,7 +194,7 @@ mod tests {
         fn document(&self, document: serde_json::Value) -> String {
             let captures = &self.captures;
             let template = JsonTemplate::compile(&self.source, &document.into(), "key", &self.data, captures).unwrap();
-            let id = ExecutionId { seed: 1, run: "run-1".into(), scenario: "api".into(), seq: 17, user: 3 };
+            let id = ExecutionId { seed: 1, run: "run-1".into(), scenario: "api".into(), seq: 17, step: 0, user: 3 };
             let captured = BTreeMap::from([("task".to_owned(), "t/1 \"x\"".to_owned())]);
             template.render(&Values { id, data: &self.data, captured: &captured }).unwrap().into_owned()
         }
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_capture_that_is_missing_says_so() {
         let desk = Desk::new();
-        let id = ExecutionId { seed: 1, run: "r".into(), scenario: "s".into(), seq: 1, user: 1 };
+        let id = ExecutionId { seed: 1, run: "r".into(), scenario: "s".into(), seq: 1, step: 0, user: 1 };
         let captured = BTreeMap::new();
         let values = Values { id, data: &desk.data, captured: &captured };
         for text in ["/t/{{ task }}", "/t/{{ task | upper }}"] {

@@ -16,6 +16,8 @@ pub struct ExecutionId {
     pub scenario: Arc<str>,
     /// Number of the arrival in its scenario.
     pub seq: u64,
+    /// Place among the steps of the arrival's flow; what is drawn differs, rows of feeds don't.
+    pub step: u32,
     /// Number of the user (session) that executes it.
     pub user: u64,
 }

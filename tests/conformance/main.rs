@@ -7,6 +7,8 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(all(feature = "amqp", feature = "http", feature = "redis", feature = "sql", feature = "websocket"))]
+mod generator;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]

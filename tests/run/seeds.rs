@@ -44,8 +44,11 @@ pub fn listen() -> (SocketAddr, Seen) {
 }
 
 fn requests(seed: &str, workers: &str) -> Vec<(String, String, String)> {
+    requests_of(&Scratch::new(), seed, workers)
+}
+
+fn requests_of(scratch: &Scratch, seed: &str, workers: &str) -> Vec<(String, String, String)> {
     let (address, seen) = listen();
-    let scratch = Scratch::new();
     scratch.profile("executor: constant-arrival-rate, rate: 150/s, duration: 2s", "");
     scratch.write(
         "targets/t.yaml",
@@ -67,4 +70,32 @@ fn one_seed_sends_the_same_requests_whatever_the_workers() {
     assert_eq!(first, requests("11", "1"));
     assert_eq!(first, requests("11", "2"));
     assert_ne!(first, requests("12", "1"));
+}
+
+#[test]
+fn a_flow_that_does_one_thing_twice_sends_two_payloads_about_one_row() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "workloads/plain.yaml",
+        r#"
+name: plain
+driver: http
+endpoint: api
+data:
+  patients: { keys: uniform, count: 1000000 }
+operations:
+  - { name: note, weight: 0, request: { post: "/notes/{{ seq }}", body: "{{ patients.id }} {{ random.uuid() }}" } }
+flows:
+  - { name: round, steps: [note, { think: 1ms }, note, note] }
+"#,
+    );
+    let all = requests_of(&scratch, "5", "1");
+    assert!(all.len() > 600 && all.len().is_multiple_of(3), "{} requests", all.len());
+    for round in all.chunks(3) {
+        let texts: Vec<_> = round.iter().map(|(_, _, body)| body.split_once(' ').expect("two words")).collect();
+        assert!(round.iter().all(|(_, path, _)| *path == round[0].1), "one arrival: {round:?}");
+        assert!(texts.iter().all(|(patient, _)| *patient == texts[0].0), "one patient: {texts:?}");
+        assert!(texts[0].1 != texts[1].1 && texts[1].1 != texts[2].1, "three notes: {texts:?}");
+    }
+    assert_eq!(all, requests_of(&scratch, "5", "2"), "and the same ones every time");
 }

@@ -9,6 +9,7 @@ target_write() {
   mkdir -p "$(dirname "$TARGET")"
   {
     cat <<YAML
+# yaml-language-server: \$schema=../schema/target.json
 # Written by tests/stack/stack up; gone with the stack in $DIR.
 name: stack
 environment: staging

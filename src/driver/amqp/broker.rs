@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::failure::Failure;
 use crate::driver::{CONNECT_TIMEOUT, CompileContext};
 use crate::model::{Outcome, Problems};
-use crate::target::{AmqpEndpoint, Guard, TlsFiles, client_config};
+use crate::target::{AmqpEndpoint, Guard, client_config};
 
 /// The runtime of all connections. It lives as long as the process, so that connections can say
 /// goodbye whenever they are dropped.
@@ -77,13 +77,11 @@ impl Broker {
                 None
             }
         };
-        let files =
-            TlsFiles { ca: endpoint.ca.as_deref(), cert: endpoint.cert.as_deref(), key: endpoint.key.as_deref() };
+        let files = endpoint.tls_files();
         let encrypted = uri.as_ref().is_none_or(|uri| uri.scheme == AMQPScheme::AMQPS);
-        let named = [("ca", files.ca), ("cert", files.cert), ("key", files.key)];
         let mut tls = None;
         if !encrypted {
-            for (key, _) in named.into_iter().filter(|(_, file)| file.is_some()) {
+            for (key, _) in files.named() {
                 problem(key, "has no effect without TLS: the URI must start with amqps://".into());
             }
         } else {

@@ -3,18 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::broker::Broker;
-use super::envelope::Sender;
 use super::file::{Check, Publish, QueueSpec, QueueType, Request, Settings, Until};
 use super::workload::{AmqpWorkload, Plan};
 use crate::driver::awaited::Intake;
-use crate::driver::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
-use crate::model::{Nanos, Problems};
+use crate::driver::envelope::{Sender, is_reserved};
+use crate::driver::payload::Payload;
+use crate::driver::{CompileContext, Operation, Outline, outline};
+use crate::model::Problems;
 use crate::source::{Located, Source};
 use crate::target::Endpoint;
-use crate::workload::{JsonTemplate, OperationSpec, Template, WorkloadFile};
+use crate::workload::{OperationSpec, Template, WorkloadFile};
 
 /// Longest name of anything, in bytes.
 pub(super) const NAME_LENGTH_MAX: usize = 255;
@@ -26,13 +25,6 @@ const PREFETCH_DEFAULT: u32 = 256;
 
 /// A workload file of this driver.
 pub(super) type File = WorkloadFile<Settings, Request, Check>;
-
-/// The body of a message.
-#[derive(Debug)]
-pub(super) enum Body {
-    Text(Template),
-    Json(JsonTemplate),
-}
 
 /// What an operation does.
 #[derive(Debug)]
@@ -54,7 +46,7 @@ pub(super) struct Message {
     /// Empty for the default exchange.
     pub(super) exchange: String,
     pub(super) route: Route,
-    pub(super) body: Option<Body>,
+    pub(super) body: Option<Payload>,
     pub(super) headers: Vec<(String, Template)>,
     pub(super) persistent: bool,
     pub(super) until: Until,
@@ -93,24 +85,20 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
     let mut actions = Vec::with_capacity(file.operations.len());
     let mut queues = Queues::default();
     for (i, spec) in file.operations.iter().enumerate() {
-        let timeout = spec.timeout.map_or(TIMEOUT_DEFAULT, |t| t.0);
         if let Some(action) = problems.take(action(spec, &format!("operations[{i}]"), &outline, source)) {
             queues.note(spec, &action);
-            operations.push(operation(spec, &action, timeout));
+            operations.push(operation(spec, &action));
             actions.push(action);
         }
     }
-    let source_id = Uuid::new_v4().simple().to_string();
-    let sender = Sender { run: context.run.into(), scenario: context.scenario.into(), source: source_id };
     let plan = Plan {
         endpoint: context.endpoint_name.to_owned(),
         operations,
         actions,
         flows: outline.flows,
         data: outline.data,
-        seed: context.seed,
         broker: Arc::new(broker),
-        sender: Arc::new(sender),
+        sender: Arc::new(Sender::of(context)),
         declared: settings.queues,
         needed: queues.needed,
         exchanges: queues.exchanges,
@@ -182,20 +170,13 @@ fn check_name(name: &Located<String>, key: &str, what: &str, source: &Source) ->
     Ok(())
 }
 
-fn operation(spec: &OperationSpec<Request, Check>, action: &Action, timeout: Nanos) -> Operation {
-    let timings = match action {
-        Action::Publish(Message { until: Until::Confirmed, .. }) => vec!["confirmed"],
-        Action::Publish(Message { until: Until::Consumed, .. }) => vec!["confirmed", "consumed"],
-        Action::Consume { .. } => Vec::new(),
+fn operation(spec: &OperationSpec<Request, Check>, action: &Action) -> Operation {
+    let timings: &[&'static str] = match action {
+        Action::Publish(Message { until: Until::Confirmed, .. }) => &["confirmed"],
+        Action::Publish(Message { until: Until::Consumed, .. }) => &["confirmed", "consumed"],
+        Action::Consume { .. } => &[],
     };
-    Operation {
-        name: spec.name.value.clone(),
-        weight: spec.weight.as_ref().map_or(1.0, |w| w.value),
-        timeout,
-        timings,
-        ratios: Vec::new(),
-        ledger: spec.ledger,
-    }
+    Operation::of(spec, timings, &[])
 }
 
 fn action(
@@ -250,24 +231,13 @@ fn message(
         let message = "`until: consumed` needs the `queue` in which the message ends up";
         problems.0.push(source.problem_at(&spec.name, format!("{key}.until"), message));
     }
-    let body = match (&publish.body, &publish.json) {
-        (Some(_), Some(json)) => {
-            let message = "a message has a `body` or a `json`, not both";
-            problems.0.push(source.problem_at(json, format!("{key}.json"), message));
-            None
-        }
-        (Some(body), None) => problems.take(text(body, format!("{key}.body"))).map(Body::Text),
-        (None, Some(json)) => {
-            let compiled =
-                JsonTemplate::compile(source, json, &format!("{key}.json"), &outline.data, &outline.captures);
-            problems.take(compiled.map_err(Problems::from)).map(Body::Json)
-        }
-        (None, None) => None,
-    };
+    let written = ("body", publish.body.as_ref());
+    let body = Payload::compile(written, publish.json.as_ref(), (key, "a message"), source, outline);
+    let body = problems.take(body).flatten();
     let mut headers = Vec::with_capacity(publish.headers.len());
     for (name, written) in &publish.headers {
         let key = format!("{key}.headers.{name}");
-        if name.starts_with("slatest-") || name.is_empty() || name.len() > NAME_LENGTH_MAX {
+        if is_reserved(name) || name.is_empty() || name.len() > NAME_LENGTH_MAX {
             let message = "a header has a name of 1 to 255 bytes that doesn't start with `slatest-`";
             problems.0.push(source.problem_at(written, key, message));
         } else if let Some(template) = problems.take(text(written, key)) {

@@ -13,9 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::broker::{self, Broker};
-use super::envelope::Sender;
+use super::envelope::recognise;
 use super::failure::Failure;
 use crate::driver::awaited::{Awaited, Intake};
+use crate::driver::envelope::Sender;
 use crate::model::{Clock, Outcome};
 
 /// First pause before a broken consumer subscribes again; doubles up to the longest.
@@ -117,7 +118,7 @@ async fn receive(mut messages: Consumer, destination: &Destination) {
     while let Some(Ok(message)) = messages.next().await {
         let at = destination.clock.now();
         destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
-        if let Some(id) = destination.sender.recognise(&message.properties) {
+        if let Some(id) = recognise(&destination.sender, &message.properties) {
             destination.awaited.came(id, at);
         }
         if let Some(intake) = &destination.intake {

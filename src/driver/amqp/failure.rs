@@ -5,8 +5,8 @@ use std::io;
 use lapin::protocol::{AMQPError, AMQPErrorKind};
 use lapin::{Error, ErrorKind};
 
-use crate::driver::ConnectError;
-use crate::model::Outcome;
+use crate::driver::{ConnectError, generator_fault};
+use crate::model::{GENERATOR_FAULT, Outcome};
 
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ impl Failure {
 
     /// The same, met while doing something: `connect`, `queue declare`.
     pub(super) fn during(self, what: &str) -> Self {
+        // What this machine ran out of stays countable, wherever it was met.
+        if self.kind.starts_with(GENERATOR_FAULT) {
+            return self;
+        }
         Self { kind: format!("{what}: {}", self.kind), ..self }
     }
 
@@ -35,7 +39,7 @@ impl Failure {
             // What rustls refuses; the kind of `InvalidData` would say nothing.
             io::ErrorKind::InvalidData => "tls".to_owned(),
             io::ErrorKind::UnexpectedEof => "connection closed".to_owned(),
-            kind => kind.to_string(),
+            kind => generator_fault(error).map_or_else(|| kind.to_string(), str::to_owned),
         };
         Self { outcome: Outcome::Disconnected, kind, reason: error.to_string() }
     }

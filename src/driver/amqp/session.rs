@@ -12,15 +12,17 @@ use lapin::types::{AMQPValue, ShortString};
 use lapin::{Channel, Confirmation, PublisherConfirm};
 use tokio::time::timeout;
 
-use super::compile::{Action, Body, Message, NAME_LENGTH_MAX, Route};
+use super::compile::{Action, Message, NAME_LENGTH_MAX, Route};
+use super::envelope;
 use super::failure::Failure;
 use super::file::Until;
 use super::lanes::Lanes;
 use super::workload::Shared;
 use crate::driver::awaited::{MessageId, Taken, Waiting};
+use crate::driver::payload::Payload;
 use crate::driver::{Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
-use crate::workload::{ExecutionId, RenderError, Values};
+use crate::workload::{RenderError, Values};
 
 /// Index of the timing from sent until confirmed.
 const CONFIRMED: u8 = 0;
@@ -127,13 +129,7 @@ impl AmqpSession {
     fn render<'m>(&self, arrival: &Arrival, message: &'m Message) -> Result<Rendered<'m>, Failure> {
         let failed = |error: RenderError| Failure::new(Outcome::Rejected, &error.to_string());
         let plan = &self.shared.plan;
-        let id = ExecutionId {
-            seed: plan.seed,
-            run: Arc::clone(&plan.sender.run),
-            scenario: Arc::clone(&plan.sender.scenario),
-            seq: arrival.seq,
-            user: self.seat.index,
-        };
+        let id = plan.sender.identity.execution(arrival, self.seat.index);
         let values = Values { id, data: &plan.data, captured: &self.captured };
         let routing_key = match &message.route {
             Route::Queue(queue) => Cow::Borrowed(queue.as_str()),
@@ -143,8 +139,7 @@ impl AmqpSession {
             return Err(Failure::new(Outcome::Rejected, "routing key too long"));
         }
         let body = match &message.body {
-            Some(Body::Text(template)) => template.render(&values).map_err(failed)?,
-            Some(Body::Json(template)) => template.render(&values).map_err(failed)?,
+            Some(payload) => payload.render(&values).map_err(failed)?,
             None => Cow::Borrowed(""),
         };
         let mut headers = Vec::with_capacity(message.headers.len());
@@ -162,12 +157,12 @@ impl AmqpSession {
         rendered: Rendered<'_>,
     ) -> lapin::Result<PublisherConfirm> {
         let awaited = message.until == Until::Consumed;
-        let (properties, mut headers) = self.shared.plan.sender.properties(id, awaited, message.persistent);
+        let (properties, mut headers) = envelope::properties(&self.shared.plan.sender, id, awaited, message.persistent);
         for (name, value) in rendered.headers {
             headers.insert(ShortString::from(name), AMQPValue::LongString(value.into()));
         }
         let mut properties = properties.with_headers(headers);
-        if let Some(Body::Json(_)) = message.body {
+        if let Some(Payload::Json(_)) = message.body {
             properties = properties.with_content_type("application/json".into());
         }
         let options = BasicPublishOptions { mandatory: true, immediate: false };

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use super::broker::{self, Broker};
 use super::compile::Action;
 use super::consumer::{Destination, QueueConsumer};
-use super::envelope::Sender;
 use super::failure::Failure;
 use super::file::{QueueSpec, QueueType};
 use super::lanes::Lanes;
 use super::session::AmqpSession;
 use crate::driver::awaited::{Awaited, Intake};
+use crate::driver::envelope::Sender;
 use crate::driver::{
     CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload,
 };
@@ -36,7 +36,6 @@ pub(super) struct Plan {
     pub(super) actions: Vec<Action>,
     pub(super) flows: Vec<Flow>,
     pub(super) data: Arc<Data>,
-    pub(super) seed: u64,
     pub(super) broker: Arc<Broker>,
     pub(super) sender: Arc<Sender>,
     /// Queues that are declared before the run.

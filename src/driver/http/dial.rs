@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, Home};
 use super::failure::cause;
 use super::file::Version;
 use super::origin::Origin;
+use crate::driver::generator::io_kind;
+use crate::driver::tcp;
 use crate::model::{Clock, Nanos};
 
 /// Opens connections.
@@ -58,8 +59,7 @@ impl Dialer {
     /// Connects. The caller has asked the guard and sets the time limit.
     pub(super) async fn dial(&self, origin: &Origin, home: Home, clock: &dyn Clock) -> Result<Dialed, DialError> {
         let start = clock.now();
-        let tcp = TcpStream::connect((origin.host.as_str(), origin.port)).await.map_err(connect_error)?;
-        tcp.set_nodelay(true).map_err(connect_error)?;
+        let tcp = tcp::connect(&origin.host, origin.port).await.map_err(connect_error)?;
         let connected = clock.now();
         let connect = connected.since(start);
         let Some(name) = &origin.server_name else {
@@ -85,7 +85,7 @@ impl Dialer {
 }
 
 fn connect_error(error: std::io::Error) -> DialError {
-    DialError { kind: format!("connect: {}", error.kind()), words: format!("can't connect: {error}") }
+    DialError { kind: io_kind("connect", &error), words: format!("can't connect: {error}") }
 }
 
 fn handshake_error(error: &hyper::Error) -> DialError {

@@ -36,13 +36,13 @@ use self::file::{File, Settings};
 use self::origin::Origin;
 use self::request::{Headers, RequestPlan, Scope};
 use self::session::HttpSession;
+use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, TIMEOUT_DEFAULT, Unreachable,
-    Workload, outline,
+    CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, Unreachable, Workload, outline,
 };
 use crate::model::Problems;
 use crate::source::Located;
-use crate::target::{Endpoint, Guard, HttpEndpoint, TlsFiles, client_config};
+use crate::target::{Endpoint, Guard, client_config};
 use crate::workload::{Captures, Data};
 
 /// Most redirects that a workload may ask to follow.
@@ -94,17 +94,11 @@ impl Driver for HttpDriver {
             let captures = Captures::compile(context.source, &operation.capture, &key("capture"));
             let captures = problems.take(captures.map_err(Problems::from));
             let (Some(request), Some(checks), Some(captures)) = (request, checks, captures) else { continue };
-            let timeout = operation.timeout.map_or(TIMEOUT_DEFAULT, |t| t.0);
-            operations.push(Operation {
-                name: operation.name.value.clone(),
-                weight: operation.weight.as_ref().map_or(1.0, |w| w.value),
-                timeout,
-                timings: TIMINGS[..if server.origin.tls { 3 } else { 2 }].to_vec(),
-                ratios: Vec::new(),
-                ledger: operation.ledger,
-            });
+            let timings = &TIMINGS[..if server.origin.tls { 3 } else { 2 }];
+            let operation = Operation::of(operation, timings, &[]);
             let request = request.prefixed(&server.prefix);
-            exchanges.push(Exchange { request, checks, captures, timeout: timeout.as_duration() });
+            exchanges.push(Exchange { request, checks, captures, timeout: operation.timeout.as_duration() });
+            operations.push(operation);
         }
         let Some(health) = health else { return Err(problems) };
         let http = Arc::new(Http {
@@ -115,9 +109,7 @@ impl Driver for HttpDriver {
             cookies: settings.cookies.unwrap_or(true),
             health,
             health_headers: common.fixed,
-            seed: context.seed,
-            run: context.run.into(),
-            scenario: context.scenario.into(),
+            identity: Identity::of(context),
         });
         problems.or(Arc::new(HttpWorkload { http, operations, flows: outline.flows }))
     }
@@ -160,9 +152,7 @@ struct Http {
     cookies: bool,
     health: PathAndQuery,
     health_headers: HeaderMap,
-    seed: u64,
-    run: Arc<str>,
-    scenario: Arc<str>,
+    identity: Identity,
 }
 
 #[derive(Debug)]
@@ -217,9 +207,7 @@ impl Server {
             problems.0.push(context.source.problem_at(written, "settings.follow_redirects", message));
         }
         let tls = if origin.tls || redirects_max > 0 {
-            let files =
-                TlsFiles { ca: endpoint.ca.as_deref(), cert: endpoint.cert.as_deref(), key: endpoint.key.as_deref() };
-            match client_config(files, context.target_folder, Dialer::alpn(settings.version)) {
+            match client_config(endpoint.tls_files(), context.target_folder, Dialer::alpn(settings.version)) {
                 Ok(config) => Some(config.into()),
                 Err(error) => {
                     problems.0.push(wrong("ca", error.to_string()));
@@ -227,7 +215,7 @@ impl Server {
                 }
             }
         } else {
-            if let Some(key) = plain_with_tls_files(endpoint) {
+            if let Some((key, _)) = endpoint.tls_files().named().next() {
                 let message = format!("`{key}` is of no use: the URL starts with http://, so there is no TLS");
                 problems.0.push(wrong(key, message));
             }
@@ -273,11 +261,6 @@ impl Server {
         }
         Ok(headers)
     }
-}
-
-fn plain_with_tls_files(endpoint: &HttpEndpoint) -> Option<&'static str> {
-    let written = [("ca", &endpoint.ca), ("cert", &endpoint.cert), ("key", &endpoint.key)];
-    written.into_iter().find_map(|(key, file)| file.as_ref().map(|_| key))
 }
 
 fn health_path(context: &CompileContext<'_>, settings: &Settings, prefix: &str) -> Result<PathAndQuery, Problems> {

@@ -18,7 +18,7 @@ use super::origin::Origin;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::driver::{CONNECT_TIMEOUT, Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
-use crate::workload::{ExecutionId, Values};
+use crate::workload::Values;
 
 /// How much longer than its timeout an execution may take when it has to connect first. Less than
 /// what the engine adds before it gives a session up.
@@ -80,7 +80,7 @@ impl HttpSession {
         let http = Arc::clone(&self.http);
         let mut progress = Progress::default();
         let result = match http.exchanges.get(arrival.operation) {
-            Some(exchange) => self.attempt(&http, exchange, arrival.seq, &mut progress).await,
+            Some(exchange) => self.attempt(&http, exchange, arrival, &mut progress).await,
             None => Err(Failure::rejected("no operation of this number")),
         };
         let done = self.seat.clock.now();
@@ -95,17 +95,14 @@ impl HttpSession {
         &mut self,
         http: &Http,
         exchange: &Exchange,
-        seq: u64,
+        arrival: &Arrival,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let id = ExecutionId {
-            seed: http.seed,
-            run: Arc::clone(&http.run),
-            scenario: Arc::clone(&http.scenario),
-            seq,
-            user: self.seat.index,
+        let values = Values {
+            id: http.identity.execution(arrival, self.seat.index),
+            data: &http.data,
+            captured: &self.captured,
         };
-        let values = Values { id, data: &http.data, captured: &self.captured };
         let mut request = exchange.request.render(&http.server.prefix, &values).map_err(Failure::rejected)?;
         let start = self.seat.clock.now();
         loop {

@@ -8,26 +8,20 @@ use uuid::Uuid;
 use super::cluster::{Cluster, split};
 use super::consumer::Group;
 use super::file::{Check, Consume, Produce, Request, Settings, Until};
-use super::headers::Sender;
 use super::producer;
 use super::security::Security;
 use super::workload::{KafkaWorkload, Plan};
 use crate::driver::awaited::Intake;
+use crate::driver::envelope::{Sender, is_reserved};
+use crate::driver::payload::Payload;
 use crate::driver::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
 use crate::model::{Nanos, Problems};
 use crate::source::{Located, Source};
 use crate::target::{Endpoint, KafkaEndpoint};
-use crate::workload::{JsonTemplate, OperationSpec, Template, WorkloadFile};
+use crate::workload::{OperationSpec, Template, WorkloadFile};
 
 /// A workload file of this driver.
 pub(super) type File = WorkloadFile<Settings, Request, Check>;
-
-/// The value of a record.
-#[derive(Debug)]
-pub(super) enum Value {
-    Text(Template),
-    Json(JsonTemplate),
-}
 
 /// What an operation does.
 #[derive(Debug)]
@@ -41,7 +35,7 @@ pub(super) enum Action {
 pub(super) struct Record {
     pub(super) topic: String,
     pub(super) key: Option<Template>,
-    pub(super) value: Option<Value>,
+    pub(super) value: Option<Payload>,
     pub(super) headers: Vec<(String, Template)>,
     pub(super) until: Until,
 }
@@ -72,7 +66,7 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<KafkaWorkload, Pro
         let timeout = spec.timeout.map_or(TIMEOUT_DEFAULT, |t| t.0);
         check_linger(&settings, timeout, spec, context.source, &mut problems);
         if let Some(action) = problems.take(action(spec, &key, &outline, context.source)) {
-            operations.push(operation(spec, &action, timeout));
+            operations.push(operation(spec, &action));
             actions.push(action);
         }
     }
@@ -97,21 +91,15 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<KafkaWorkload, Pro
     }
     let timeout = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);
     let cluster = Cluster { brokers, guard: context.guard.clone(), security: Arc::new(security), topics };
-    let sender = Sender {
-        run: context.run.into(),
-        scenario: context.scenario.into(),
-        source: Uuid::new_v4().simple().to_string(),
-    };
     Ok(KafkaWorkload::new(Plan {
         endpoint: context.endpoint_name.to_owned(),
         operations,
         actions,
         flows: outline.flows,
         data: outline.data,
-        seed: context.seed,
         producer: producer::config(&cluster, &settings, timeout),
         cluster,
-        sender: Arc::new(sender),
+        sender: Arc::new(Sender::of(context)),
         group,
         consumed,
         intakes: Arc::new(intakes),
@@ -164,20 +152,13 @@ fn check_linger(
     }
 }
 
-fn operation(spec: &OperationSpec<Request, Check>, action: &Action, timeout: Nanos) -> Operation {
-    let timings = match action {
-        Action::Produce(Record { until: Until::Acknowledged, .. }) => vec!["acknowledged"],
-        Action::Produce(Record { until: Until::Consumed, .. }) => vec!["acknowledged", "consumed"],
-        Action::Consume { .. } => Vec::new(),
+fn operation(spec: &OperationSpec<Request, Check>, action: &Action) -> Operation {
+    let timings: &[&'static str] = match action {
+        Action::Produce(Record { until: Until::Acknowledged, .. }) => &["acknowledged"],
+        Action::Produce(Record { until: Until::Consumed, .. }) => &["acknowledged", "consumed"],
+        Action::Consume { .. } => &[],
     };
-    Operation {
-        name: spec.name.value.clone(),
-        weight: spec.weight.as_ref().map_or(1.0, |w| w.value),
-        timeout,
-        timings,
-        ratios: Vec::new(),
-        ledger: spec.ledger,
-    }
+    Operation::of(spec, timings, &[])
 }
 
 fn action(
@@ -208,27 +189,13 @@ fn record(produce: &Produce, key: &str, outline: &Outline, source: &Source) -> R
         Template::compile(source, written, &key, &outline.data, &outline.captures).map_err(Problems::from)
     };
     let record_key = produce.key.as_ref().and_then(|k| problems.take(text(k, format!("{key}.key"))));
-    let value = match (&produce.value, &produce.json) {
-        (Some(_), Some(json)) => {
-            problems.0.push(source.problem_at(
-                json,
-                format!("{key}.json"),
-                "a record has a `value` or a `json`, not both",
-            ));
-            None
-        }
-        (Some(value), None) => problems.take(text(value, format!("{key}.value"))).map(Value::Text),
-        (None, Some(json)) => {
-            let compiled =
-                JsonTemplate::compile(source, json, &format!("{key}.json"), &outline.data, &outline.captures);
-            problems.take(compiled.map_err(Problems::from)).map(Value::Json)
-        }
-        (None, None) => None,
-    };
+    let written = ("value", produce.value.as_ref());
+    let value = Payload::compile(written, produce.json.as_ref(), (key, "a record"), source, outline);
+    let value = problems.take(value).flatten();
     let mut headers = Vec::with_capacity(produce.headers.len());
     for (name, written) in &produce.headers {
         let key = format!("{key}.headers.{name}");
-        if name.starts_with("slatest-") {
+        if is_reserved(name) {
             let message = "headers that start with `slatest-` are slatest's own: name it otherwise";
             problems.0.push(source.problem_at(written, key, message));
         } else if let Some(template) = problems.take(text(written, key)) {

@@ -14,8 +14,9 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, Refusal};
 use super::context::Context;
-use super::headers::Sender;
+use super::headers::recognise;
 use crate::driver::awaited::{Awaited, Intake};
+use crate::driver::envelope::Sender;
 use crate::model::{Clock, Outcome};
 
 /// How long the thread waits for a record before it looks whether it should end.
@@ -234,7 +235,7 @@ fn consume(consumer: &BaseConsumer<Context<Assignment>>, destination: &Destinati
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
                 let at = destination.clock.now();
-                if let Some(id) = destination.sender.recognise(message.headers()) {
+                if let Some(id) = recognise(&destination.sender, message.headers()) {
                     destination.awaited.came(id, at);
                 }
                 if let Some(intake) = destination.intakes.get(message.topic()) {

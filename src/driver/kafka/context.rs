@@ -83,11 +83,12 @@ impl<R: Send + Sync> ClientContext for Context<R> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let message = self.security.redact(message);
         match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                // Errors come back as outcomes and are counted there: at full rate they would drown the rest.
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::warn!(target: "librdkafka", facility, "{message}");
             }
-            RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
+            // Errors come back as outcomes and are counted there: at full rate they would drown the
+            // rest, and brokers that end before their clients do would have the last word of a run.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
                 tracing::info!(target: "librdkafka", facility, "{message}");
             }
             RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {

@@ -54,13 +54,12 @@ impl Security {
             KafkaSecurity::SaslSsl => ("sasl_ssl", true, true),
         };
         let mut properties = vec![("security.protocol", protocol.to_owned())];
-        let files = [
-            ("ca", "ssl.ca.location", &endpoint.ca),
-            ("cert", "ssl.certificate.location", &endpoint.cert),
-            ("key", "ssl.key.location", &endpoint.key),
-        ];
-        for (key, property, written) in files {
-            let Some(written) = written else { continue };
+        for (key, written) in endpoint.tls_files().named() {
+            let property = match key {
+                "ca" => "ssl.ca.location",
+                "cert" => "ssl.certificate.location",
+                _ => "ssl.key.location",
+            };
             let path = context.target_folder.join(written);
             if !tls {
                 problem(key, "has no effect without TLS: say `security: ssl` or `security: sasl_ssl`".into());

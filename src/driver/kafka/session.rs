@@ -10,15 +10,15 @@ use rdkafka::producer::BaseRecord;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::compile::{Action, Record, Value};
+use super::compile::{Action, Record};
 use super::file::Until;
-
+use super::headers;
 use super::producer::{Delivered, Flight, Producer};
 use super::workload::Shared;
 use crate::driver::awaited::{MessageId, Taken, Waiting};
 use crate::driver::{Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
-use crate::workload::{ExecutionId, RenderError, Values};
+use crate::workload::{RenderError, Values};
 
 /// Index of the timing from sent until acknowledged.
 const ACKNOWLEDGED: u8 = 0;
@@ -64,7 +64,7 @@ impl KafkaSession {
         if awaited && waiting.is_none() {
             return self.failed(None, (Outcome::Rejected, "too many records awaited".into()));
         }
-        let mut headers = self.shared.plan.sender.headers(id, awaited, rendered.headers.len());
+        let mut headers = headers::headers(&self.shared.plan.sender, id, awaited, rendered.headers.len());
         for (name, value) in &rendered.headers {
             headers = headers.insert(Header { key: name, value: Some(value) });
         }
@@ -129,20 +129,10 @@ impl KafkaSession {
 
     fn render(&self, arrival: &Arrival, record: &Record) -> Result<Rendered, RenderError> {
         let plan = &self.shared.plan;
-        let id = ExecutionId {
-            seed: plan.seed,
-            run: Arc::clone(&plan.sender.run),
-            scenario: Arc::clone(&plan.sender.scenario),
-            seq: arrival.seq,
-            user: self.seat.index,
-        };
+        let id = plan.sender.identity.execution(arrival, self.seat.index);
         let values = Values { id, data: &plan.data, captured: &self.captured };
         let key = record.key.as_ref().map(|k| k.render(&values)).transpose()?;
-        let value = match &record.value {
-            Some(Value::Text(template)) => Some(template.render(&values)?),
-            Some(Value::Json(template)) => Some(template.render(&values)?),
-            None => None,
-        };
+        let value = record.value.as_ref().map(|payload| payload.render(&values)).transpose()?;
         let mut headers = Vec::with_capacity(record.headers.len());
         for (name, template) in &record.headers {
             headers.push((name.clone(), template.render(&values)?.into_owned()));

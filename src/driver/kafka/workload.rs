@@ -10,10 +10,10 @@ use tokio::sync::OnceCell;
 use super::cluster::{Cluster, Refusal, Topology};
 use super::compile::Action;
 use super::consumer::{Destination, Group, GroupConsumer};
-use super::headers::Sender;
 use super::producer::Producer;
 use super::session::KafkaSession;
 use crate::driver::awaited::{Awaited, Intake};
+use crate::driver::envelope::Sender;
 use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
 use crate::model::{Nanos, Outcome};
 use crate::workload::Data;
@@ -27,7 +27,6 @@ pub(super) struct Plan {
     pub(super) actions: Vec<Action>,
     pub(super) flows: Vec<Flow>,
     pub(super) data: Arc<Data>,
-    pub(super) seed: u64,
     pub(super) cluster: Cluster,
     pub(super) producer: ClientConfig,
     pub(super) sender: Arc<Sender>,

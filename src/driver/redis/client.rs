@@ -16,7 +16,7 @@ use redis::{
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::failure::Failure;
+use crate::driver::failure::Failure;
 use crate::driver::{CONNECT_TIMEOUT, CompileContext};
 use crate::model::{Nanos, Outcome};
 use crate::target::{Guard, RedisEndpoint, TlsFiles, client_config};
@@ -82,8 +82,7 @@ impl Servers {
     /// In words, without a credential.
     pub fn new(context: &CompileContext<'_>, endpoint: &RedisEndpoint, patience: Nanos) -> Result<Self, String> {
         let password = endpoint.password.as_ref().map(|secret| secret.resolve(context.target_folder)).transpose()?;
-        let files =
-            TlsFiles { ca: endpoint.ca.as_deref(), cert: endpoint.cert.as_deref(), key: endpoint.key.as_deref() };
+        let files = endpoint.tls_files();
         // To find mistakes in the files early; the client makes its own.
         client_config(files, context.target_folder, &[]).map_err(|e| e.to_string())?;
         // The client takes the process's provider; whoever was first is as good.
@@ -163,7 +162,7 @@ impl Servers {
         };
         match tokio::time::timeout(CONNECT_TIMEOUT.as_duration(), connecting).await {
             Ok(connection) => connection.map_err(Failure::connecting),
-            Err(_) => Err(Failure { broken: true, ..Failure::new(Outcome::TimedOut, "connect: timed out") }),
+            Err(_) => Err(Failure::new(Outcome::TimedOut, "connect: timed out").broken()),
         }
     }
 

@@ -6,6 +6,7 @@ use super::client::Servers;
 use super::command::Command;
 use super::file::{RedisCheck, RedisRequest, RedisSettings, Reply};
 use super::{Compiled, Plan};
+use crate::driver::identity::Identity;
 use crate::driver::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
 use crate::model::{Nanos, Problems};
 use crate::target::Endpoint;
@@ -38,15 +39,11 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         let captures = problems.take(captures.map_err(Problems::from));
         let commands = problems.take(commands(context, &spec.request, &key, &outline));
         let (Some(captures), Some((commands, on_miss))) = (captures, commands) else { continue };
-        let timeout = spec.timeout.map_or(TIMEOUT_DEFAULT, |span| span.0);
-        operations.push(Operation {
-            name: spec.name.value.clone(),
-            weight: spec.weight.as_ref().map_or(1.0, |w| w.value),
-            timeout,
-            timings: if on_miss.is_some() { TIMINGS.to_vec() } else { Vec::new() },
-            ratios: if commands.iter().any(|c| c.reads().is_some()) { RATIOS.to_vec() } else { Vec::new() },
-            ledger: spec.ledger,
-        });
+        let timings: &[&str] = if on_miss.is_some() { &TIMINGS } else { &[] };
+        let ratios: &[&str] = if commands.iter().any(|c| c.reads().is_some()) { &RATIOS } else { &[] };
+        let operation = Operation::of(spec, timings, ratios);
+        let timeout = operation.timeout;
+        operations.push(operation);
         let reply = spec.check.as_ref().and_then(|check| check.reply.clone()).unwrap_or(Reply::Any);
         plans.push(Plan { commands, pipeline: !spec.request.pipeline.is_empty(), on_miss, reply, timeout, captures });
     }
@@ -68,9 +65,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
             servers: Arc::new(servers),
             connections: usize::try_from(connections).unwrap_or(1),
             endpoint: context.endpoint_name.to_owned(),
-            seed: context.seed,
-            run: context.run.into(),
-            scenario: context.scenario.into(),
+            identity: Identity::of(context),
         }),
         None => Err(problems),
     }

@@ -1,56 +1,25 @@
-//! Why a command did not work: outcome, kind, and whether its connection can still be used.
+//! What an error of the client library stands for.
 
 use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError};
 
+use crate::driver::failure::Failure;
+use crate::driver::generator::io_kind;
 use crate::model::Outcome;
-
-/// Why a command or a connection did not work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// How the operation ends.
-    pub outcome: Outcome,
-    /// What it is counted as.
-    pub kind: String,
-    /// For people: what the server or the network said. Only health checks show it.
-    pub detail: String,
-    /// Whether the connection must be remade.
-    pub broken: bool,
-}
-
-impl Failure {
-    /// One without more words than its kind; the connection stays good.
-    pub fn new(outcome: Outcome, kind: impl Into<String>) -> Self {
-        let kind = kind.into();
-        Self { outcome, detail: kind.clone(), kind, broken: false }
-    }
-
-    /// The same, while connecting.
-    pub fn connecting(mut self) -> Self {
-        if let Some(rest) = self.kind.strip_prefix("connection: ") {
-            self.kind = format!("connect: {rest}");
-        }
-        self.broken = true;
-        self
-    }
-}
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
-        let detail = error.to_string();
-        let disconnected =
-            |kind: String| Self { outcome: Outcome::Disconnected, kind, detail: detail.clone(), broken: true };
-        let rejected = |kind: String| Self { outcome: Outcome::Rejected, kind, detail: detail.clone(), broken: false };
+        let of = |outcome, kind: String| Self::new(outcome, kind).with_detail(error.to_string());
+        let disconnected = |kind: String| of(Outcome::Disconnected, kind).broken();
+        let rejected = |kind: String| of(Outcome::Rejected, kind);
         match error.kind() {
             // The cluster client gave up on an answer before the operation did.
-            ErrorKind::Io if error.is_timeout() => {
-                Self { outcome: Outcome::TimedOut, kind: "reply: timed out".into(), detail, broken: true }
-            }
+            ErrorKind::Io if error.is_timeout() => of(Outcome::TimedOut, "reply: timed out".into()).broken(),
             ErrorKind::Io => disconnected(match io_error(&error) {
                 Some(io) => match tls_reason(io) {
                     Some(_) => "tls".to_owned(),
-                    None => format!("connection: {}", io.kind()),
+                    None => io_kind("connection", io),
                 },
                 None => "connection: broken".to_owned(),
             }),

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Compiled;
 use super::client::Servers;
-use super::failure::Failure;
+use crate::driver::failure::Failure;
 use crate::driver::{Health, Unreachable};
 use crate::model::Nanos;
 

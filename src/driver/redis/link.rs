@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Connection, Servers};
-use super::failure::Failure;
+use crate::driver::failure::Failure;
 use crate::model::Outcome;
 
 type Connecting = Shared<BoxFuture<'static, Result<Connection, Failure>>>;

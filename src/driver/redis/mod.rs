@@ -20,10 +20,11 @@ use tokio::time::Instant;
 
 use self::client::Servers;
 use self::command::Command;
-use self::failure::Failure;
 use self::file::{RedisCheck, RedisRequest, RedisSettings, Reply};
 use self::link::Link;
 use self::session::RedisSession;
+use super::failure::Failure;
+use super::identity::Identity;
 use super::{
     CONNECT_TIMEOUT, CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, Unreachable,
     Workload,
@@ -63,9 +64,7 @@ struct Compiled {
     /// Connections of one worker.
     connections: usize,
     endpoint: String,
-    seed: u64,
-    run: Arc<str>,
-    scenario: Arc<str>,
+    identity: Identity,
 }
 
 /// What one operation does.

@@ -7,12 +7,12 @@ use futures_util::future::LocalBoxFuture;
 use redis::{Cmd, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::Failure;
 use super::link::{Link, Use};
 use super::{Compiled, Links, Plan, reply};
+use crate::driver::failure::Failure;
 use crate::driver::{Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
-use crate::workload::{ExecutionId, RenderError, Values};
+use crate::workload::{RenderError, Values};
 
 /// Index of `fill` in an operation's timings.
 const FILL: u8 = 0;
@@ -57,13 +57,7 @@ impl RedisSession {
     }
 
     fn render(&self, plan: &Plan, arrival: &Arrival) -> Result<Sending, RenderError> {
-        let id = ExecutionId {
-            seed: self.compiled.seed,
-            run: Arc::clone(&self.compiled.run),
-            scenario: Arc::clone(&self.compiled.scenario),
-            seq: arrival.seq,
-            user: self.seat.index,
-        };
+        let id = self.compiled.identity.execution(arrival, self.seat.index);
         let values = Values { id, data: &self.compiled.data, captured: &self.captured };
         let commands = match plan.commands.as_slice() {
             [one] if !plan.pipeline => Commands::One(one.render(&values)?),

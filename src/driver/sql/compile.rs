@@ -13,10 +13,11 @@ use super::run::Script;
 use super::server::{Postgres, Server, Sqlite};
 use super::statement::Statement;
 use super::{Compiled, Plan};
+use crate::driver::identity::Identity;
 use crate::driver::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
 use crate::model::{Nanos, Problems};
 use crate::source::Located;
-use crate::target::{Endpoint, PostgresEndpoint, Secret, TlsFiles, client_config};
+use crate::target::{Endpoint, PostgresEndpoint, Secret, client_config};
 use crate::workload::{Captures, Template, WorkloadFile};
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
@@ -41,15 +42,9 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     let mut plans = Vec::with_capacity(file.operations.len());
     for (index, spec) in file.operations.iter().enumerate() {
         let key = format!("operations[{index}]");
-        let timeout = spec.timeout.map_or(TIMEOUT_DEFAULT, |span| span.0);
-        operations.push(Operation {
-            name: spec.name.value.clone(),
-            weight: spec.weight.as_ref().map_or(1.0, |w| w.value),
-            timeout,
-            timings: TIMINGS.to_vec(),
-            ratios: Vec::new(),
-            ledger: spec.ledger,
-        });
+        let operation = Operation::of(spec, &TIMINGS, &[]);
+        let timeout = operation.timeout;
+        operations.push(operation);
         let captures = Captures::compile(context.source, &spec.capture, &format!("{key}.capture"));
         let check = spec.check.clone().unwrap_or_default();
         let plan = problems.take(compiler.steps(&spec.request, &key));
@@ -91,9 +86,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
             replicas: replicas.into_iter().map(Arc::new).collect(),
             connections: usize::try_from(connections).unwrap_or(1),
             endpoint: context.endpoint_name.to_owned(),
-            seed: context.seed,
-            run: context.run.into(),
-            scenario: context.scenario.into(),
+            identity: Identity::of(context),
         }),
         None => Err(problems),
     }
@@ -229,7 +222,7 @@ fn postgres(
 ) -> Result<Postgres, String> {
     let text = secret.resolve(context.target_folder)?;
     let mut dsn = Dsn::parse(text.expose_secret())?;
-    let files = TlsFiles { ca: endpoint.ca.as_deref(), cert: endpoint.cert.as_deref(), key: endpoint.key.as_deref() };
+    let files = endpoint.tls_files();
     // Only to find mistakes in the files early; sqlx makes its own.
     client_config(files, context.target_folder, &[]).map_err(|e| e.to_string())?;
     let ca = files.ca.map(|path| pem(context.target_folder, path)).transpose()?;

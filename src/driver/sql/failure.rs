@@ -1,79 +1,55 @@
-//! Why a statement did not work: outcome, kind, and whether its connection can still be used.
+//! What an error of the database library stands for.
 
 use sqlx::Error;
 
+use crate::driver::failure::Failure;
+use crate::driver::generator::io_kind;
 use crate::model::Outcome;
-
-/// Why a statement or a connection did not work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// How the operation ends.
-    pub outcome: Outcome,
-    /// What it is counted as.
-    pub kind: String,
-    /// For people: what the server or the network said. Only health checks show it.
-    pub detail: String,
-    /// Whether the connection must not be used again.
-    pub broken: bool,
-}
-
-impl Failure {
-    /// One without more words than its kind; the connection stays good.
-    pub fn new(outcome: Outcome, kind: impl Into<String>) -> Self {
-        let kind = kind.into();
-        Self { outcome, detail: kind.clone(), kind, broken: false }
-    }
-
-    /// Nothing came in time; the connection still owes an answer.
-    pub fn timed_out(kind: &str) -> Self {
-        Self { broken: true, ..Self::new(Outcome::TimedOut, kind) }
-    }
-}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let disconnected =
-            |kind: String, detail: String| Self { outcome: Outcome::Disconnected, kind, detail, broken: true };
+        let disconnected = |kind: String| Self::new(Outcome::Disconnected, kind).broken();
         match &error {
             Error::Database(answer) => {
                 let code = answer.code().unwrap_or_default();
                 let detail = answer.message().to_owned();
                 if answer.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-                    return sqlite(&code, detail);
+                    return sqlite(&code).with_detail(detail);
                 }
                 let kind = format!("sqlstate {code}");
-                match &*code {
+                let failure = match &*code {
                     // The server or the pooler in front of it is going away or lost its peer.
-                    "57P01" | "57P02" | "57P03" | "57P05" => disconnected(kind, detail),
-                    code if code.starts_with("08") => disconnected(kind, detail),
+                    "57P01" | "57P02" | "57P03" | "57P05" => disconnected(kind),
+                    code if code.starts_with("08") => disconnected(kind),
                     // The server's own statement timeout, set to the operation's.
-                    "57014" => Self { detail, ..Self::new(Outcome::TimedOut, kind) },
+                    "57014" => Self::new(Outcome::TimedOut, kind),
                     // A primary that became a standby: the next connection looks for the new one.
-                    "25006" => Self { detail, broken: true, ..Self::new(Outcome::Rejected, kind) },
-                    _ => Self { detail, ..Self::new(Outcome::Rejected, kind) },
-                }
+                    "25006" => Self::new(Outcome::Rejected, kind).broken(),
+                    _ => Self::new(Outcome::Rejected, kind),
+                };
+                failure.with_detail(detail)
             }
-            Error::Io(io) => disconnected(format!("connection: {}", io.kind()), io.to_string()),
-            Error::Tls(why) => disconnected("tls".into(), format!("TLS: {why}")),
-            Error::Protocol(why) => disconnected("protocol".into(), why.clone()),
-            Error::WorkerCrashed => disconnected("sqlite worker".into(), error.to_string()),
-            other => Self { detail: other.to_string(), broken: true, ..Self::new(Outcome::Rejected, "client") },
+            Error::Io(io) => disconnected(io_kind("connection", io)).with_detail(io.to_string()),
+            Error::Tls(why) => disconnected("tls".into()).with_detail(format!("TLS: {why}")),
+            Error::Protocol(why) => disconnected("protocol".into()).with_detail(why.clone()),
+            Error::WorkerCrashed => disconnected("sqlite worker".into()).with_detail(error.to_string()),
+            other => Self::new(Outcome::Rejected, "client").broken().with_detail(other.to_string()),
         }
     }
 }
 
 /// By SQLite's primary result code, the lower byte of the extended one.
-fn sqlite(code: &str, detail: String) -> Failure {
+fn sqlite(code: &str) -> Failure {
     let primary = code.parse::<u32>().unwrap_or(1) & 0xff;
     let kind = match primary {
         5 | 6 => "sqlite busy".to_owned(),
         8 => "sqlite read-only".to_owned(),
-        9 => return Failure { detail, ..Failure::new(Outcome::TimedOut, "sqlite interrupted") },
+        9 => return Failure::new(Outcome::TimedOut, "sqlite interrupted"),
         13 => "sqlite full".to_owned(),
         19 => "sqlite constraint".to_owned(),
         other => format!("sqlite error {other}"),
     };
-    Failure { detail, ..Failure::new(Outcome::Rejected, kind) }
+    Failure::new(Outcome::Rejected, kind)
 }
 
 #[cfg(test)]
@@ -87,8 +63,8 @@ mod tests {
             (lost.outcome, lost.kind.as_str(), lost.broken),
             (Outcome::Disconnected, "connection: connection refused", true)
         );
-        assert_eq!(sqlite("5", String::new()).kind, "sqlite busy");
-        assert_eq!(sqlite("2067", String::new()).kind, "sqlite constraint");
-        assert_eq!(sqlite("9", String::new()).outcome, Outcome::TimedOut);
+        assert_eq!(sqlite("5").kind, "sqlite busy");
+        assert_eq!(sqlite("2067").kind, "sqlite constraint");
+        assert_eq!(sqlite("9").outcome, Outcome::TimedOut);
     }
 }

@@ -6,10 +6,10 @@ use sqlx::Row as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::Compiled;
-use super::failure::Failure;
 use super::file::Role;
 use super::parameter::Wire;
 use super::server::{Link, Live, Server};
+use crate::driver::failure::Failure;
 use crate::driver::{CONNECT_TIMEOUT, Health, Unreachable};
 use crate::model::{Nanos, Outcome};
 

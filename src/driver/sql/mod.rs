@@ -22,11 +22,12 @@ use schemars::{Schema, schema_for};
 
 use self::file::{Bounds, Role, SqlCheck, SqlRequest, SqlSettings};
 
-use self::failure::Failure;
 use self::pool::Pool;
 use self::run::Script;
 use self::server::Server;
 use self::session::SqlSession;
+use super::failure::Failure;
+use super::identity::Identity;
 use super::{CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
 use crate::model::{Nanos, Problems};
 use crate::workload::{Captures, Data, Template, WorkloadFile};
@@ -66,9 +67,7 @@ struct Compiled {
     /// Connections of one worker to each server.
     connections: usize,
     endpoint: String,
-    seed: u64,
-    run: Arc<str>,
-    scenario: Arc<str>,
+    identity: Identity,
 }
 
 /// What one operation does.

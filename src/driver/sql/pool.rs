@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::failure::Failure;
 use super::run::Script;
 use super::server::{Live, Server};
 use crate::driver::CONNECT_TIMEOUT;
+use crate::driver::failure::Failure;
+use crate::model::Outcome;
 
 /// Longest goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
@@ -45,7 +46,7 @@ impl Pool {
     pub async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Failure> {
         let permit = match timeout_at(deadline, self.permits.acquire()).await {
             Ok(Ok(permit)) => permit,
-            Ok(Err(_)) | Err(_) => return Err(Failure::timed_out("pool: no free connection")),
+            Ok(Err(_)) | Err(_) => return Err(Failure::new(Outcome::TimedOut, "pool: no free connection").broken()),
         };
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let live = match idle {

@@ -6,11 +6,11 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, SqlSafeStr as _, Statement as _};
 
-use super::failure::Failure;
 use super::parameter::{BadValue, Kind, Wire};
 use super::row;
 use super::server::{Link, Live};
 use super::statement::Statement;
+use crate::driver::failure::Failure;
 use crate::model::Outcome;
 
 /// A statement and what was said of the types of its values.

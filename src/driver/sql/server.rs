@@ -11,9 +11,9 @@ use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 use tokio::time::{Instant, timeout_at};
 
 use super::dsn::{Dsn, Wanted, address};
-use super::failure::Failure;
 use super::parameter::Wire;
 use super::run::Script;
+use crate::driver::failure::Failure;
 use crate::model::{Nanos, Outcome};
 
 /// How often SQLite asks whether its statement is still wanted, in instructions of its machine.
@@ -137,7 +137,7 @@ impl Server {
 }
 
 fn late(_: tokio::time::error::Elapsed) -> Failure {
-    Failure::timed_out("connect: timed out")
+    Failure::new(Outcome::TimedOut, "connect: timed out").broken()
 }
 
 impl Postgres {
@@ -165,10 +165,7 @@ impl Postgres {
                 }
             }
         }
-        if last.outcome == Outcome::Disconnected && !last.kind.starts_with("connect") {
-            last.kind = format!("connect: {}", last.kind.trim_start_matches("connection: "));
-        }
-        Err(last)
+        Err(last.connecting())
     }
 
     async fn connect_one(&self, host: &PgConnectOptions, statements: usize) -> Result<PgConnection, Failure> {
@@ -180,7 +177,7 @@ impl Postgres {
             let standby = row.try_get_raw(0).ok().and_then(|v| v.as_str().ok().map(|s| s == "true")).unwrap_or(false);
             if standby != (self.dsn.wanted == Wanted::Standby) {
                 let kind = if standby { "connect: no primary" } else { "connect: no standby" };
-                return Err(Failure { broken: true, ..Failure::new(Outcome::Disconnected, kind) });
+                return Err(Failure::new(Outcome::Disconnected, kind).broken());
             }
         }
         if self.prepared {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::Failure;
 use super::pool::Lease;
 use super::run::Answer;
 use super::{Compiled, Plan, Pools};
+use crate::driver::failure::Failure;
 use crate::driver::{Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
-use crate::workload::{ExecutionId, Values};
+use crate::workload::Values;
 
 /// Index of `pool_wait` in an operation's timings.
 const POOL_WAIT: u8 = 0;
@@ -38,13 +38,7 @@ impl SqlSession {
     }
 
     fn values(&self, plan: &Plan, arrival: &Arrival) -> Result<Vec<Vec<String>>, Failure> {
-        let id = ExecutionId {
-            seed: self.compiled.seed,
-            run: Arc::clone(&self.compiled.run),
-            scenario: Arc::clone(&self.compiled.scenario),
-            seq: arrival.seq,
-            user: self.seat.index,
-        };
+        let id = self.compiled.identity.execution(arrival, self.seat.index);
         let values = Values { id, data: &self.compiled.data, captured: &self.captured };
         let rendered = plan.steps.iter().map(|(_, templates)| {
             templates.iter().map(|t| t.render(&values).map(std::borrow::Cow::into_owned)).collect()
@@ -76,7 +70,7 @@ impl SqlSession {
         let script = script(&compiled, plan, &mut lease, &values);
         let result = match timeout_at(deadline, script).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::timed_out("query: timed out")),
+            Err(_) => Err(Failure::new(Outcome::TimedOut, "query: timed out").broken()),
         };
         let answered = self.now();
         // A connection that still owes an answer, or stands in a broken transaction, is closed.

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
+use crate::driver::generator::io_kind;
 use crate::model::Outcome;
 
 /// Why a connection can't be made, or was lost. Carries no credential.
@@ -46,11 +47,9 @@ impl Broken {
                 kind: format!("tls: {}", tls_kind(tls)),
                 detail: format!("TLS: {tls}"),
             },
-            None => Self {
-                outcome: Outcome::Disconnected,
-                kind: format!("{step}: {}", error.kind()),
-                detail: format!("{step}: {error}"),
-            },
+            None => {
+                Self { outcome: Outcome::Disconnected, kind: io_kind(step, error), detail: format!("{step}: {error}") }
+            }
         }
     }
 

@@ -12,7 +12,8 @@ use super::exchange::Call;
 use super::file::{Check, Edit, Request, Settings};
 use super::sync::{EDIT_BYTES_MAX, Insert, TIMINGS};
 use super::workload::{Mode, Shared, Sync, WAIT_MAX};
-use crate::driver::{CONNECT_TIMEOUT, CompileContext, Operation, TIMEOUT_DEFAULT, outline};
+use crate::driver::identity::Identity;
+use crate::driver::{CONNECT_TIMEOUT, CompileContext, Operation, outline};
 use crate::model::{Nanos, Problem, Problems, Span};
 use crate::source::{Located, Source};
 use crate::target::Endpoint;
@@ -58,27 +59,14 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<Shared, Problems> 
     let mode = problems.take(compiler.mode(context, &file, &settings));
     let sync = file.operations.iter().any(|o| o.request.edit.is_some());
     let path = problems.take(compiler.path(&settings, sync));
-    let operations = file
-        .operations
-        .iter()
-        .map(|o| Operation {
-            name: o.name.value.clone(),
-            weight: o.weight.as_ref().map_or(1.0, |w| w.value),
-            timeout: o.timeout.map_or(TIMEOUT_DEFAULT, |t| t.0),
-            timings: if sync { TIMINGS.to_vec() } else { Vec::new() },
-            ratios: Vec::new(),
-            ledger: o.ledger,
-        })
-        .collect();
+    let operations = file.operations.iter().map(|o| Operation::of(o, if sync { &TIMINGS } else { &[] }, &[])).collect();
     match (dialer, mode, path) {
         (Some(dialer), Some(mode), Some(path)) => problems.or(Shared {
             operations,
             flows: outline.flows,
             mode,
             data: outline.data,
-            seed: context.seed,
-            run: context.run.into(),
-            scenario: context.scenario.into(),
+            identity: Identity::of(context),
             endpoint: context.endpoint_name.to_owned(),
             path,
             dialer: Arc::new(dialer),

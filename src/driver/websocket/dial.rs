@@ -16,9 +16,9 @@ use tokio_util::either::Either;
 use url::{Host, Url};
 
 use super::broken::Broken;
-use crate::driver::CompileContext;
+use crate::driver::{CompileContext, tcp};
 use crate::model::{Outcome, Problems};
-use crate::target::{TlsFiles, WebsocketEndpoint, client_config};
+use crate::target::{WebsocketEndpoint, client_config};
 
 /// An open connection.
 pub(super) type Socket = WebSocketStream<Either<TcpStream, Box<TlsStream<TcpStream>>>>;
@@ -72,13 +72,8 @@ impl Dialer {
         let mut problems = Problems::default();
         let tls = secure
             .then(|| -> Result<_, Problems> {
-                let files = TlsFiles {
-                    ca: endpoint.ca.as_deref(),
-                    cert: endpoint.cert.as_deref(),
-                    key: endpoint.key.as_deref(),
-                };
                 let at = || format!("endpoints.{}", context.endpoint_name);
-                let config = client_config(files, context.target_folder, &[])
+                let config = client_config(endpoint.tls_files(), context.target_folder, &[])
                     .map_err(|e| context.target.problem(at(), e.to_string()))?;
                 let name = ServerName::try_from(host.clone())
                     .map_err(|e| wrong(format!("`{host}` is no name that a certificate can carry: {e}")))?;
@@ -121,10 +116,8 @@ impl Dialer {
             detail,
         })?;
         let deadline = Instant::now() + self.timeout;
-        let tcp = within(deadline, "connect", TcpStream::connect((self.host.as_str(), self.port))).await?;
+        let tcp = within(deadline, "connect", tcp::connect(&self.host, self.port)).await?;
         let tcp = tcp.map_err(|e| Broken::io("connect", &e))?;
-        // Small messages must not wait for one another; where it can't be set, they may.
-        let _ = tcp.set_nodelay(true);
         let wire = match &self.tls {
             None => Either::Left(tcp),
             Some((connector, name)) => {

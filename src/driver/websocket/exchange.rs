@@ -96,7 +96,7 @@ impl ExchangeSession {
         if let Err(completion) = line.ready(&patience).await {
             return completion;
         }
-        let (text, id) = match self.render(&call, arrival.seq) {
+        let (text, id) = match self.render(&call, arrival) {
             Ok(rendered) => rendered,
             Err(kind) => return line.refused(kind),
         };
@@ -122,8 +122,8 @@ impl ExchangeSession {
     }
 
     /// The document for one execution, and the id that its answer will carry.
-    fn render(&self, call: &Call, seq: u64) -> Result<(String, String), String> {
-        let values = self.line.values(seq);
+    fn render(&self, call: &Call, arrival: &Arrival) -> Result<(String, String), String> {
+        let values = self.line.values(arrival);
         let text = call.document.render(&values).map_err(|e| e.to_string())?.into_owned();
         let id = match &call.value {
             Some(value) => value.render(&values).map_err(|e| e.to_string())?.into_owned(),

@@ -13,7 +13,7 @@ use super::connection::{Connection, Task};
 use super::workload::{Shared, WAIT_MAX};
 use crate::driver::{Seat, TIMEOUT_DEFAULT};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
-use crate::workload::{ExecutionId, Values};
+use crate::workload::Values;
 
 /// How much later than its timeout an execution may end when it had to connect first; the engine
 /// gives up a little later.
@@ -44,19 +44,10 @@ pub(super) struct Line {
 
 impl Line {
     /// What the templates of one execution see.
-    pub(super) fn values(&self, seq: u64) -> Values<'_> {
+    pub(super) fn values(&self, arrival: &Arrival) -> Values<'_> {
         let shared = &self.shared;
-        Values {
-            id: ExecutionId {
-                seed: shared.seed,
-                run: Arc::clone(&shared.run),
-                scenario: Arc::clone(&shared.scenario),
-                seq,
-                user: self.seat.index,
-            },
-            data: &shared.data,
-            captured: &self.captured,
-        }
+        let id = shared.identity.execution(arrival, self.seat.index);
+        Values { id, data: &shared.data, captured: &self.captured }
     }
 
     /// How long one execution may take, counted from now.

@@ -14,6 +14,7 @@ use super::document::Document;
 use super::session::Line;
 use super::text::{hash, mix, words};
 use crate::driver::Session;
+use crate::driver::identity::Identity;
 use crate::model::{Arrival, Clock, Completion, Outcome};
 use crate::workload::Template;
 
@@ -85,14 +86,16 @@ impl SyncSession {
             return completion;
         }
         let chunk = match insert {
-            Insert::Text(template) => match template.render(&line.values(arrival.seq)) {
+            Insert::Text(template) => match template.render(&line.values(arrival)) {
                 Ok(text) if text.is_empty() => return line.refused("edit: empty text"),
                 Ok(text) if text.len() > EDIT_BYTES_MAX => return line.refused("edit: text too long"),
                 Ok(text) => text.into_owned(),
                 Err(e) => return line.refused(e.to_string()),
             },
             Insert::Bytes(bytes) => {
-                words(mix(line.shared.seed ^ mix(hash(&[&line.shared.scenario]) ^ arrival.seq)), *bytes)
+                let Identity { seed, scenario, .. } = &line.shared.identity;
+                let step = mix(u64::from(arrival.step));
+                words(mix(seed ^ mix(hash(&[scenario]) ^ arrival.seq) ^ step), *bytes)
             }
         };
         let Some(mut pending) = self.membership.document.edit(self.membership.slot, &chunk) else {

@@ -58,7 +58,7 @@ impl Bench {
     }
 
     async fn execute(&self, session: &mut dyn Session, seq: u64) -> Completion {
-        let arrival = Arrival { seq, at: self.clock.now(), operation: 0 };
+        let arrival = Arrival { seq, at: self.clock.now(), operation: 0, step: 0 };
         session.execute(&arrival).await
     }
 

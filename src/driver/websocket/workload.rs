@@ -20,9 +20,10 @@ use super::replica::Replica;
 use super::session::Line;
 use super::sync::{Insert, Membership, SyncSession};
 use super::text::{hash, mix};
+use crate::driver::identity::Identity;
 use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
-use crate::model::{Nanos, Outcome};
-use crate::workload::{Data, ExecutionId, Template, Values};
+use crate::model::{Arrival, Nanos, Outcome};
+use crate::workload::{Data, Template, Values};
 
 /// No wait is longer, so that no sum of instant and wait can overflow.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -33,9 +34,7 @@ pub(super) struct Shared {
     pub(super) flows: Vec<Flow>,
     pub(super) mode: Mode,
     pub(super) data: Arc<Data>,
-    pub(super) seed: u64,
-    pub(super) run: Arc<str>,
-    pub(super) scenario: Arc<str>,
+    pub(super) identity: Identity,
     pub(super) endpoint: String,
     pub(super) path: Template,
     pub(super) dialer: Arc<Dialer>,
@@ -99,13 +98,9 @@ impl Shared {
     fn path_of(&self, user: u64, document: &str) -> Result<String, Broken> {
         let wrong = |e: crate::workload::RenderError| Broken::new(Outcome::Rejected, e.to_string());
         let mut captured = BTreeMap::new();
-        let id = |user| ExecutionId {
-            seed: self.seed,
-            run: Arc::clone(&self.run),
-            scenario: Arc::clone(&self.scenario),
-            seq: 0,
-            user,
-        };
+        // No arrival is behind it.
+        let opening = Arrival { seq: 0, at: Nanos::ZERO, operation: 0, step: 0 };
+        let id = |user| self.identity.execution(&opening, user);
         if let Mode::Sync(sync) = &self.mode {
             captured.insert("n".to_owned(), document.to_owned());
             // The same for every replica: nothing of the user is in a document's name.
@@ -118,7 +113,7 @@ impl Shared {
     }
 
     fn upkeep(&self, user: u64, eager: bool) -> Upkeep {
-        Upkeep { ping: self.ping, pong_timeout: self.pong_timeout, eager, seed: mix(self.seed ^ mix(user)) }
+        Upkeep { ping: self.ping, pong_timeout: self.pong_timeout, eager, seed: mix(self.identity.seed ^ mix(user)) }
     }
 
     fn line(
@@ -141,7 +136,7 @@ impl Shared {
             Mode::Sync(sync) => {
                 let number = seat.index / sync.replicas;
                 let slot = usize::try_from(seat.index % sync.replicas).unwrap_or(0);
-                let seed = mix(self.seed ^ hash(&[&self.run, &self.scenario]) ^ mix(number));
+                let seed = mix(self.identity.seed ^ hash(&[&self.identity.run, &self.identity.scenario]) ^ mix(number));
                 let document = sync.document(number, seed);
                 let membership = Membership::join(document, slot, Arc::clone(&seat.clock));
                 let line = self.line(seat, &number.to_string(), true, membership.clone())?;

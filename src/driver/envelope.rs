@@ -1,0 +1,76 @@
+//! The headers that every message carries, by which a workload recognises its own.
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+use super::CompileContext;
+use super::awaited::MessageId;
+use super::identity::Identity;
+use crate::model::Nanos;
+
+/// What the names of these headers start with; no header of a workload file may.
+const PREFIX: &str = "slatest-";
+/// Header with the name of the run.
+const RUN: &str = "slatest-run";
+/// Header with the name of the scenario.
+const SCENARIO: &str = "slatest-scenario";
+/// Header with the number of the arrival.
+const SEQ: &str = "slatest-seq";
+/// Header with the instant at which it was sent, in nanoseconds of the run.
+const SENT: &str = "slatest-sent";
+/// Header with the process and workload that sent it: other agents of the run send too.
+const SOURCE: &str = "slatest-source";
+
+/// Whether a header's name is one of those that only slatest gives.
+pub(in crate::driver) fn is_reserved(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// Who sends: goes into every message's headers.
+#[derive(Debug)]
+pub(in crate::driver) struct Sender {
+    pub(in crate::driver) identity: Identity,
+    /// Differs between processes and workloads.
+    source: String,
+}
+
+impl Sender {
+    /// The sender of the workload that is being compiled.
+    pub(in crate::driver) fn of(context: &CompileContext<'_>) -> Self {
+        Self { identity: Identity::of(context), source: Uuid::new_v4().simple().to_string() }
+    }
+
+    /// The headers that a message carries. Those of one that is awaited back say whose it is.
+    pub(in crate::driver) fn headers(
+        &self,
+        id: MessageId,
+        awaited: bool,
+    ) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let all = [
+            (RUN, Cow::Borrowed(&*self.identity.run)),
+            (SCENARIO, Cow::Borrowed(&*self.identity.scenario)),
+            (SEQ, Cow::Owned(id.seq.to_string())),
+            (SENT, Cow::Owned(id.sent.0.to_string())),
+        ];
+        all.into_iter().chain(awaited.then_some((SOURCE, Cow::Borrowed(self.source.as_str()))))
+    }
+
+    /// Which of the awaited messages of this sender it is, if it is one; `header` looks a header's
+    /// text up by name.
+    pub(in crate::driver) fn recognise<'h>(&self, header: impl Fn(&str) -> Option<&'h str>) -> Option<MessageId> {
+        if header(SOURCE)? != self.source {
+            return None;
+        }
+        Some(MessageId { seq: header(SEQ)?.parse().ok()?, sent: Nanos(header(SENT)?.parse().ok()?) })
+    }
+}
+
+#[cfg(test)]
+impl Sender {
+    /// One with a source of one's own.
+    pub(in crate::driver) fn named(source: &str) -> Self {
+        let identity = Identity { seed: 1, run: "run".into(), scenario: "events".into() };
+        Self { identity, source: source.into() }
+    }
+}
