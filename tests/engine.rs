@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use slatest::driver::{ConnectError, Health, Operation, Seat, Session, Unreachable, Workload};
-use slatest::engine::{Engine, Event, RunFacts, Stop};
+use slatest::engine::{Engine, Event, RunFacts, Stop, judge};
 use slatest::measure::{Series, Threshold};
 use slatest::model::{Arrival, Clock, Completion, Nanos, OperationId, Outcome, Verdict};
 use slatest::profile::{
-    ArrivalLaw, ExecutorPlan, Mix, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
+    Aim, ArrivalLaw, ExecutorPlan, Mix, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
 };
 
 /// How the scripted target answers.
@@ -274,6 +274,41 @@ fn planted_errors_come_back_in_number() {
     let (facts, _) = run(plan(constant(500.0, 1.0), 100), Script::EveryNthFails(10), 2);
     assert_eq!(count(&facts, Outcome::Rejected), 50);
     assert_eq!(count(&facts, Outcome::Ok), 450);
+}
+
+fn errors_below(share: f64, abort_after: Nanos) -> ObjectivePlan {
+    ObjectivePlan {
+        name: "errors".into(),
+        scope: "s/*".into(),
+        operations: vec![OperationId(0), OperationId(1)],
+        each: false,
+        aim: Aim::ErrorRate { below: share },
+        abort_after: Some(abort_after),
+    }
+}
+
+#[test]
+fn an_objective_that_is_shown_to_fail_ends_the_run() {
+    for delay in [Nanos::ZERO, Nanos::from_secs(1)] {
+        let mut plan = plan(constant(500.0, 60.0), 100);
+        plan.objectives = vec![errors_below(0.01, delay)];
+        let (facts, _) = run(plan.clone(), Script::EveryNthFails(10), 2);
+        let (planned, ended) = ledger(&facts);
+        assert_eq!(planned, ended, "the ledger is whole");
+        assert!(planned < 30_000, "it ended before its plan: {planned}");
+        let aborted = facts.aborted.as_ref().expect("it says why");
+        assert!(aborted.at >= delay && !facts.interrupted);
+        assert_eq!(judge(&plan, &facts).objectives[0].verdict, Verdict::Fail);
+    }
+}
+
+#[test]
+fn an_objective_that_holds_never_ends_the_run() {
+    let mut plan = plan(constant(500.0, 1.0), 100);
+    plan.objectives = vec![errors_below(0.01, Nanos::ZERO)];
+    let (facts, _) = run(plan, Script::EveryNthFails(200), 2);
+    assert_eq!(facts.aborted, None);
+    assert_eq!(ledger(&facts), (500, 500));
 }
 
 #[test]

@@ -172,7 +172,7 @@ pub(super) mod tests {
 
     fn objective(name: &str, operations: &[u16], each: bool, aim: Aim) -> ObjectivePlan {
         let operations = operations.iter().map(|&id| OperationId(id)).collect();
-        ObjectivePlan { name: name.into(), scope: "api/*".into(), operations, each, aim }
+        ObjectivePlan { name: name.into(), scope: "api/*".into(), operations, each, aim, abort_after: None }
     }
 
     fn p95() -> Aim {

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::abort::AbortWatch;
 use super::clock::RunClock;
 use super::event::{Event, Phase};
-use super::facts::{RunFacts, ScenarioFinding};
+use super::facts::{Abortion, RunFacts, ScenarioFinding};
 use super::meter::Meter;
 use super::stage::{Message, Stage, Stop};
 use super::worker::{self, WorkerSetup};
@@ -92,6 +93,11 @@ impl Engine {
         }
         drop(to_conductor);
         let conductor = Conductor {
+            abort: AbortWatch::new(&self.plan),
+            aborted: None,
+            stall_limit: self.plan.stall_limit(),
+            load: None,
+            spacing: Vec::new(),
             curves: self.plan.scenarios.iter().map(rate_curve).collect(),
             timeline: Timeline::new(&shapes(&self.plan)),
             pending: BTreeMap::new(),
@@ -120,6 +126,18 @@ fn rate_curve(scenario: &ScenarioPlan) -> (Nanos, Curve) {
     (scenario.start, Curve::new(stages))
 }
 
+fn abort_words(plan: &Plan, aborted: &Abortion) -> String {
+    let objective = &plan.objectives[aborted.objective];
+    let scope = aborted.operation.and_then(|o| plan.operations.get(o.index())).map_or("", |o| o.address.as_str());
+    format!(
+        "ended early: `{}`{}{scope} is shown not to hold ({} of {} by then)",
+        objective.name,
+        if scope.is_empty() { "" } else { " of " },
+        aborted.bad,
+        aborted.samples
+    )
+}
+
 fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
         // A worker that panicked has already been told of by the panic hook; its windows count.
@@ -127,7 +145,19 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
+/// What there is while load is sent.
+struct Load {
+    meter: Meter,
+    /// The instant of the run's zero.
+    epoch: Instant,
+}
+
 struct Conductor<'a> {
+    abort: AbortWatch,
+    aborted: Option<Abortion>,
+    stall_limit: Nanos,
+    load: Option<Load>,
+    spacing: Vec<f64>,
     plan: Arc<Plan>,
     workloads: Vec<Arc<dyn Workload>>,
     workers: usize,
@@ -154,14 +184,15 @@ impl Conductor<'_> {
             self.lead(Stage::Closing);
             return Err(EngineError::NotReady("interrupted before the load started".into()));
         }
-        let meter = Meter::start();
-        self.clock.start_at(Instant::now() + LEAD);
+        let epoch = Instant::now() + LEAD;
+        self.load = Some(Load { meter: Meter::start(), epoch });
+        self.clock.start_at(epoch);
         self.lead(Stage::Running);
         let (scheduled, fired, failed) = self.follow();
-        // What is settled afterwards is no load: the figures end here.
-        let resources = meter.read(self.workers);
-        let length = self.clock.now();
         self.flush();
+        // What is settled afterwards is no load: the figures end here.
+        let resources = self.load.take().map(|mut load| load.meter.read(self.workers)).unwrap_or_default();
+        let length = self.clock.now();
         if let Some(why) = failed {
             self.lead(Stage::Closing);
             return Err(EngineError::Worker(why));
@@ -174,6 +205,8 @@ impl Conductor<'_> {
             fired,
             length,
             interrupted: self.stop.is_asked(),
+            aborted: self.aborted,
+            spacing: self.spacing,
             resources,
             findings,
         })
@@ -221,10 +254,17 @@ impl Conductor<'_> {
         let mut failed = None;
         while drained < self.workers {
             match self.messages.recv_timeout(TICK) {
-                Ok(Message::Window(window)) => self.take(*window),
-                Ok(Message::Drained { scheduled: s, fired: f }) => {
+                Ok(Message::Window(window)) => {
+                    self.take(*window);
+                    // Once everything is sent there is nothing left to spare.
+                    if self.aborted.is_none() && self.timeline.end < end {
+                        self.aborted = self.abort.look(&self.plan, &self.timeline, self.timeline.end);
+                    }
+                }
+                Ok(Message::Drained { scheduled: s, fired: f, spacing }) => {
                     scheduled += s;
                     fired += f;
+                    self.spacing.extend(spacing);
                     drained += 1;
                 }
                 Ok(Message::Failed(why)) => {
@@ -241,7 +281,8 @@ impl Conductor<'_> {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             let now = self.clock.now();
-            let current = if self.stop.is_asked() || now >= end {
+            let ending = self.stop.is_asked() || self.aborted.is_some();
+            let current = if ending || now >= end {
                 Phase::Draining
             } else if now >= measured_from {
                 Phase::Measuring
@@ -252,14 +293,16 @@ impl Conductor<'_> {
                 phase = Some(current);
                 self.tell(Event::Phase(current, now));
             }
-            if self.stop.is_asked() {
+            if ending {
                 match stopping_since {
                     None => {
                         stopping_since = Some(now);
                         self.lead(Stage::Stopping);
-                        self.tell(Event::Notice(
-                            "interrupted: waiting for what is under way (again to end at once)".into(),
-                        ));
+                        let why = self.aborted.as_ref().map_or_else(
+                            || "interrupted: waiting for what is under way (again to end at once)".into(),
+                            |aborted| abort_words(&self.plan, aborted),
+                        );
+                        self.tell(Event::Notice(why));
                     }
                     Some(since) if self.stop.is_urgent() || now - since > INTERRUPTED_STOP => {
                         self.lead(Stage::Aborting);
@@ -299,9 +342,13 @@ impl Conductor<'_> {
         }
     }
 
-    fn hand_on(&mut self, window: Window) {
-        self.timeline.add(&window);
+    fn hand_on(&mut self, mut window: Window) {
         let at = window.start() + window.length;
+        if let Some(load) = &mut self.load {
+            window.stall = load.meter.window_closed(load.epoch + at.as_duration());
+            window.spoiled = window.stall >= self.stall_limit;
+        }
+        self.timeline.add(&window);
         let planned_rate =
             self.curves.iter().map(|(start, curve)| if at < *start { 0.0 } else { curve.value_at(at - *start) });
         let planned_rate = planned_rate.sum();

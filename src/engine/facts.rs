@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Timeline;
-use crate::model::Nanos;
+use crate::model::{Nanos, OperationId};
 
 /// What the generator itself used and suffered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,42 @@ pub struct Resources {
     pub stall_max: Nanos,
     /// All gaps over 10 ms added up.
     pub stall_total: Nanos,
+    /// Seconds that the worker threads were ready to run and were not run.
+    #[serde(default)]
+    pub run_queue_secs: f64,
+    /// Seconds that the hypervisor withheld from the machine; `None` when the kernel doesn't say.
+    #[serde(default)]
+    pub steal_secs: Option<f64>,
+    /// Processors of the machine.
+    #[serde(default)]
+    pub machine_cores: f64,
+    /// How long the machine was suspended, in nanoseconds.
+    #[serde(default)]
+    pub suspended: Nanos,
+    /// The largest step of the wall clock, in nanoseconds.
+    #[serde(default)]
+    pub clock_step: Nanos,
+    /// Most files open at once; 0 when not known.
+    #[serde(default)]
+    pub open_files_max: u64,
+    /// How many may be; 0 when not known.
+    #[serde(default)]
+    pub open_files_limit: u64,
+}
+
+/// A run that ended early because an objective with `abort_on_fail` was shown not to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abortion {
+    /// Index of the objective in the plan.
+    pub objective: usize,
+    /// The operation, where each is judged by itself.
+    pub operation: Option<OperationId>,
+    /// Samples that counted against it by then.
+    pub bad: u64,
+    /// Of how many.
+    pub samples: u64,
+    /// When, on the run's clock.
+    pub at: Nanos,
 }
 
 /// What a workload found out at the end.
@@ -50,6 +86,10 @@ pub struct RunFacts {
     pub length: Nanos,
     /// Whether the user ended it early.
     pub interrupted: bool,
+    /// Whether it ended itself early.
+    pub aborted: Option<Abortion>,
+    /// Gaps between arrivals that were really fired, as uniforms under the planned law.
+    pub spacing: Vec<f64>,
     /// What the generator used.
     pub resources: Resources,
     /// What workloads found out at the end.

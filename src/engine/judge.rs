@@ -2,14 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RunFacts;
-use crate::measure::{Latencies, Series, Tally, Timeline};
-use crate::model::{OUTCOMES, OperationId, Outcome, Verdict};
+use super::facts::{Abortion, RunFacts};
+use crate::measure::{ErrorKinds, Latencies, Series, Tally, Timeline};
+use crate::model::{GENERATOR_FAULT, OUTCOMES, OperationId, Outcome, Verdict};
 use crate::objective::{
-    ALPHA, BLOCKED_SHARE_MAX, Check, Evidence, Interval, JudgedObjective, Judgement, Reading, fewest_for_pass,
-    judge_above, judge_below, poisson_interval, quantile_rank, quantile_ranks, validity,
+    ALPHA, BLOCKED_SHARE_MAX, Check, Evidence, Interval, JudgedObjective, Judgement, Reading, anderson_darling,
+    fewest_for_pass, judge_above, judge_below, poisson_interval, quantile_rank, quantile_ranks, validity,
 };
 use crate::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan};
+
+/// Fewer gaps than these say nothing of their law.
+const GAPS_FEWEST: usize = 50;
 
 /// What is said of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +35,14 @@ pub struct Judged {
 pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
     let evidence = evidence(plan, facts);
     let validity = validity(&evidence);
-    let objectives: Vec<JudgedObjective> =
-        plan.objectives.iter().flat_map(|objective| judge_objective(plan, facts, objective)).collect();
+    let judge_one = |(i, objective): (usize, &ObjectivePlan)| {
+        let mut judged = judge_objective(plan, facts, objective);
+        if let Some(aborted) = facts.aborted.as_ref().filter(|aborted| aborted.objective == i) {
+            fail_aborted(&mut judged, objective, aborted);
+        }
+        judged
+    };
+    let objectives: Vec<JudgedObjective> = plan.objectives.iter().enumerate().flat_map(judge_one).collect();
     let mut verdicts: Vec<Verdict> = objectives.iter().map(|o| o.verdict).collect();
     if plan.objectives.is_empty() {
         let measured = facts.timeline.judged.iter().any(|tally| tally.completed() > 0);
@@ -52,7 +61,7 @@ pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
 }
 
 fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
-    let Timeline { judged, unjudged, dispatch_lag, in_flight, .. } = &facts.timeline;
+    let Timeline { judged, unjudged, dispatch_lag, in_flight, judged_windows, spoiled_windows, .. } = &facts.timeline;
     let mut planned = 0;
     let mut outcomes = [0; OUTCOMES.len()];
     let mut most_blocked: Option<(String, f64)> = None;
@@ -73,7 +82,9 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
             }
         }
     }
-    let limits = plan.operations.iter().flat_map(|o| &o.thresholds);
+    let resources = &facts.resources;
+    let mut uniforms = facts.spacing.clone();
+    let gaps = uniforms.len();
     Evidence {
         open_model: plan.scenarios.iter().any(|s| matches!(s.executor, ExecutorPlan::Arrivals { .. })),
         scheduled: facts.scheduled,
@@ -83,13 +94,49 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         in_flight: *in_flight,
         most_blocked,
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
-        tightest_limit: limits.filter(|t| t.series == Series::ResponseTime).map(|t| t.limit).min(),
-        cpu_secs: facts.resources.cpu_secs,
-        wall_secs: facts.resources.wall_secs,
-        cores: facts.resources.cores,
-        stall_max: facts.resources.stall_max,
-        stall_total: facts.resources.stall_total,
+        spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
+        tightest_limit: plan.tightest_limit(),
+        cpu_secs: resources.cpu_secs,
+        wall_secs: resources.wall_secs,
+        cores: resources.cores,
+        run_queue_secs: resources.run_queue_secs,
+        steal_secs: resources.steal_secs,
+        machine_cores: resources.machine_cores,
+        stall_max: resources.stall_max,
+        stall_total: resources.stall_total,
+        stall_limit: plan.stall_limit(),
+        judged_windows: *judged_windows,
+        spoiled_windows: *spoiled_windows,
+        suspended: resources.suspended,
+        clock_step: resources.clock_step,
+        open_files: (resources.open_files_max > 0).then_some((resources.open_files_max, resources.open_files_limit)),
+        own_faults: own_faults(judged.iter().chain(unjudged)),
     }
+}
+
+/// The objective that ended the run does not hold, whatever the test for one look says of the counts
+/// that there were by the time everything had ended.
+fn fail_aborted(judged: &mut [JudgedObjective], objective: &ObjectivePlan, aborted: &Abortion) {
+    let at = aborted.operation.and_then(|one| objective.operations.iter().position(|o| *o == one)).unwrap_or(0);
+    if let Some(judged) = judged.get_mut(at) {
+        judged.verdict = Verdict::Fail;
+        judged.words = Some(format!("ended the run at {}: {} of {} by then", aborted.at, aborted.bad, aborted.samples));
+    }
+}
+
+/// The most frequent failure of the generator's own machine, with how often there was any.
+fn own_faults<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Option<(String, u64)> {
+    let mut kinds = ErrorKinds::default();
+    for tally in tallies {
+        for (kind, count) in tally.errors.top() {
+            if let Some(fault) = kind.strip_prefix(GENERATOR_FAULT) {
+                kinds.add(fault, count);
+            }
+        }
+    }
+    let faults = kinds.top();
+    let total = faults.iter().map(|(_, count)| count).sum();
+    faults.first().map(|(kind, _)| ((*kind).to_owned(), total))
 }
 
 /// One operation in an objective's scope: where its figures are.

@@ -1,61 +1,11 @@
-//! What the generator itself uses and suffers: CPU, memory, and stalls of the host.
+//! What the generator itself uses and suffers: CPU, memory, stalls, clocks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::facts::Resources;
+use super::hiccup::HiccupMeter;
+use super::host::HostWatch;
 use crate::model::Nanos;
-
-/// How long the hiccup meter sleeps at a time.
-const NAP: Duration = Duration::from_millis(5);
-/// Gaps beyond this are stalls.
-const STALL: Duration = Duration::from_millis(10);
-
-/// A thread that does nothing but notice when it was not run: a stall of the host (or of all its
-/// processors) shows as a gap, however little the kernel says of it.
-#[derive(Debug)]
-struct HiccupMeter {
-    done: Arc<AtomicBool>,
-    longest_ns: Arc<AtomicU64>,
-    total_ns: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl HiccupMeter {
-    fn start() -> Self {
-        let mut meter =
-            Self { done: Arc::default(), longest_ns: Arc::default(), total_ns: Arc::default(), thread: None };
-        let (done, longest, total) =
-            (Arc::clone(&meter.done), Arc::clone(&meter.longest_ns), Arc::clone(&meter.total_ns));
-        let watch = move || {
-            while !done.load(Ordering::Relaxed) {
-                let before = Instant::now();
-                #[expect(clippy::disallowed_methods, reason = "oversleeping is what this thread measures")]
-                std::thread::sleep(NAP);
-                let gap = before.elapsed().saturating_sub(NAP);
-                if gap > STALL {
-                    let gap = u64::try_from(gap.as_nanos()).unwrap_or(u64::MAX);
-                    longest.fetch_max(gap, Ordering::Relaxed);
-                    total.fetch_add(gap, Ordering::Relaxed);
-                }
-            }
-        };
-        // Without the thread there is just nothing to tell about stalls.
-        meter.thread = std::thread::Builder::new().name("hiccup-meter".into()).spawn(watch).ok();
-        meter
-    }
-}
-
-impl Drop for HiccupMeter {
-    fn drop(&mut self) {
-        self.done.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
 
 /// Measures from its start to its reading.
 #[derive(Debug)]
@@ -63,23 +13,37 @@ pub struct Meter {
     started: Instant,
     cpu_secs: f64,
     hiccups: HiccupMeter,
+    host: HostWatch,
 }
 
 impl Meter {
+    /// Starts to measure.
     pub fn start() -> Self {
-        Self { started: Instant::now(), cpu_secs: cpu_secs(), hiccups: HiccupMeter::start() }
+        Self { started: Instant::now(), cpu_secs: cpu_secs(), hiccups: HiccupMeter::start(), host: HostWatch::start() }
     }
 
-    pub fn read(&self, workers: usize) -> Resources {
-        Resources {
+    /// A window of the timeline closed, which ended at `end`: looks at the machine, and gives the
+    /// longest stall since the window before.
+    pub fn window_closed(&mut self, end: Instant) -> Nanos {
+        self.host.look();
+        self.hiccups.longest_until(end)
+    }
+
+    /// What came together. The worker threads must still be there.
+    pub fn read(&mut self, workers: usize) -> Resources {
+        let (stall_max, stall_total) = self.hiccups.totals();
+        let mut resources = Resources {
             workers,
             cores: std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64),
             cpu_secs: cpu_secs() - self.cpu_secs,
             wall_secs: self.started.elapsed().as_secs_f64(),
             rss_bytes_max: rss_bytes_max(),
-            stall_max: Nanos(self.hiccups.longest_ns.load(Ordering::Relaxed)),
-            stall_total: Nanos(self.hiccups.total_ns.load(Ordering::Relaxed)),
-        }
+            stall_max,
+            stall_total,
+            ..Resources::default()
+        };
+        self.host.read(&mut resources);
+        resources
     }
 }
 

@@ -1,13 +1,17 @@
 //! The engine: paces arrivals, holds sessions, closes windows, and says what happened.
 
+mod abort;
 mod clock;
 mod conductor;
 mod desk;
 mod event;
 mod facts;
+mod hiccup;
+mod host;
 mod judge;
 mod lane;
 mod meter;
+mod spacing;
 mod stage;
 mod timer;
 mod users;
@@ -16,7 +20,7 @@ mod worker;
 pub use clock::RunClock;
 pub use conductor::{Engine, EngineError, shapes};
 pub use event::{Event, Phase};
-pub use facts::{Resources, RunFacts, ScenarioFinding};
+pub use facts::{Abortion, Resources, RunFacts, ScenarioFinding};
 pub use judge::{Judged, judge};
 pub use stage::Stop;
 pub use timer::timer_lateness;

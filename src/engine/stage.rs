@@ -39,6 +39,8 @@ pub enum Message {
         scheduled: u64,
         /// Arrivals that it fired.
         fired: u64,
+        /// Gaps between these, as uniforms under the planned law.
+        spacing: Vec<f64>,
     },
     /// What was found when settling.
     Findings(Vec<ScenarioFinding>),

@@ -16,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::facts::ScenarioFinding;
 use super::lane::Lane;
+use super::spacing::SpacingSample;
 use super::stage::{Message, Stage};
 use super::timer::Timer;
 use super::users::Users;
 use crate::driver::{ConnectError, Seat, Workload};
 use crate::measure::OperationShape;
 use crate::model::{Clock, Nanos};
+use crate::objective::GAPS_MAX;
 use crate::profile::{ExecutorPlan, Plan};
 use crate::schedule::{ArrivalSchedule, Stripe, Striped};
 
@@ -49,9 +51,16 @@ pub struct WorkerSetup {
     pub to_conductor: SyncSender<Message>,
 }
 
+/// An open-model lane with its part of the schedule.
+struct Feed {
+    lane: Rc<Lane>,
+    schedule: Striped<ArrivalSchedule>,
+    spacing: Option<SpacingSample>,
+}
+
 /// The schedules of a worker's open-model lanes, merged in order of time.
 struct Due {
-    lanes: Vec<(Rc<Lane>, Striped<ArrivalSchedule>)>,
+    lanes: Vec<Feed>,
     /// The next arrival of each lane: (instant, lane, number).
     next: BinaryHeap<Reverse<(Nanos, usize, u64)>>,
 }
@@ -62,7 +71,12 @@ impl Due {
         for lane in lanes {
             if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
                 let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
-                due.lanes.push((Rc::clone(lane), lane.stripe().part(schedule)));
+                let stripe = lane.stripe();
+                due.lanes.push(Feed {
+                    lane: Rc::clone(lane),
+                    schedule: stripe.part(schedule),
+                    spacing: SpacingSample::new(lane.scenario(), stripe, GAPS_MAX / stripe.of as usize / lanes.len()),
+                });
                 due.refill(due.lanes.len() - 1);
             }
         }
@@ -70,9 +84,9 @@ impl Due {
     }
 
     fn refill(&mut self, index: usize) {
-        let (lane, schedule) = &mut self.lanes[index];
-        if let Some((seq, at)) = schedule.next() {
-            self.next.push(Reverse((lane.scenario().start + at, index, seq)));
+        let feed = &mut self.lanes[index];
+        if let Some((seq, at)) = feed.schedule.next() {
+            self.next.push(Reverse((feed.lane.scenario().start + at, index, seq)));
         }
     }
 
@@ -80,22 +94,37 @@ impl Due {
         self.next.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Takes the next arrival when it is due at `now`.
-    fn pop(&mut self, now: Nanos) -> Option<(Rc<Lane>, u64, Nanos)> {
+    /// Fires the next arrival when it is due at `now`.
+    fn fire(&mut self, now: Nanos) -> bool {
+        let Some((index, seq, at)) = self.pop(now) else { return false };
+        let feed = &mut self.lanes[index];
+        if let Some(spacing) = &mut feed.spacing {
+            spacing.fired(now);
+        }
+        feed.lane.fire(seq, at);
+        true
+    }
+
+    /// Takes the next arrival when it is due at `now`: (lane, number, instant).
+    fn pop(&mut self, now: Nanos) -> Option<(usize, u64, Nanos)> {
         let Reverse((at, index, seq)) = *self.next.peek()?;
         if at > now {
             return None;
         }
         self.next.pop();
-        let lane = Rc::clone(&self.lanes[index].0);
         self.refill(index);
-        Some((lane, seq, at))
+        Some((index, seq, at))
+    }
+
+    /// Gaps between the arrivals that were fired, as uniforms under the planned law.
+    fn spacing(&self) -> Vec<f64> {
+        self.lanes.iter().filter_map(|feed| feed.spacing.as_ref()).flat_map(SpacingSample::uniforms).collect()
     }
 }
 
 /// Priority of worker threads among the processes of this machine. What is measured may run beside
 /// the generator, and an instrument that waits for its turn measures the queue of the scheduler.
-const NICENESS: i32 = -10;
+pub const NICENESS: i32 = -10;
 
 /// Runs a worker on the current thread until the run is over.
 pub fn run(setup: WorkerSetup) {
@@ -171,7 +200,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     ticker.abort();
     desk.close_windows(clock.now());
     desk.close_window();
-    say(&to_conductor, Message::Drained { scheduled, fired })?;
+    say(&to_conductor, Message::Drained { scheduled, fired, spacing: due.spacing() })?;
 
     let me = stripe.index as usize;
     if await_stage(&mut stage, |s| s == Stage::Settling(me) || s == Stage::Closing).await == Stage::Settling(me) {
@@ -244,8 +273,7 @@ async fn pace(due: &mut Due, clock: &dyn Clock, last: Nanos, fired: &mut u64) ->
         if now > last {
             break;
         }
-        while let Some((lane, seq, at)) = due.pop(now) {
-            lane.fire(seq, at);
+        while due.fire(now) {
             *fired += 1;
             burst += 1;
             if burst == BURST {

@@ -18,6 +18,10 @@ pub struct Timeline {
     pub in_flight: u64,
     /// How many windows were added.
     pub windows: u64,
+    /// How many of them hold something that is judged.
+    pub judged_windows: u64,
+    /// How many of these a stall of the generator's machine spoiled.
+    pub spoiled_windows: u64,
     /// End of the latest window.
     pub end: Nanos,
 }
@@ -32,6 +36,8 @@ impl Timeline {
             dispatch_lag: Latencies::default(),
             in_flight: 0,
             windows: 0,
+            judged_windows: 0,
+            spoiled_windows: 0,
             end: Nanos::ZERO,
         }
     }
@@ -47,6 +53,10 @@ impl Timeline {
         }
         self.dispatch_lag.merge(&window.dispatch_lag);
         self.windows += 1;
+        if !window.judged.is_empty() {
+            self.judged_windows += 1;
+            self.spoiled_windows += u64::from(window.spoiled);
+        }
         let end = window.start() + window.length;
         if end >= self.end {
             self.end = end;

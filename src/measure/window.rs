@@ -40,6 +40,12 @@ pub struct Window {
     pub in_flight: u64,
     /// Fired − intended of the arrivals fired in it: how late the generator itself was.
     pub dispatch_lag: Latencies,
+    /// The longest time in it that the generator's machine stood still; zero when it did not.
+    #[serde(default, skip_serializing_if = "Nanos::is_zero")]
+    pub stall: Nanos,
+    /// Whether that was long enough to show in what it holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spoiled: bool,
 }
 
 impl Window {
@@ -55,6 +61,8 @@ impl Window {
         merge_sorted(&mut self.unjudged, other.unjudged);
         self.in_flight += other.in_flight;
         self.dispatch_lag.merge(&other.dispatch_lag);
+        self.stall = self.stall.max(other.stall);
+        self.spoiled |= other.spoiled;
     }
 
     /// Both parts of one operation, judged first.

@@ -20,6 +20,11 @@ impl Nanos {
     /// Later than anything that happens.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// Whether it is no time at all.
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// From whole milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))

@@ -4,6 +4,7 @@
 mod batches;
 mod beta;
 mod binomial;
+mod check;
 mod holm;
 mod judged;
 mod power;
@@ -19,12 +20,13 @@ pub use batches::{
     BATCHES, Batch, BatchJudgement, Worth, batch_interval, judge_batches_above, judge_batches_below, worth,
 };
 pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, fewest_for_pass, judge_above, judge_below};
+pub use check::{Check, Effect};
 pub use holm::holm;
 pub use judged::{JudgedObjective, Reading};
 pub use power::{POWER, chance_of_pass, samples_for_power, samples_without_bad};
 pub use quantile::{Ranks, quantile_rank, quantile_ranks};
-pub use sequence::ends;
+pub use sequence::{ends, ends_at};
 pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
-pub use validity::{BLOCKED_SHARE_MAX, Check, Effect, Evidence, validity};
+pub use validity::{BLOCKED_SHARE_MAX, Evidence, validity};

@@ -17,11 +17,16 @@ const A: f64 = 0.5;
 /// ln B(a+s, b+n−s) − ln B(a, b) − s ln p₀ − (n−s) ln(1−p₀) ≥ ln(1/α) and s/n > p₀.
 /// It never says that a run is good. It takes samples for independent.
 pub fn ends(bad: u64, n: u64, limit: f64) -> bool {
-    let (s, rest) = (bad as f64, n.saturating_sub(bad) as f64);
-    if n == 0 || bad > n || s <= limit * n as f64 {
+    ends_at(bad as f64, n as f64, limit, ALPHA)
+}
+
+/// The same at another chance of a wrong end than 5 % (where several are asked in one run), from
+/// counts that may be shared out: samples that hang together are worth fewer.
+pub fn ends_at(bad: f64, n: f64, limit: f64, alpha: f64) -> bool {
+    if n <= 0.0 || bad > n || bad <= limit * n {
         return false;
     }
-    ln_evidence(s, rest, limit) >= -ALPHA.ln()
+    ln_evidence(bad, n - bad, limit) >= -alpha.ln()
 }
 
 /// ln of the martingale. With D(A, B) = Γ(A+B+1)/(Γ(A+1)Γ(B+1)) p₀^A (1−p₀)^B the powers of p₀ of

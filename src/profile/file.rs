@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Percent, Rate, Span};
+use crate::model::{Nanos, Percent, Rate, Span};
 use crate::schedule::ArrivalLaw;
 use crate::source::Located;
 
@@ -183,6 +183,26 @@ pub enum Each {
     Operation,
 }
 
+/// Whether a run ends early once an objective is shown not to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AbortOnFail {
+    /// `true`: as soon as it is shown; `false`: never.
+    Asked(bool),
+    /// A duration: as soon as it is shown, but not before so much of the measured part has passed.
+    After(Span),
+}
+
+impl AbortOnFail {
+    /// The delay; `None` when it doesn't end a run.
+    pub fn delay(self) -> Option<Nanos> {
+        match self {
+            Self::Asked(asked) => asked.then_some(Nanos::ZERO),
+            Self::After(Span(delay)) => Some(delay),
+        }
+    }
+}
+
 /// An objective (an SLO): an indicator and its bound.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -211,4 +231,8 @@ pub struct ObjectiveSpec {
     /// It must be above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<Located<BoundValue>>,
+    /// End the run early once this is shown not to hold: `true`, or a duration to wait before the
+    /// first look. Default: the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_on_fail: Option<Located<AbortOnFail>>,
 }

@@ -89,6 +89,7 @@ impl Objective<'_> {
             scope: self.spec.scope.value.clone(),
             operations: ids,
             each: self.spec.each.is_some(),
+            abort_after: self.spec.abort_on_fail.as_ref().and_then(|abort| abort.value.delay()),
             aim,
         }))
     }
@@ -158,6 +159,14 @@ impl Objective<'_> {
         {
             let message = format!("a quantile must lie between 0 and 1, and be neither: {quantile}");
             problems.0.push(self.problem(quantile, "quantile", message).with_help("write the 95th percentile as 0.95"));
+        }
+        if let Some(abort) = &spec.abort_on_fail
+            && kind == IndicatorKind::Throughput
+            && abort.value.delay().is_some()
+        {
+            let message = "a throughput is a figure of the whole run and can't end it early";
+            let help = "put `abort_on_fail` on the error rate or on a time";
+            problems.0.push(self.problem(abort, "abort_on_fail", message).with_help(help));
         }
         if !problems.0.is_empty() {
             return Err(problems);

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::Mix;
-use crate::measure::Threshold;
+use crate::measure::{Series, Threshold};
 use crate::model::{Nanos, OperationId};
 use crate::schedule::{ArrivalLaw, StagePlan};
 
@@ -104,6 +104,21 @@ pub enum ExecutorPlan {
     },
 }
 
+impl Plan {
+    /// The tightest limit that an objective puts on a response time.
+    pub fn tightest_limit(&self) -> Option<Nanos> {
+        let limits = self.operations.iter().flat_map(|o| &o.thresholds);
+        limits.filter(|t| t.series == Series::ResponseTime).map(|t| t.limit).min()
+    }
+
+    /// A window in which the generator's machine stood still for so long is spoiled: half of the
+    /// tightest limit, for what arrives in a stall is late by half of it on average and the target
+    /// needs its own part; 100 ms where nothing limits a response time.
+    pub fn stall_limit(&self) -> Nanos {
+        self.tightest_limit().map_or(Nanos::from_millis(100), |limit| Nanos(limit.0 / 2))
+    }
+}
+
 impl ExecutorPlan {
     /// The stages, whatever they count.
     pub fn stages(&self) -> &[StagePlan] {
@@ -167,6 +182,10 @@ pub struct ObjectivePlan {
     pub each: bool,
     /// What is compared, and with what.
     pub aim: Aim,
+    /// Ends the run as soon as it is shown not to hold, but not before so much of the measured part
+    /// has passed; `None` lets the run go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_after: Option<Nanos>,
 }
 
 /// An indicator with its bound.
@@ -203,4 +222,17 @@ pub enum Aim {
         /// The limit, per second.
         above: f64,
     },
+}
+
+impl Aim {
+    /// The share of bad samples (exceedances, failures, misses) that must not be reached; `None`
+    /// where samples are not counted one by one.
+    pub fn bad_share_limit(&self) -> Option<f64> {
+        match self {
+            Self::Quantile { quantile, .. } => Some(1.0 - quantile),
+            Self::ErrorRate { below } => Some(*below),
+            Self::Ratio { above, .. } => Some(1.0 - above),
+            Self::Throughput { .. } => None,
+        }
+    }
 }

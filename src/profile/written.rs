@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::file::{BoundValue, StageTarget};
+use super::file::{AbortOnFail, BoundValue, StageTarget};
 
 impl<'de> Deserialize<'de> for StageTarget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -45,6 +45,25 @@ impl<'de> Deserialize<'de> for BoundValue {
     }
 }
 
+impl<'de> Deserialize<'de> for AbortOnFail {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Aborts;
+        impl Visitor<'_> for Aborts {
+            type Value = AbortOnFail;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, or a delay like 30s")
+            }
+            fn visit_bool<E: Error>(self, asked: bool) -> Result<AbortOnFail, E> {
+                Ok(AbortOnFail::Asked(asked))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<AbortOnFail, E> {
+                text.parse().map(AbortOnFail::After).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Aborts)
+    }
+}
+
 impl JsonSchema for StageTarget {
     fn schema_name() -> Cow<'static, str> {
         "StageTarget".into()
@@ -60,5 +79,14 @@ impl JsonSchema for BoundValue {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "description": "A duration (500ms), a share (0.1%) or a rate (300/s)", "type": "string" })
+    }
+}
+
+impl JsonSchema for AbortOnFail {
+    fn schema_name() -> Cow<'static, str> {
+        "AbortOnFail".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "true, false, or a delay before the first look (30s)", "type": ["boolean", "string"] })
     }
 }

@@ -60,6 +60,7 @@ impl Render for Junit {
             Status::Finished => TestCaseStatus::success(),
             // It can't pass, whatever its objectives say.
             Status::Interrupted | Status::Running => status(Verdict::Inconclusive, "the run was interrupted"),
+            Status::Aborted => status(Verdict::Fail, "an objective with `abort_on_fail` ended the run early"),
         };
         let mut case = TestCase::new("ran to its end", ended);
         case.set_classname("generator");

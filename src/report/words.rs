@@ -79,8 +79,10 @@ pub(super) fn reason(run: &RunRecord) -> String {
         let any = result.total.count > 0;
         parts.push(if any { "no objectives: only the run itself was checked" } else { "nothing was measured" }.into());
     }
-    if run.status == Status::Interrupted {
-        parts.push("interrupted, so it can't pass".into());
+    match run.status {
+        Status::Interrupted => parts.push("interrupted, so it can't pass".into()),
+        Status::Aborted => parts.push("ended early by `abort_on_fail`".into()),
+        Status::Running | Status::Finished => {}
     }
     parts.join("; ")
 }

@@ -65,6 +65,8 @@ fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
         scheduled: 0,
         fired: 0,
         interrupted: true,
+        aborted: None,
+        spacing: Vec::new(),
         resources: Resources::default(),
         findings: Vec::new(),
     };

@@ -23,8 +23,10 @@ pub enum Status {
     Running,
     /// It ended by itself.
     Finished,
-    /// It was ended early.
+    /// It was ended early by its user.
     Interrupted,
+    /// It ended itself early: an objective with `abort_on_fail` was shown not to hold.
+    Aborted,
 }
 
 /// Where a run was sent, without its secrets.

@@ -79,6 +79,8 @@ pub(crate) fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
         fired: 4_800,
         length: Nanos::from_secs(12),
         interrupted: false,
+        aborted: None,
+        spacing: Vec::new(),
         resources: Resources {
             workers: 2,
             cores: 2.0,
@@ -87,6 +89,13 @@ pub(crate) fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
             rss_bytes_max: 24 << 20,
             stall_max: Nanos::from_millis(12),
             stall_total: Nanos::from_millis(30),
+            run_queue_secs: 0.004,
+            steal_secs: Some(0.0),
+            machine_cores: 2.0,
+            suspended: Nanos::ZERO,
+            clock_step: Nanos::ZERO,
+            open_files_max: 75,
+            open_files_limit: 20_000,
         },
         findings: vec![ScenarioFinding {
             scenario: "sync".into(),

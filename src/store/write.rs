@@ -98,7 +98,11 @@ impl RunWriter {
     /// # Errors
     /// When the file system says no.
     pub fn finish(mut self, facts: &RunFacts, judged: Judged, ended: Timestamp) -> Result<RunRecord, StoreError> {
-        self.record.status = if facts.interrupted { Status::Interrupted } else { Status::Finished };
+        self.record.status = match facts {
+            RunFacts { interrupted: true, .. } => Status::Interrupted,
+            RunFacts { aborted: Some(_), .. } => Status::Aborted,
+            _ => Status::Finished,
+        };
         self.record.ended = Some(ended);
         self.record.result = result(&self.record.plan, facts, judged);
         self.windows.sync()?;

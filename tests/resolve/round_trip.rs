@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use slatest::model::{Nanos, Percent, Rate, Span};
 use slatest::profile::{
-    ArrivalLaw, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile, ScenarioSpec,
-    StageSpec, StageTarget,
+    AbortOnFail, ArrivalLaw, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile,
+    ScenarioSpec, StageSpec, StageTarget,
 };
 use slatest::source::{Located, Source};
 
@@ -93,8 +93,9 @@ fn objectives() -> impl Strategy<Value = ObjectiveSpec> {
         maybe(0.001..0.999_f64),
         maybe(bound.clone()),
         maybe(bound),
+        maybe(prop_oneof![any::<bool>().prop_map(AbortOnFail::Asked), spans().prop_map(AbortOnFail::After)]),
     )
-        .prop_map(|(name, scope, each, indicator, quantile, below, above)| ObjectiveSpec {
+        .prop_map(|(name, scope, each, indicator, quantile, below, above, abort_on_fail)| ObjectiveSpec {
             name: name.into(),
             scope: scope.into(),
             each,
@@ -104,6 +105,7 @@ fn objectives() -> impl Strategy<Value = ObjectiveSpec> {
             quantile,
             below,
             above,
+            abort_on_fail,
         })
 }
 

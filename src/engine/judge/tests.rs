@@ -58,6 +58,7 @@ fn objective(each: bool, aim: Aim) -> ObjectivePlan {
         operations: vec![OperationId(0), OperationId(1)],
         each,
         aim,
+        abort_after: None,
     }
 }
 
@@ -91,6 +92,8 @@ fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
         fired,
         length: Nanos::from_secs(12),
         interrupted: false,
+        aborted: None,
+        spacing: Vec::new(),
         resources: Resources { workers: 1, cores: 2.0, cpu_secs: 1.0, wall_secs: 12.0, ..Resources::default() },
         findings: vec![],
     }
@@ -179,6 +182,40 @@ fn an_interrupted_run_never_passes() {
     facts.interrupted = true;
     let judged = judge(&plan, &facts);
     assert_eq!((judged.objectives[0].verdict, judged.verdict), (Verdict::Pass, Verdict::Inconclusive));
+}
+
+#[test]
+fn the_objective_that_ended_the_run_has_failed() {
+    let plan = plan(vec![p95(true)]);
+    let mut facts = facts(&plan, &[(0, 1_000, 10, Outcome::Ok), (1, 1_000, 10, Outcome::Ok)]);
+    let operation = Some(OperationId(1));
+    facts.aborted = Some(Abortion { objective: 0, operation, bad: 9, samples: 50, at: Nanos::from_secs(4) });
+    let judged = judge(&plan, &facts);
+    let verdicts: Vec<Verdict> = judged.objectives.iter().map(|o| o.verdict).collect();
+    assert_eq!((verdicts.as_slice(), judged.verdict), (&[Verdict::Pass, Verdict::Fail][..], Verdict::Fail));
+    assert_eq!(judged.objectives[1].words.as_deref(), Some("ended the run at 4.00 s: 9 of 50 by then"));
+}
+
+#[test]
+fn what_this_machine_lacked_voids_the_run_and_is_named() {
+    let plan = plan(vec![]);
+    let mut facts = facts(&plan, &[(0, 1_000, 10, Outcome::Ok)]);
+    facts.timeline.judged[0].errors.add("generator: out of local ports", 3);
+    let judged = judge(&plan, &facts);
+    let check = judged.validity.iter().find(|c| c.voids()).expect("a check that does not hold");
+    assert_eq!(judged.verdict, Verdict::Void);
+    assert!(check.measured.ends_with("3 operations failed: out of local ports"), "{}", check.measured);
+}
+
+#[test]
+fn arrivals_of_another_law_void_the_run() {
+    let plan = plan(vec![]);
+    let mut facts = facts(&plan, &[(0, 1_000, 10, Outcome::Ok)]);
+    facts.spacing = (0..1_000).map(|i| (f64::from(i) + 0.5) / 1_000.0).collect();
+    assert_eq!(judge(&plan, &facts).verdict, Verdict::Pass);
+    // Equal distances where exponential ones were planned.
+    facts.spacing = vec![0.632; 1_000];
+    assert_eq!(judge(&plan, &facts).verdict, Verdict::Void);
 }
 
 #[test]
