@@ -56,6 +56,8 @@ fn run(base: &std::path::Path) -> PathBuf {
         fired: 10_000,
         length: Nanos::from_secs(20),
         interrupted: false,
+        aborted: None,
+        spacing: Vec::new(),
         resources: Resources::default(),
         findings: Vec::new(),
     };
