@@ -1,5 +1,8 @@
 //! However a run ends, what was measured is there.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -69,4 +72,58 @@ fn a_target_that_is_not_there_is_named_before_the_start() {
     let text = printed(&output);
     assert!(text.contains("`api`") && text.contains(&port.to_string()), "{text}");
     assert!(scratch.result().is_none(), "nothing was run");
+}
+
+#[test]
+fn an_objective_may_end_the_run_and_is_named() {
+    let scratch = Scratch::new();
+    let errors = "{ name: few-errors, scope: '*/*', indicator: error_rate, below: 1%, abort_on_fail: 1s }";
+    scratch.profile(LONG, errors);
+    let output = scratch.run(&["run", "--profile", "p", "--quiet", "--sandbox=--error-rate=*=50%"]);
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(99), "{text}");
+    let record = scratch.record();
+    assert_eq!(record["status"], "aborted");
+    assert!(text.contains("ended early by `abort_on_fail`"), "{text}");
+    assert!(text.contains("`few-errors` is shown not to hold"), "the notice says why: {text}");
+    let second = 1_000_000_000;
+    let length = record["result"]["length"].as_u64().expect("a length");
+    assert!(length >= second && length < 60 * second, "{length}");
+    let generator = &record["result"]["generator"];
+    assert_eq!(generator["scheduled"], generator["fired"], "what was due by then was sent: {text}");
+}
+
+#[test]
+fn a_generator_without_descriptors_is_void_not_a_failed_target() {
+    let scratch = Scratch::new();
+    scratch.profile("executor: constant-arrival-rate, rate: 200/s, duration: 3s, max_in_flight: 500", "");
+    // The sandbox is a process of its own with the limits that it started with; the generator's are
+    // lowered once it is up.
+    let mut sandbox = scratch
+        .slatest(&["sandbox", "--only", "api", "--ready-json", "--exit-with-parent", "--latency", "*=constant:1s"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the sandbox starts");
+    let mut ready = String::new();
+    BufReader::new(sandbox.stdout.take().expect("piped")).read_line(&mut ready).expect("stdout is read");
+    let ready: serde_json::Value = serde_json::from_str(&ready).expect("JSON");
+    let base = ready["http"].as_str().expect("an address");
+    scratch.write(
+        "targets/t.yaml",
+        &format!(
+            "name: t\nenvironment: sandbox\nallow: {{ hosts: [127.0.0.1] }}\nendpoints:\n  api: {{ http: '{base}' }}\n"
+        ),
+    );
+    let limited = format!("ulimit -n 60; exec {} run --profile p --target t --quiet", env!("CARGO_BIN_EXE_slatest"));
+    let output = std::process::Command::new("bash")
+        .args(["-c", &limited])
+        .current_dir(scratch.path())
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("bash");
+    drop(sandbox.stdin.take());
+    sandbox.wait().expect("it ended");
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(97), "{text}");
+    assert!(text.contains("files and ports out of bounds") || text.contains("out of file descriptors"), "{text}");
 }
