@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::Exit;
-use crate::model::Percent;
+use crate::model::{Percent, Rate};
 use crate::sandbox::{
     Behaviour, CacheSettings, EVERY, ErrorRate, KafkaSettings, Latency, OperationBehaviour, Part, Sandbox, Settings,
     Stall,
@@ -25,7 +25,8 @@ const EXAMPLES: &str = "Examples:
 
 Operations: health, login, me, list-tasks, create-task, get-task, update-task, create-verification,
 get-verification, get-patient, create-handover, acknowledge-handover, list-handovers, get-sync-state,
-post-sync-operations, sync, echo, redis; * (or nothing) means all of them.";
+post-sync-operations, sync, echo, redis, probe-1 to probe-8 (GET /probe/1 …: nothing but what they are
+told); * (or nothing) means all of them.";
 
 /// Time for what runs to end when the sandbox is told to stop.
 const SHUTDOWN: Duration = Duration::from_secs(1);
@@ -71,6 +72,9 @@ struct Misbehaviour {
     /// Freeze answers: 2s/100s (2 s in every 100 s) or 2s (once, from the start)
     #[arg(long, value_name = "OPERATION=LENGTH[/PERIOD]")]
     stall: Vec<String>,
+    /// Serve so many per second at most, one after the other: 500/s
+    #[arg(long, value_name = "OPERATION=RATE")]
+    capacity: Vec<String>,
     /// Seed of the misbehaviour
     #[arg(long, default_value_t = 0)]
     behaviour_seed: u64,
@@ -274,6 +278,7 @@ fn behaviour(args: &Misbehaviour) -> Result<Behaviour, String> {
     each::<ErrorRate>("error-rate", &args.error_rate, &mut behaviour, |of, it| of.error = Some(it))?;
     each::<Percent>("block-rate", &args.block_rate, &mut behaviour, |of, it| of.block = Some(it))?;
     each::<Stall>("stall", &args.stall, &mut behaviour, |of, it| of.stall = Some(it))?;
+    each::<Rate>("capacity", &args.capacity, &mut behaviour, |of, it| of.capacity = Some(it))?;
     behaviour.check()?;
     Ok(behaviour)
 }

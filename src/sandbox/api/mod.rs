@@ -7,6 +7,7 @@ mod gateway;
 mod handovers;
 mod misbehave;
 mod patients;
+mod probe;
 mod synchronisation;
 mod tasks;
 mod verifications;
@@ -44,12 +45,13 @@ pub struct Platform {
 }
 
 /// The routes: `platform` for the services, `sync` for the WebSockets, each where it is wanted.
-/// Health and control are always there.
+/// Health, probes and control are always there.
 pub fn router(platform: Option<Platform>, sync: bool, events: &Events, behaviours: &Behaviours) -> Router {
     let on = |operation: &'static str, route: MethodRouter<Platform>| misbehave::on(behaviours, operation, route);
     let mut router = Router::new()
         .route("/health", misbehave::on(behaviours, "health", get(gateway::health)))
         .route("/openapi.json", get(openapi))
+        .merge(probe::router(behaviours))
         .merge(control::router(behaviours.clone(), events.clone()));
     if let Some(platform) = platform {
         let services = Router::new()

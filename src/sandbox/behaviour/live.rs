@@ -9,7 +9,9 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Behaviour, OPERATIONS, OperationBehaviour};
+use super::pause::pause;
+use super::queue::Queue;
+use super::{Behaviour, EVERY, OPERATIONS, OperationBehaviour};
 
 /// How a misbehaving operation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +34,16 @@ pub struct Misbehaviour {
 }
 
 impl Misbehaviour {
-    /// Waits for the time to add. The runtime's timer works in milliseconds: shorter is longer.
+    /// Waits for the time to add.
     pub async fn wait(&self) {
-        if !self.delay.is_zero() {
-            tokio::time::sleep(self.delay).await;
-        }
+        pause(self.delay).await;
     }
 }
 
 struct Rule {
     says: OperationBehaviour,
     random: Mutex<ChaCha8Rng>,
+    queue: Option<Arc<Queue>>,
 }
 
 struct Table {
@@ -54,6 +55,8 @@ struct Table {
 
 impl Table {
     fn new(given: Behaviour) -> Self {
+        let own = |name: &str| given.operations.get(name)?.capacity.and_then(Queue::new).map(Arc::new);
+        let shared = own(EVERY);
         let rules = OPERATIONS
             .iter()
             .zip(0_u64..)
@@ -65,7 +68,8 @@ impl Table {
                 let mut random = ChaCha8Rng::seed_from_u64(given.seed);
                 // A stream each: what one operation draws doesn't hang on how often another was asked.
                 random.set_stream(stream);
-                Some((name, Rule { says, random: Mutex::new(random) }))
+                let queue = own(name).or_else(|| shared.clone());
+                Some((name, Rule { says, random: Mutex::new(random), queue }))
             })
             .collect();
         Self { given, since: Instant::now(), rules }
@@ -113,7 +117,11 @@ impl Behaviours {
         } else {
             Ending::Work
         };
-        Some(Misbehaviour { delay, ending })
+        drop(random);
+        match rule.queue.as_ref().map_or(Some(Duration::ZERO), |queue| queue.join(Instant::now())) {
+            Some(turn) => Some(Misbehaviour { delay: turn + delay, ending }),
+            None => Some(Misbehaviour { delay: Duration::ZERO, ending: Ending::Error(503) }),
+        }
     }
 
     /// How long answers of `operation` stay frozen from now on; `None` where they aren't.
@@ -131,7 +139,7 @@ impl Behaviours {
             let left = changes.borrow_and_update().frozen_for(operation);
             let Some(left) = left else { return };
             tokio::select! {
-                () = tokio::time::sleep(left) => {}
+                () = pause(left) => {}
                 changed = changes.changed() => if changed.is_err() { return },
             }
         }
@@ -164,6 +172,15 @@ mod tests {
         let behaviours = with(r#"{"operations":{"create-task":{"error":"100%"}}}"#);
         assert_eq!(behaviours.draw("get-task"), None);
         assert_eq!(behaviours.draw("create-task").unwrap().ending, Ending::Error(503));
+    }
+
+    #[test]
+    fn a_capacity_of_all_is_one_server_for_all() {
+        let behaviours = with(r#"{"operations":{"*":{"capacity":"10/s"},"me":{"capacity":"1/s"}}}"#);
+        let delays = ["get-task", "create-task", "me"].map(|name| behaviours.draw(name).unwrap().delay.as_secs_f64());
+        for (delay, expected) in delays.into_iter().zip([0.1, 0.2, 1.0]) {
+            assert!(delay <= expected && delay > expected - 0.05, "{delays:?}");
+        }
     }
 
     #[tokio::test]

@@ -3,12 +3,14 @@
 mod fault;
 mod latency;
 mod live;
+mod pause;
+mod queue;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Percent;
+use crate::model::{Percent, Rate};
 
 pub use fault::{ErrorRate, Stall};
 pub use latency::Latency;
@@ -16,7 +18,7 @@ pub use live::{Behaviours, Ending};
 
 /// Every operation that can be told to misbehave. `redis` is the RESP server, `sync` the Yjs
 /// endpoint (its handshake fails or is blocked; each message is delayed or held), `echo` the
-/// request/response WebSocket.
+/// request/response WebSocket. The probes stand last: the order is the stream of each one's draws.
 pub const OPERATIONS: &[&str] = &[
     "health",
     "login",
@@ -36,7 +38,19 @@ pub const OPERATIONS: &[&str] = &[
     "sync",
     "echo",
     "redis",
+    "probe-1",
+    "probe-2",
+    "probe-3",
+    "probe-4",
+    "probe-5",
+    "probe-6",
+    "probe-7",
+    "probe-8",
 ];
+
+/// Operations that do nothing but misbehave, at `/probe/1` and so on.
+pub const PROBES: &[&str] =
+    &["probe-1", "probe-2", "probe-3", "probe-4", "probe-5", "probe-6", "probe-7", "probe-8"];
 
 /// The name that means every operation.
 pub const EVERY: &str = "*";
@@ -57,6 +71,11 @@ pub struct OperationBehaviour {
     /// Freeze of all answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall: Option<Stall>,
+    /// Requests per second that it serves at most, one after the other, each for as long; who would
+    /// wait for more than a second is answered 503. Said of `*`, it is one server for all that don't
+    /// have their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Rate>,
 }
 
 impl OperationBehaviour {
@@ -70,6 +89,7 @@ impl OperationBehaviour {
             error: first(self.error, general.error),
             block: first(self.block, general.block),
             stall: first(self.stall, general.stall),
+            capacity: first(self.capacity, general.capacity),
         }
     }
 }
@@ -92,7 +112,10 @@ impl Behaviour {
     /// # Errors
     /// The unknown name and the known ones.
     pub fn check(&self) -> Result<(), String> {
-        for name in self.operations.keys() {
+        for (name, says) in &self.operations {
+            if says.capacity.is_some_and(|Rate(rate)| rate <= 0.0) {
+                return Err(format!("`{name}`: a capacity must be above zero"));
+            }
             if name != EVERY && !OPERATIONS.contains(&name.as_str()) {
                 return Err(format!("unknown operation `{name}`; known are * and {}", OPERATIONS.join(", ")));
             }
