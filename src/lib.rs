@@ -11,6 +11,7 @@
 //! | room | purpose |
 //! |---|---|
 //! | [`cli`] | one file a verb |
+//! | `selftest` | truths that are known beforehand, and whether they are measured |
 //! | [`report`] | one file a format, and the live progress |
 //! | [`store`] | the run record, written as the run goes |
 //! | [`engine`] | workers, pacer, sessions, the conductor, the judge |
@@ -34,6 +35,8 @@ pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod schedule;
+#[cfg(feature = "sandbox")]
+pub mod selftest;
 pub mod source;
 pub mod store;
 pub mod target;

@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod prepare;
 mod problems;
+mod process;
 mod report;
 mod run;
 #[cfg(feature = "sandbox")]
@@ -18,6 +19,8 @@ mod sandbox;
 #[cfg(feature = "sandbox")]
 mod sandbox_process;
 mod schema;
+#[cfg(feature = "sandbox")]
+mod selftest;
 
 use std::process::ExitCode;
 
@@ -56,6 +59,9 @@ enum Command {
     Doctor,
     /// Shows a run that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
+    /// Proves on this machine, in about a minute, that what is measured is what is true
+    #[cfg(feature = "sandbox")]
+    Selftest(selftest::SelftestArgs),
     #[cfg(feature = "sandbox")]
     Sandbox(Box<sandbox::SandboxArgs>),
     /// Prints what a shell needs to complete the command line
@@ -73,6 +79,8 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
+        #[cfg(feature = "sandbox")]
+        Command::Selftest(args) => selftest::run(&args).into(),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(*args).into(),
         Command::Completions(args) => completions::run(&args).into(),

@@ -49,8 +49,7 @@ pub const OPERATIONS: &[&str] = &[
 ];
 
 /// Operations that do nothing but misbehave, at `/probe/1` and so on.
-pub const PROBES: &[&str] =
-    &["probe-1", "probe-2", "probe-3", "probe-4", "probe-5", "probe-6", "probe-7", "probe-8"];
+pub const PROBES: &[&str] = &["probe-1", "probe-2", "probe-3", "probe-4", "probe-5", "probe-6", "probe-7", "probe-8"];
 
 /// The name that means every operation.
 pub const EVERY: &str = "*";
