@@ -1,5 +1,6 @@
 //! Histograms and counters: recorded by one worker without locks, merged without loss.
 
+mod batches;
 mod errors;
 mod histogram;
 mod recorder;
@@ -8,6 +9,7 @@ mod threshold;
 mod timeline;
 mod window;
 
+pub use batches::{Batches, Counter};
 pub use errors::ErrorKinds;
 pub use histogram::{Latencies, NoSamples};
 pub use recorder::Recorder;

@@ -1,6 +1,6 @@
 //! All windows of a run, added up in constant memory.
 
-use super::{Latencies, OperationShape, Tally, Window};
+use super::{Batches, Latencies, OperationShape, Tally, Window};
 use crate::model::{Nanos, OperationId};
 
 /// The sums over all windows seen so far: what verdicts and summaries are made of. Its memory does
@@ -11,6 +11,8 @@ pub struct Timeline {
     pub judged: Vec<Tally>,
     /// What is not: warm-up and cool-down.
     pub unjudged: Vec<Tally>,
+    /// What is judged, over time.
+    pub batches: Batches,
     /// How late the generator was.
     pub dispatch_lag: Latencies,
     /// Operations under way at the end of the latest window; their ends are in no tally. None where
@@ -33,6 +35,7 @@ impl Timeline {
         Self {
             judged: empty.clone(),
             unjudged: empty,
+            batches: Batches::new(shapes),
             dispatch_lag: Latencies::default(),
             in_flight: 0,
             windows: 0,
@@ -51,6 +54,7 @@ impl Timeline {
                 }
             }
         }
+        self.batches.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
         self.windows += 1;
         if !window.judged.is_empty() {

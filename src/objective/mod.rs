@@ -24,7 +24,7 @@ pub use check::{Check, Effect};
 pub use holm::holm;
 pub use judged::{JudgedObjective, Reading};
 pub use power::{POWER, chance_of_pass, samples_for_power, samples_without_bad};
-pub use quantile::{Ranks, quantile_rank, quantile_ranks};
+pub use quantile::{Ranks, effective_ranks, quantile_rank, quantile_ranks};
 pub use sequence::{ends, ends_at};
 pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use throughput::poisson_interval;

@@ -1,6 +1,7 @@
 //! Which ordered samples bound a quantile.
 
-use super::binomial::at_most;
+use super::batches;
+use super::binomial::{at_most, bisect};
 
 /// Ranks (from 1, counting from the smallest) of the samples that bound a quantile. A rank of 0, or
 /// of more than there are samples, says that no sample bounds it on that side.
@@ -24,6 +25,23 @@ pub fn quantile_rank(n: u64, quantile: f64) -> u64 {
 /// beyond each bound: l = ppf(α), u = ppf(1−α) + 1 of Bin(n, quantile).
 pub fn quantile_ranks(n: u64, quantile: f64, alpha: f64) -> Ranks {
     Ranks { lower: inverse(n, quantile, alpha), upper: inverse(n, quantile, 1.0 - alpha) + 1 }
+}
+
+/// The same when the `n` samples are worth `effective` independent ones: the bounds are where the
+/// verdict on the share beyond a limit would turn, were the limit there.
+pub fn effective_ranks(n: u64, effective: f64, quantile: f64, alpha: f64) -> Ranks {
+    if effective >= n as f64 || n == 0 {
+        return quantile_ranks(n, quantile, alpha);
+    }
+    let (limit, each) = (1.0 - quantile, n as f64 / effective);
+    // Most bad ones with which it passes, and fewest with which it fails. With none at all every
+    // sample counts for one.
+    let most = bisect(|share| batches::at_most(effective, limit, share * effective) <= alpha);
+    let fewest = bisect(|share| batches::at_least(effective, limit, share * effective) > alpha);
+    let most = (most * effective * each).floor() as u64;
+    let fewest = (fewest * effective * each).ceil() as u64;
+    let upper = if at_most(n, limit, 0) > alpha { n + 1 } else { n - most.min(n) };
+    Ranks { lower: (n + 1).saturating_sub(fewest), upper }
 }
 
 /// The least x with P(Bin(n, p) ≤ x) ≥ `chance`.
@@ -53,6 +71,32 @@ mod tests {
         for (quantile, n, lower, upper) in table {
             assert_eq!(quantile_ranks(n, quantile, 0.025), Ranks { lower, upper }, "{quantile} {n}");
         }
+    }
+
+    #[test]
+    fn samples_that_are_worth_less_bound_less() {
+        for (n, quantile) in [(1_000, 0.95), (30_000, 0.98), (100_000, 0.999), (59, 0.95)] {
+            let plain = quantile_ranks(n, quantile, 0.05);
+            assert_eq!(effective_ranks(n, n as f64, quantile, 0.05), plain);
+            // All but all of them: the same ranks, found the other way.
+            assert_eq!(effective_ranks(n, n as f64 * (1.0 - 1e-9), quantile, 0.05), plain, "{n} {quantile}");
+            let half = effective_ranks(n, n as f64 / 2.0, quantile, 0.05);
+            assert!(half.lower <= plain.lower && half.upper >= plain.upper, "{n} {quantile} {half:?} {plain:?}");
+        }
+    }
+
+    #[test]
+    fn the_bounds_turn_where_the_verdict_does() {
+        use super::super::binomial::ALPHA;
+        let (n, effective, quantile) = (30_000_u64, 15_076.643_519, 0.98);
+        let ranks = effective_ranks(n, effective, quantile, ALPHA);
+        let limit = 1.0 - quantile;
+        // With the sample of rank r just below the limit, n − r lie at or above it; just above, one more.
+        let share = |bad: u64| bad as f64 * effective / n as f64;
+        let passes = |bad: u64| batches::at_most(effective, limit, share(bad)) <= ALPHA;
+        let fails = |bad: u64| batches::at_least(effective, limit, share(bad)) <= ALPHA;
+        assert!(passes(n - ranks.upper) && !passes(n - ranks.upper + 1));
+        assert!(fails(n - ranks.lower + 1) && !fails(n - ranks.lower));
     }
 
     #[test]
