@@ -110,8 +110,9 @@ impl Batches {
     }
 
     /// The sums of these counters over `batches` contiguous parts, as equal as slots allow, of the
-    /// time from `from` to `to`; fewer where there are fewer slots. What ended later (by a slow
-    /// answer or a timeout) is in the last one: by itself it would be a batch of the slowest alone.
+    /// time from `from` to `to`; fewer where there are fewer slots. Nothing is left out: what ended
+    /// later (by a slow answer or a timeout) is in the last one, because by itself it would be a batch
+    /// of the slowest alone.
     pub fn cut(&self, of: &[(OperationId, Counter)], from: Nanos, to: Nanos, batches: usize) -> Vec<(u64, u64)> {
         let (Some(first), true) = (self.first, self.width > 0) else { return Vec::new() };
         let slots = self.counters.len() / self.width;
@@ -125,12 +126,11 @@ impl Batches {
         let columns: Vec<usize> =
             of.iter().filter_map(|(operation, counter)| self.places.get(operation.index())?.of(*counter)).collect();
         let mut sums = vec![(0, 0); batches];
-        for slot in skipped..slots {
-            let Some(sum) = sums.get_mut(((slot - skipped) * batches / within).min(batches.saturating_sub(1))) else {
-                break;
-            };
-            for column in &columns {
-                let (counted, total) = self.counters[slot * self.width + column];
+        for (slot, counters) in self.counters.chunks_exact(self.width).enumerate() {
+            let batch = slot.saturating_sub(skipped) * batches / within;
+            let Some(sum) = sums.get_mut(batch.min(batches.saturating_sub(1))) else { break };
+            for &column in &columns {
+                let (counted, total) = counters[column];
                 *sum = (sum.0 + counted, sum.1 + total);
             }
         }

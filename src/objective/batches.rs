@@ -68,6 +68,13 @@ pub fn worth(batches: &[Batch]) -> Worth {
     Worth { deff, effective: (samples / deff * students * students).min(samples) }
 }
 
+/// What one of many samples is worth at a design effect of `deff`, in a run long enough for all
+/// [`BATCHES`].
+pub fn worth_of_one(deff: f64) -> f64 {
+    let students = t_quantile(1.0 - ALPHA, 1e9) / t_quantile(1.0 - ALPHA, BATCHES as f64 - 1.0);
+    (students * students / deff.max(1.0)).min(1.0)
+}
+
 /// Whether a share is below `limit`, from samples in batches: the exact test with the n* samples
 /// that these are worth, of which the same share is bad.
 pub fn judge_batches_below(batches: &[Batch], limit: f64) -> BatchJudgement {
@@ -170,6 +177,13 @@ mod tests {
         assert_eq!(judge_below(560, 30_000, 0.0203).verdict, Verdict::Pass);
         assert_eq!(judge_batches_below(&batches, 0.0206).judgement.verdict, Verdict::Pass);
         assert_eq!(judge_batches_below(&batches, 0.0168).judgement.verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn what_one_sample_is_worth_is_what_many_are() {
+        let judged = worth(&of(&REFERENCE, 1_000));
+        assert!((worth_of_one(judged.deff) * 30_000.0 / judged.effective - 1.0).abs() < 1e-4);
+        assert!((worth_of_one(1.0) - 0.937_2).abs() < 1e-4, "{}", worth_of_one(1.0));
     }
 
     #[test]

@@ -65,6 +65,9 @@ fn digits(value: f64, significant: i32) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A design effect from which on it is shown: below, it is within what chance does to 30 batches.
+const DEFF_SHOWN: f64 = 2.0;
+
 /// One objective (or one operation of an `each: operation` objective), judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgedObjective {
@@ -88,6 +91,21 @@ pub struct JudgedObjective {
     pub bad: u64,
     /// Samples in all.
     pub samples: u64,
+    /// Design effect: the variance of the share between batches of time over that of independent
+    /// samples, at least 1. `None` where nothing is counted (and in older records).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deff: Option<f64>,
+    /// Independent samples that say as much as these do, whole ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<u64>,
+    /// Mann and Kendall's Z of the share of bad ones over time, above zero where it rose. `None`
+    /// where it was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<f64>,
+    /// Of a fail among several operations that were judged by themselves: whether it is shown to be
+    /// at fault with a chance of 5 % for any wrong name among them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<bool>,
     /// Pass, fail, inconclusive or void.
     pub verdict: Verdict,
     /// What a reader should know besides: why there is no verdict.
@@ -107,6 +125,21 @@ impl JudgedObjective {
         }
         let end = |reading: Option<Reading>, open: &str| reading.map_or_else(|| open.to_owned(), |r| r.to_string());
         format!("{} – {}", end(self.lower, "?"), end(self.upper, "?"))
+    }
+
+    /// What a reader should know besides: why the verdict is what it is, and what the samples are
+    /// worth where they are worth much less than they are many.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.words.iter().cloned().collect();
+        if let (Some(deff), Some(effective)) = (self.deff, self.effective)
+            && deff >= DEFF_SHOWN
+        {
+            notes.push(format!(
+                "bad samples come together: design effect {}, worth {effective} independent samples",
+                digits(deff, 2)
+            ));
+        }
+        notes
     }
 
     /// The measured value as it is shown.

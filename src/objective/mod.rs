@@ -18,12 +18,13 @@ mod validity;
 
 pub use batches::{
     BATCHES, Batch, BatchJudgement, Worth, batch_interval, judge_batches_above, judge_batches_below, worth,
+    worth_of_one,
 };
 pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, fewest_for_pass, judge_above, judge_below};
 pub use check::{Check, Effect};
 pub use holm::holm;
 pub use judged::{JudgedObjective, Reading};
-pub use power::{POWER, chance_of_pass, samples_for_power, samples_without_bad};
+pub use power::{POWER, chance_of_pass, samples_for_power, samples_to_tell, samples_without_bad};
 pub use quantile::{Ranks, effective_ranks, quantile_rank, quantile_ranks};
 pub use sequence::{ends, ends_at};
 pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};

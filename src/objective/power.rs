@@ -5,9 +5,13 @@ use super::binomial::{ALPHA, at_most};
 /// Chance of a pass that a profile should give a target that holds.
 pub const POWER: f64 = 0.9;
 
-/// Most bad samples in the search for [`samples_for_power`], which ends at about 20: a true share of
-/// half the limit is told from the limit by as many, whatever the limit.
-const BAD_MAX: u64 = 1_000;
+/// Most bad samples in the exact search. A true share of half the limit is told from the limit by
+/// about 20, whatever the limit; one of 80 % of it by about 150.
+const BAD_MAX: u64 = 200;
+
+/// Normal quantiles of 1 − [`ALPHA`] and of [`POWER`].
+const Z_ALPHA: f64 = 1.644_853_626_951_472_7;
+const Z_POWER: f64 = 1.281_551_565_544_600_4;
 
 /// Fewest samples that pass a share below `limit`, in (0, 1), when none of them is bad:
 /// ⌈ln α / ln(1 − limit)⌉.
@@ -25,14 +29,35 @@ pub fn chance_of_pass(n: u64, limit: f64, share: f64) -> f64 {
 /// That chance is a saw: it leaps wherever one more bad sample is forgiven and sinks slowly until the
 /// next. So somewhat more samples can have somewhat less than [`POWER`], by a few percent.
 pub fn samples_for_power(limit: f64) -> u64 {
+    samples_to_pass(limit, limit / 2.0).unwrap_or(u64::MAX)
+}
+
+/// Fewest samples that give a chance of [`POWER`] of a pass (where `share`, the true one, is below
+/// `limit`) or of a fail (where it is above). `None` at the limit itself, where no number tells.
+///
+/// Exact where it takes few bad samples, by the normal approximation where it takes many and for
+/// fails.
+pub fn samples_to_tell(limit: f64, share: f64) -> Option<u64> {
+    let exact = if share < limit { samples_to_pass(limit, share) } else { None };
+    exact.or_else(|| {
+        let deviation = |p: f64| (p * (1.0 - p)).max(0.0).sqrt();
+        let root = (Z_ALPHA * deviation(limit) + Z_POWER * deviation(share)) / (limit - share).abs();
+        // As many as can be counted, at least the one that it takes where everything is bad.
+        (root.is_finite() && root < 1e8).then(|| (root * root).ceil().max(1.0) as u64)
+    })
+}
+
+/// Fewest samples that give a chance of [`POWER`] of a pass when the true share is `share`; `None`
+/// where it takes more than [`BAD_MAX`] bad ones.
+fn samples_to_pass(limit: f64, share: f64) -> Option<u64> {
     let mut fewest = samples_without_bad(limit);
     for bad in 0..BAD_MAX {
         fewest = fewest_with(bad, limit, fewest);
-        if at_most(fewest, limit / 2.0, bad) >= POWER {
-            break;
+        if at_most(fewest, share, bad) >= POWER {
+            return Some(fewest);
         }
     }
-    fewest
+    None
 }
 
 /// Fewest samples, from `from` on, that pass with `bad` bad ones.
@@ -96,6 +121,25 @@ mod tests {
     #[test]
     fn samples_for_a_pass_nine_times_in_ten() {
         assert_eq!([0.05, 0.01, 0.001].map(samples_for_power), [506, 2_546, 25_495]);
+    }
+
+    #[test]
+    fn samples_to_tell_a_share_from_the_limit() {
+        assert_eq!([0.05, 0.01, 0.001].map(|limit| samples_to_tell(limit, limit / 2.0).unwrap()), [506, 2_546, 25_495]);
+        // Nothing bad ever: the fewest that pass at all.
+        assert_eq!(samples_to_tell(0.001, 0.0), Some(2_995));
+        // At the limit nothing tells, and near it it takes very many.
+        assert_eq!(samples_to_tell(0.05, 0.05), None);
+        assert!(samples_to_tell(0.05, 0.0499).unwrap() > 10_000_000);
+        // Where the exact search gives way to the approximation they agree.
+        let (exact, near) = (samples_to_tell(0.05, 0.041).unwrap(), samples_to_tell(0.05, 0.0415).unwrap());
+        assert!(exact < near && (near as f64) < exact as f64 * 1.3, "{exact} {near}");
+        // A share beyond the limit fails nine times in ten with as many.
+        for (limit, share) in [(0.05, 0.1), (0.001, 0.002), (0.1, 0.12)] {
+            let n = samples_to_tell(limit, share).unwrap();
+            let passes_mirrored = |n: u64| chance_of_pass(n, 1.0 - limit, 1.0 - share);
+            assert!((passes_mirrored(n) - POWER).abs() < 0.06, "{limit} {share}: {n} {}", passes_mirrored(n));
+        }
     }
 
     #[test]

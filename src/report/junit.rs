@@ -40,8 +40,8 @@ impl Render for Junit {
                 objective.bad,
                 objective.samples,
             );
-            if let Some(words) = &objective.words {
-                message = format!("{message}: {words}");
+            for note in objective.notes() {
+                message = format!("{message}: {note}");
             }
             let mut case =
                 TestCase::new(format!("{} {}", objective.name, objective.scope), status(objective.verdict, &message));

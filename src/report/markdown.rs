@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Render;
-use super::words::{ERRORS_SHOWN, errors, grouped, length, rate, reason, time, top_errors};
+use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, time, top_errors};
 use crate::model::Verdict;
 use crate::store::RunRecord;
 
@@ -91,6 +91,17 @@ fn objectives(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
             grouped(o.bad),
             grouped(o.samples),
         )?;
+    }
+    let notes: Vec<String> = run
+        .result
+        .objectives
+        .iter()
+        .flat_map(|o| o.notes().into_iter().map(move |note| format!("{} {}: {note}", o.name, o.scope)))
+        .chain(culprits(run))
+        .collect();
+    for (i, note) in notes.iter().enumerate() {
+        let before = if i == 0 { "\n" } else { "" };
+        writeln!(out, "{before}- {}", escape(note))?;
     }
     Ok(())
 }

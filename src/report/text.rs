@@ -7,10 +7,13 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::Render;
-use super::words::{ERRORS_SHOWN, errors, grouped, length, plain, rate, reason, time, top_errors};
+use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, time, top_errors};
 use crate::model::Verdict;
 use crate::objective::{Check, Effect};
 use crate::store::{OperationFigures, RunRecord};
+
+/// Columns of what is said beneath an objective, its indent left out.
+const LINE: usize = 116;
 
 /// The summary as text, at most 120 columns wide with names of ordinary length.
 #[derive(Clone, Copy, Debug)]
@@ -93,8 +96,15 @@ impl Text {
             let name = objective.verdict.name();
             let colored = self.style(objective.verdict).apply_to(name).to_string();
             writeln!(out, "{}", line.replacen(name, &colored, 1))?;
-            if let Some(words) = &objective.words {
-                writeln!(out, "   {words}")?;
+            for note in objective.notes() {
+                for line in wrapped(&note) {
+                    writeln!(out, "   {line}")?;
+                }
+            }
+        }
+        if let Some(culprits) = culprits(run) {
+            for line in wrapped(&culprits) {
+                writeln!(out, " {line}")?;
             }
         }
         Ok(())
@@ -262,6 +272,21 @@ fn notes(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Words in lines of at most [`LINE`] columns.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in plain(text).split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= LINE => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A table without boxes.

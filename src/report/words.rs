@@ -87,6 +87,18 @@ pub(super) fn reason(run: &RunRecord) -> String {
     parts.join("; ")
 }
 
+/// Which operations are shown to be at fault, where several were judged by themselves: `shown to be
+/// at fault (Holm, 5% for all together): api-p95 of api/create-task`. `None` where none failed so.
+pub(super) fn culprits(run: &RunRecord) -> Option<String> {
+    let judged = run.result.objectives.iter().filter(|o| o.culprit.is_some());
+    let named: Vec<String> =
+        judged.clone().filter(|o| o.culprit == Some(true)).map(|o| format!("{} of {}", o.name, o.scope)).collect();
+    judged.count().gt(&0).then(|| {
+        let named = if named.is_empty() { "none of those that failed".into() } else { named.join(", ") };
+        format!("shown to be at fault (Holm, 5% for all operations of an objective together): {named}")
+    })
+}
+
 /// The most frequent kinds of error of all operations: (count, operation, kind).
 pub(super) fn top_errors(run: &RunRecord) -> Vec<(u64, &str, &str)> {
     let mut errors: Vec<(u64, &str, &str)> = run

@@ -1,10 +1,12 @@
 //! Small runs with known counts, judged.
 
+use super::advice::quantile_name;
 use super::*;
-use crate::engine::{Resources, ScenarioFinding, shapes};
-use crate::measure::{Recorder, Threshold};
-use crate::model::{Completion, Nanos};
-use crate::profile::{ArrivalLaw, Mix, OperationPlan, ScenarioPlan, StagePlan};
+use crate::engine::{Abortion, Resources, ScenarioFinding, shapes};
+use crate::measure::{Recorder, Series, Threshold};
+use crate::model::{Completion, Nanos, OperationId};
+use crate::objective::Reading;
+use crate::profile::{Aim, ArrivalLaw, Mix, ObjectivePlan, OperationPlan, ScenarioPlan, StagePlan};
 
 const LIMIT: Nanos = Nanos::from_millis(100);
 
@@ -262,4 +264,186 @@ fn ratios_and_throughput() {
 #[test]
 fn quantiles_have_the_names_that_people_use() {
     assert_eq!([0.5, 0.95, 0.999, 0.9999].map(quantile_name), ["p50", "p95", "p99.9", "p99.99"]);
+}
+
+/// Facts of seconds of (operation, good, bad) each, from the end of the warm-up on: a good one takes
+/// 10 ms, a bad one 200.
+fn over_time(plan: &Plan, seconds: &[Vec<(u16, u64, u64)>]) -> RunFacts {
+    let mut recorder = Recorder::new(shapes(plan), plan.window);
+    let mut timeline = Timeline::new(&shapes(plan));
+    let start = plan.scenarios[0].start + plan.scenarios[0].warm_up;
+    while recorder.window_end() <= start {
+        timeline.add(&recorder.close_window());
+    }
+    let mut fired = 0;
+    for second in seconds {
+        let intended = Nanos::from_secs(recorder.index());
+        for &(operation, good, bad) in second {
+            for i in 0..good + bad {
+                fired += 1;
+                let operation = OperationId(operation);
+                recorder.fired(operation, true, intended, intended);
+                let done = intended + Nanos::from_millis(if i < good { 10 } else { 200 });
+                let completion = Completion::ok(intended, done).with_ratio(0, u32::from(i < good), 1);
+                recorder.ended(operation, true, intended, &completion);
+            }
+        }
+        timeline.add(&recorder.close_window());
+    }
+    let resources = Resources { cores: 2.0, cpu_secs: 1.0, wall_secs: 12.0, ..Resources::default() };
+    RunFacts {
+        length: timeline.end,
+        timeline,
+        scheduled: fired,
+        fired,
+        interrupted: false,
+        aborted: None,
+        spacing: vec![],
+        resources,
+        findings: vec![],
+    }
+}
+
+/// A plan of 2 s of warm-up and so many measured.
+fn plan_of(secs: u64, objectives: Vec<ObjectivePlan>) -> Plan {
+    let mut plan = plan(objectives);
+    let ExecutorPlan::Arrivals { stages, .. } = &mut plan.scenarios[0].executor else { unreachable!() };
+    stages[0].duration = Nanos::from_secs(secs + 2);
+    plan
+}
+
+#[test]
+fn samples_that_come_together_are_worth_less() {
+    let plan = plan_of(30, vec![p95(false)]);
+    // 4 % of 6,000 are bad, which independent samples would pass; all of them in three seconds.
+    let clustered = |s: u64| if s % 10 == 4 { (0, 120, 80) } else { (0, 200, 0) };
+    let seconds: Vec<_> = (0..30).map(|s| vec![clustered(s)]).collect();
+    let judged = judge(&plan, &over_time(&plan, &seconds));
+    let one = &judged.objectives[0];
+    assert_eq!((one.bad, one.samples, one.verdict), (240, 6_000, Verdict::Inconclusive));
+    assert!(one.deff.unwrap() > 50.0 && one.effective.unwrap() < 120, "{one:?}");
+    // The interval agrees: the p95 may be one of the slow ones.
+    assert!(near(one.measured, 10.0) && near(one.upper, 200.0), "{one:?}");
+    assert!(one.notes()[1].contains("design effect"), "{:?}", one.notes());
+    assert!(one.words.as_ref().unwrap().contains("a run of"), "{:?}", one.words);
+    // Spread evenly, they pass.
+    let even: Vec<_> = (0..30).map(|_| vec![(0, 192, 8)]).collect();
+    let one = &judge(&plan, &over_time(&plan, &even)).objectives[0];
+    assert_eq!((one.bad, one.verdict, one.deff), (240, Verdict::Pass, Some(1.0)));
+    assert_eq!(one.notes(), [""; 0]);
+}
+
+#[test]
+fn an_average_over_a_trend_is_no_pass_unless_its_worst_part_is() {
+    // Bad ones of 200 a second: none at first, and more and more.
+    let rising = |most: u64| -> Vec<_> { (0..30).map(|s| vec![(0, 200 - s * most / 29, s * most / 29)]).collect() };
+    let falling = |most: u64| -> Vec<_> { rising(most).into_iter().rev().collect() };
+    let plan = plan_of(30, vec![p95(false)]);
+    let judged =
+        |plan: &Plan, seconds: &[Vec<(u16, u64, u64)>]| judge(plan, &over_time(plan, seconds)).objectives.remove(0);
+
+    // 3.4 % on the average, but 6 % in the last third.
+    let one = judged(&plan, &rising(14));
+    assert_eq!(one.verdict, Verdict::Inconclusive, "{one:?}");
+    assert!(one.trend.unwrap() > 6.0);
+    let words = one.words.unwrap();
+    assert!(words.contains("response_time ≥ 100 ms") && words.contains("in the last (Mann–Kendall Z"), "{words}");
+    let one = judged(&plan, &falling(14));
+    assert_eq!(one.verdict, Verdict::Inconclusive);
+    assert!(one.words.unwrap().contains("a longer warm-up"));
+    // 2 % in the last third: it holds, and the trend is told.
+    let one = judged(&plan, &rising(5));
+    assert_eq!(one.verdict, Verdict::Pass, "{one:?}");
+    assert!(one.words.unwrap().contains("its worse third passes by itself"));
+    // No trend, nothing to tell.
+    let one = judged(&plan, &(0..30).map(|s| vec![(0, 200 - s % 3 * 4, s % 3 * 4)]).collect::<Vec<_>>());
+    assert_eq!((one.verdict, one.words), (Verdict::Pass, None), "{:?}", one.trend);
+
+    // Under a ramp a trend is what one expects; even when it is another scenario's.
+    let mut ramp = plan.clone();
+    let mut other = plan.scenarios[0].clone();
+    let ExecutorPlan::Arrivals { stages, .. } = &mut other.executor else { unreachable!() };
+    stages[0].from = 50.0;
+    ramp.scenarios.push(other);
+    let one = judged(&ramp, &rising(14));
+    assert_eq!((one.verdict, one.trend), (Verdict::Pass, None));
+}
+
+#[test]
+fn one_trend_among_many_objectives_may_be_chance() {
+    // A Z of 2.83: by itself a trend, among twenty objectives none.
+    let counts = [3, 7, 2, 8, 4, 6, 9, 3, 7, 4, 8, 6, 3, 9, 5, 8, 7, 4, 9, 8, 5, 9, 6, 8, 9, 7, 8, 9, 8, 9];
+    let seconds: Vec<_> = counts.iter().map(|&bad| vec![(0, 170 - bad, bad)]).collect();
+    let one = plan_of(30, vec![p95(false)]);
+    let judged = judge(&one, &over_time(&one, &seconds));
+    let z = judged.objectives[0].trend.unwrap();
+    assert!((2.58..3.2).contains(&z), "{z}");
+    assert_eq!(judged.objectives[0].verdict, Verdict::Inconclusive, "{:?}", judged.objectives[0]);
+    let mut many = plan_of(30, vec![p95(false); 20]);
+    // The others are of another operation, which is steady.
+    for other in &mut many.objectives[1..] {
+        other.operations = vec![OperationId(1)];
+    }
+    let steady: Vec<_> = seconds.iter().enumerate().map(|(s, one)| vec![one[0], (1, 165, 4 + s as u64 % 2)]).collect();
+    let judged = judge(&many, &over_time(&many, &steady));
+    assert_eq!(judged.verdict, Verdict::Pass, "{:?}", judged.objectives[0]);
+    assert!(judged.objectives[0].trend.unwrap() > 2.58);
+}
+
+#[test]
+fn culprits_are_named_together() {
+    let mut plan = plan_of(30, vec![p95(true)]);
+    // Twenty operations, one clearly beyond the bound, one just so.
+    let operation = plan.operations[0].clone();
+    plan.operations = vec![operation; 20];
+    plan.objectives[0].operations = (0..20).map(OperationId).collect();
+    let Aim::Quantile { thresholds, .. } = &mut plan.objectives[0].aim else { unreachable!() };
+    *thresholds = vec![0; 20];
+    let bad = |operation: u16, second: u64| match operation {
+        3 => 10,
+        7 => 6 + u64::from(second % 2 == 0),
+        _ => second % 2,
+    };
+    let seconds: Vec<_> =
+        (0..30).map(|s| (0..20).map(|o| (o, 100 - bad(o, s), bad(o, s))).collect::<Vec<_>>()).collect();
+    let judged = judge(&plan, &over_time(&plan, &seconds));
+    let culprits: Vec<Option<bool>> = judged.objectives.iter().map(|o| o.culprit).collect();
+    assert_eq!((judged.objectives[3].verdict, culprits[3]), (Verdict::Fail, Some(true)));
+    assert_eq!(judged.objectives[7].verdict, Verdict::Fail);
+    assert_eq!(culprits.iter().filter(|c| c.is_some()).count(), 2);
+    let words = judged.objectives[3].words.as_ref().unwrap();
+    assert!(words.contains("at fault among 20 operations"), "{words}");
+}
+
+#[test]
+fn what_it_would_take_is_said_in_time() {
+    // 0 of 40 in 10 s at 5 %: a pass takes 59, so 15 s and the 2 of the warm-up.
+    let plan = plan_of(10, vec![p95(false), objective(false, Aim::ErrorRate { below: 1e-7 })]);
+    let facts = over_time(&plan, &vec![vec![(0, 4, 0)]; 10]);
+    let judged = judge(&plan, &facts);
+    let words = judged.objectives[0].words.as_ref().unwrap();
+    assert!(words.contains("a pass takes 59: at this rate a run of 17s") && words.contains("2m 9s"), "{words}");
+    let words = judged.objectives[1].words.as_ref().unwrap();
+    assert!(words.contains("no run of a day"), "{words}");
+    // 5 of 200, one every other second: too few to tell 2.5 % from 5 %.
+    let seconds: Vec<_> = (0..10).map(|s| vec![(0, 20 - s % 2, s % 2)]).collect();
+    let words = judge(&plan, &over_time(&plan, &seconds)).objectives[0].words.clone().unwrap();
+    assert!(words.contains("would pass nine times in ten: at this rate a run of"), "{words}");
+    // At the limit nothing tells.
+    let words = judge(&plan, &over_time(&plan, &vec![vec![(0, 19, 1)]; 10])).objectives[0].words.clone().unwrap();
+    assert!(words.contains("at its limit"), "{words}");
+}
+
+#[test]
+fn older_records_are_read() {
+    let plan = plan_of(30, vec![p95(false)]);
+    let judged = judge(&plan, &over_time(&plan, &vec![vec![(0, 100, 1)]; 30]));
+    let mut value = serde_json::to_value(&judged).unwrap();
+    let one = value["objectives"][0].as_object_mut().unwrap();
+    for key in ["deff", "effective", "trend"] {
+        one.remove(key).unwrap();
+    }
+    let old: Judged = serde_json::from_value(value).unwrap();
+    assert_eq!((old.objectives[0].deff, old.objectives[0].culprit), (None, None));
+    assert_eq!(serde_json::from_value::<Judged>(serde_json::to_value(&judged).unwrap()).unwrap(), judged);
 }
