@@ -237,11 +237,11 @@ mod tests {
 
     #[test]
     fn a_long_run_keeps_as_much_as_a_short_one() {
-        let batches = all((100..20_100).map(|i| window(i, i % 2, 10)));
+        let batches = all((100..5_100).map(|i| window(i, i % 2, 10)));
         assert!(batches.counters.len() <= SLOTS_MAX * batches.width);
-        let cut = batches.cut(FAILURES, secs(100), secs(20_100), 30);
+        let cut = batches.cut(FAILURES, secs(100), secs(5_100), 30);
         assert_eq!(cut.len(), 30);
-        assert_eq!(cut.iter().fold((0, 0), |sum, b| (sum.0 + b.0, sum.1 + b.1)), (10_000, 200_000));
+        assert_eq!(cut.iter().fold((0, 0), |sum, b| (sum.0 + b.0, sum.1 + b.1)), (2_500, 50_000));
         let sizes: Vec<u64> = cut.iter().map(|b| b.1).collect();
         assert!(*sizes.iter().max().unwrap() <= 2 * *sizes.iter().min().unwrap(), "{sizes:?}");
     }
@@ -255,9 +255,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn nothing_is_lost_and_no_gap_upsets_it(
-            gaps in prop::collection::vec((1..40_u64, 0..5_u64, 5..20_u64), 1..300),
+            gaps in prop::collection::vec((1..80_u64, 0..5_u64, 5..20_u64), 1..150),
             from in 0..100_u64,
             length in 0..20_000_u64,
             batches in 1..60_usize,
