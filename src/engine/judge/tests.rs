@@ -401,7 +401,7 @@ fn culprits_are_named_together() {
     *thresholds = vec![0; 20];
     let bad = |operation: u16, second: u64| match operation {
         3 => 10,
-        7 => 6 + u64::from(second % 2 == 0),
+        7 => 7 - second % 2,
         _ => second % 2,
     };
     let seconds: Vec<_> =
