@@ -18,6 +18,7 @@ mod http;
 mod identity;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod limit;
 mod outline;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod payload;
@@ -38,6 +39,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use schemars::Schema;
 
 pub use generator::generator_fault;
+pub use limit::{Elapsed, Limit};
 pub use outline::{Outline, outline};
 pub use registry::{driver, drivers};
 

@@ -42,9 +42,9 @@ impl Desk {
         Ticket { desk: Rc::clone(self), operation, judged, intended, ended: false }
     }
 
-    /// A step of a flow or a virtual user's next operation begins.
+    /// A step of a flow or a virtual user's next operation begins now, which is when it is meant to.
     pub fn began(self: &Rc<Self>, operation: OperationId, judged: bool, intended: Nanos) -> Ticket {
-        self.close_windows(self.clock.now());
+        self.close_windows(intended);
         self.recorder.borrow_mut().began(operation, judged);
         Ticket { desk: Rc::clone(self), operation, judged, intended, ended: false }
     }

@@ -2,14 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-
+use super::cancel::{Cancel, CancelWatch};
 use super::desk::{Desk, Ticket};
-use crate::driver::{CONNECT_TIMEOUT, ConnectError, Seat, Session, Workload};
+use crate::driver::{CONNECT_TIMEOUT, ConnectError, Limit, Seat, Session, Workload};
 use crate::model::{Arrival, Completion, Nanos, OperationId, Outcome};
 use crate::profile::{Mix, Plan, PlanStep, ScenarioPlan};
 use crate::schedule::{Chooser, Stripe};
@@ -30,30 +31,46 @@ pub struct Job {
     pub ticket: Ticket,
 }
 
+/// What ends a session's operations where they don't end by themselves.
+pub struct Bounds {
+    /// The worker's word to let go.
+    pub abort: CancelWatch,
+    /// The operation's own timeout, and some more.
+    hang: Limit,
+}
+
 /// Where a session waits for its next job.
 #[derive(Default)]
 struct Slot {
     job: Cell<Option<Job>>,
     closing: Cell<bool>,
-    wake: Notify,
+    wake: Cell<Option<Waker>>,
 }
 
 impl Slot {
     fn give(&self, job: Job) {
         self.job.set(Some(job));
-        self.wake.notify_one();
+        self.rouse();
+    }
+
+    fn rouse(&self) {
+        if let Some(waker) = self.wake.take() {
+            waker.wake();
+        }
     }
 
     async fn next(&self) -> Option<Job> {
-        loop {
+        poll_fn(|context| {
             if let Some(job) = self.job.take() {
-                return Some(job);
+                return Poll::Ready(Some(job));
             }
             if self.closing.get() {
-                return None;
+                return Poll::Ready(None);
             }
-            self.wake.notified().await;
-        }
+            self.wake.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await
     }
 }
 
@@ -70,7 +87,7 @@ pub struct Lane {
     stripe: Stripe,
     worker: usize,
     desk: Rc<Desk>,
-    abort: CancellationToken,
+    abort: Cancel,
     idle: RefCell<VecDeque<Rc<Slot>>>,
     open: Cell<u64>,
     seats_taken: Cell<u64>,
@@ -84,7 +101,7 @@ impl Lane {
         workload: Arc<dyn Workload>,
         stripe: Stripe,
         desk: Rc<Desk>,
-        abort: CancellationToken,
+        abort: Cancel,
     ) -> Self {
         let scenario = &plan.scenarios[index];
         let chooser = match scenario.mix {
@@ -213,11 +230,11 @@ impl Lane {
 
     async fn run_new_session(self: Rc<Self>, job: Job) {
         let seat = self.next_seat();
-        let abort = self.abort.clone();
-        let connected = tokio::select! {
-            connected = self.connect(&seat) => connected,
+        let mut bounds = self.bounds();
+        let Some(connected) = bounds.abort.unless_asked(self.connect(&seat)).await else {
             // The job's ticket is dropped here: unknown.
-            () = abort.cancelled() => { self.open.set(self.open.get() - 1); return }
+            self.open.set(self.open.get() - 1);
+            return;
         };
         match connected {
             Ok(session) => {
@@ -235,11 +252,10 @@ impl Lane {
 
     /// A session's life: job after job until the lane closes.
     async fn serve(self: Rc<Self>, mut session: Box<dyn Session>, slot: Rc<Slot>) {
+        let mut bounds = self.bounds();
         while let Some(job) = slot.next().await {
-            let abort = self.abort.clone();
-            tokio::select! {
-                () = self.execute(session.as_mut(), job) => {}
-                () = abort.cancelled() => break,
+            if !self.execute(session.as_mut(), job, &mut bounds).await {
+                break;
             }
             self.idle.borrow_mut().push_back(Rc::clone(&slot));
             // A lane that closed meanwhile has told only those that were idle.
@@ -252,15 +268,28 @@ impl Lane {
         let _ = tokio::time::timeout(GOODBYE.as_duration(), session.close()).await;
     }
 
-    /// Executes one job on a session: its operation, or the steps of its flow one after another. A
-    /// flow ends with its first step that is not ok.
-    pub async fn execute(&self, session: &mut dyn Session, job: Job) {
+    /// The bounds of one session's operations.
+    pub fn bounds(&self) -> Bounds {
+        Bounds { abort: self.abort.watch(), hang: Limit::default() }
+    }
+
+    /// Executes one job on a session; false when the worker is to let go of what is under way.
+    pub async fn execute(&self, session: &mut dyn Session, job: Job, bounds: &mut Bounds) -> bool {
+        let Bounds { abort, hang } = bounds;
+        let performed = pin!(self.perform(session, job, hang));
+        abort.unless_asked(performed).await.is_some()
+    }
+
+    /// Its operation, or the steps of its flow one after another. A flow ends with its first step that
+    /// is not ok.
+    async fn perform(&self, session: &mut dyn Session, job: Job, hang: &mut Limit) {
         let Job { seq, item, ticket } = job;
         let _engaged = self.desk.engage();
         let scenario = self.scenario();
         let mut waiting = Some(ticket);
         let mut intended = waiting.as_ref().map_or(Nanos::ZERO, Ticket::intended);
-        for (number, step) in (0..).zip(&scenario.items[item].steps) {
+        let steps = &scenario.items[item].steps;
+        for (number, step) in (0..).zip(steps) {
             match *step {
                 PlanStep::Think(length) => {
                     tokio::time::sleep(length.as_duration()).await;
@@ -271,7 +300,7 @@ impl Lane {
                         self.desk.began(self.operation(index), scenario.is_judged(intended), intended)
                     });
                     let arrival = Arrival { seq, at: intended, operation: index, step: number };
-                    let completion = self.execute_operation(session, arrival).await;
+                    let completion = self.execute_operation(session, arrival, hang).await;
                     ticket.end(&completion);
                     if completion.outcome != Outcome::Ok {
                         return;
@@ -282,9 +311,9 @@ impl Lane {
         }
     }
 
-    async fn execute_operation(&self, session: &mut dyn Session, arrival: Arrival) -> Completion {
+    async fn execute_operation(&self, session: &mut dyn Session, arrival: Arrival, hang: &mut Limit) -> Completion {
         let limit = self.plan.operations[self.operation(arrival.operation).index()].timeout + HANG_MARGIN;
-        match tokio::time::timeout(limit.as_duration(), session.execute(&arrival)).await {
+        match hang.hold(limit.as_duration(), session.execute(&arrival)).await {
             Ok(completion) => completion,
             Err(_) => Completion::failed(
                 Outcome::TimedOut,
@@ -300,13 +329,8 @@ impl Lane {
         self.closing.set(true);
         for slot in self.idle.borrow_mut().drain(..) {
             slot.closing.set(true);
-            slot.wake.notify_one();
+            slot.rouse();
         }
-    }
-
-    /// Resolves when what is under way is to be let go.
-    pub async fn aborted(&self) {
-        self.abort.cancelled().await;
     }
 
     /// Sessions that are open or being opened.

@@ -1,6 +1,7 @@
 //! The engine: paces arrivals, holds sessions, closes windows, and says what happened.
 
 mod abort;
+mod cancel;
 mod clock;
 mod conductor;
 mod desk;
@@ -15,6 +16,7 @@ mod spacing;
 mod stage;
 mod timer;
 mod users;
+mod wakes;
 mod worker;
 
 pub use clock::RunClock;

@@ -12,6 +12,8 @@ use crate::schedule::Curve;
 
 /// How often the number of users is brought to what the plan says.
 const TICK: Nanos = Nanos::from_millis(50);
+/// How long the clock is given at a time that still reads zero: the start is yet to come.
+const SOON: Nanos = Nanos::from_millis(1);
 /// How long a user whose session could not be opened waits before it tries again.
 const RETRY: Nanos = Nanos::from_millis(200);
 
@@ -49,6 +51,11 @@ impl Users {
         let mut spawned: Vec<tokio::task::JoinHandle<()>> = Vec::new();
         loop {
             let now = self.lane.desk().clock.now();
+            // What began before the start would take no time by this clock.
+            if now == Nanos::ZERO && !self.stop.is_cancelled() {
+                tokio::time::sleep(SOON.as_duration()).await;
+                continue;
+            }
             if now >= end || self.stop.is_cancelled() {
                 break;
             }
@@ -80,6 +87,7 @@ impl Users {
         let lane = &self.lane;
         let seat = lane.next_seat();
         let mut session = None;
+        let mut bounds = lane.bounds();
         while self.goes_on(index) {
             let stripe = lane.stripe();
             let seq = self.executions.get() * stripe.of + stripe.index;
@@ -89,10 +97,7 @@ impl Users {
             let (operation, judged) = lane.first_operation(item, intended);
             let ticket = lane.desk().began(operation, judged, intended);
             if session.is_none() {
-                let connected = tokio::select! {
-                    connected = lane.connect(&seat) => connected,
-                    () = lane.aborted() => return,
-                };
+                let Some(connected) = bounds.abort.unless_asked(lane.connect(&seat)).await else { return };
                 match connected {
                     Ok(opened) => session = Some(opened),
                     Err(error) => {
@@ -104,9 +109,8 @@ impl Users {
                 }
             }
             if let Some(session) = session.as_mut() {
-                tokio::select! {
-                    () = lane.execute(session.as_mut(), Job { seq, item, ticket }) => {}
-                    () = lane.aborted() => return,
+                if !lane.execute(session.as_mut(), Job { seq, item, ticket }, &mut bounds).await {
+                    return;
                 }
             } else {
                 let done = lane.desk().clock.now();

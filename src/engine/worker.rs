@@ -10,9 +10,11 @@ use std::sync::mpsc::SyncSender;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::cancel::Cancel;
 use super::desk::Desk;
 use super::facts::ScenarioFinding;
 use super::lane::Lane;
@@ -20,6 +22,7 @@ use super::spacing::SpacingSample;
 use super::stage::{Message, Stage};
 use super::timer::Timer;
 use super::users::Users;
+use super::wakes::Wakes;
 use crate::driver::{ConnectError, Seat, Workload};
 use crate::measure::OperationShape;
 use crate::model::{Clock, Nanos};
@@ -94,15 +97,15 @@ impl Due {
         self.next.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Fires the next arrival when it is due at `now`.
-    fn fire(&mut self, now: Nanos) -> bool {
-        let Some((index, seq, at)) = self.pop(now) else { return false };
+    /// Fires the next arrival when it is due at `now`: the instant that it was planned for.
+    fn fire(&mut self, now: Nanos) -> Option<Nanos> {
+        let (index, seq, at) = self.pop(now)?;
         let feed = &mut self.lanes[index];
         if let Some(spacing) = &mut feed.spacing {
             spacing.fired(now);
         }
         feed.lane.fire(seq, at);
-        true
+        Some(at)
     }
 
     /// Takes the next arrival when it is due at `now`: (lane, number, instant).
@@ -134,11 +137,9 @@ pub fn run(setup: WorkerSetup) {
         tracing::debug!(%error, "the worker keeps its ordinary priority");
     }
     let to_conductor = setup.to_conductor.clone();
-    let failed = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, work(setup)).err()
-        }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let failed = match runtime {
+        Ok(runtime) => runtime.block_on(work(setup)).err(),
         Err(e) => Some(format!("a worker's runtime can't be made: {e}")),
     };
     // A conductor that is gone needs no word.
@@ -151,7 +152,7 @@ pub fn run(setup: WorkerSetup) {
 async fn work(setup: WorkerSetup) -> Result<(), String> {
     let WorkerSetup { plan, workloads, shapes, stripe, clock, mut stage, to_conductor } = setup;
     let desk = Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, to_conductor.clone()));
-    let abort = CancellationToken::new();
+    let abort = Cancel::default();
     let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
         .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), stripe, Rc::clone(&desk), abort.clone()))
         .map(Rc::new)
@@ -195,7 +196,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         _ = await_stage(&mut stage, |s| !matches!(s, Stage::Running | Stage::Stopping)) => {}
         () = tokio::time::sleep(plan.graceful_stop.as_duration()) => {}
     }
-    abort.cancel();
+    abort.ask();
     desk.wait_until_quiet().await;
     ticker.abort();
     desk.close_windows(clock.now());
@@ -266,14 +267,17 @@ async fn open_one(lane: &Rc<Lane>, seat: &Seat) -> Result<(), ConnectError> {
 /// Fires every arrival when it is due, until there is none left or `last` is past.
 async fn pace(due: &mut Due, clock: &dyn Clock, last: Nanos, fired: &mut u64) -> io::Result<()> {
     let timer = Timer::new()?;
+    let mut wakes = Wakes::default();
     let mut burst = 0;
     while let Some(at) = due.next_at() {
-        timer.wait_until(clock, at).await?;
+        timer.wait_until(clock, wakes.wake_for(at)).await?;
         let now = clock.now();
+        wakes.woke(now);
         if now > last {
             break;
         }
-        while due.fire(now) {
+        while let Some(planned) = due.fire(now) {
+            wakes.fired(planned);
             *fired += 1;
             burst += 1;
             if burst == BURST {

@@ -5,20 +5,21 @@ use std::io::Read as _;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, HeaderMap};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::connection::Connection;
 use super::failure::Failure;
 
 /// Longest body that is taken, on the wire and unpacked.
 pub(super) const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Reads the body to its end. Kept only when it is `wanted`; a body in one piece isn't copied.
-pub(super) async fn read(mut body: Incoming, wanted: bool) -> Result<Bytes, Failure> {
+/// Reads the body of an answer that came on `connection` to its end. Kept only when it is `wanted`; a
+/// body in one piece isn't copied.
+pub(super) async fn read(connection: &mut Connection, mut body: Incoming, wanted: bool) -> Result<Bytes, Failure> {
     let mut length = 0_usize;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = connection.frame(&mut body).await {
         let Ok(data) = frame.map_err(|e| Failure::of_body(&e))?.into_data() else { continue };
         length = length.saturating_add(data.len());
         if length > BODY_BYTES_MAX {

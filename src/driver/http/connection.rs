@@ -1,13 +1,20 @@
-//! One connection: made, used for one request at a time, and ended with its task.
+//! One connection: made, used for one request at a time, and ended when it is dropped.
+//!
+//! HTTP/1.1 has no task of its own: whoever waits for an answer moves its connection along, which
+//! saves two switches between tasks for every request. What the server does to an idle connection is
+//! seen when it is used next. HTTP/2 has a task, because its pings want an answer at any time.
 
-use std::future::Future;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -53,33 +60,64 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     }
 }
 
-#[derive(Debug)]
-enum Sender {
-    One(http1::SendRequest<Body>),
-    Two(http2::SendRequest<Body>),
-}
-
-/// The tasks behind a connection; with it they end, also when the peer is silent.
+/// The tasks behind an HTTP/2 connection; with it they end, also when the peer is silent.
 #[derive(Debug)]
 struct Behind {
     task: JoinHandle<()>,
-    socket: Option<Arc<OnceLock<AbortHandle>>>,
+    socket: Arc<OnceLock<AbortHandle>>,
 }
 
 impl Drop for Behind {
     fn drop(&mut self) {
         self.task.abort();
-        if let Some(socket) = self.socket.as_ref().and_then(|s| s.get()) {
+        if let Some(socket) = self.socket.get() {
             socket.abort();
         }
     }
 }
 
+/// The socket of an HTTP/1.1 connection with hyper's state of it.
+struct Socket {
+    /// Absent when it has ended: how is seen at the request that it breaks.
+    open: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+}
+
+impl Socket {
+    fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Reads and writes what can be read and written now.
+    fn advance(&mut self, context: &mut Context<'_>) {
+        if let Some(open) = &mut self.open
+            && open.as_mut().poll(context).is_ready()
+        {
+            self.open = None;
+        }
+    }
+
+    /// Waits for what comes of the socket's progress and of nothing else, so that there is no need
+    /// to be woken for it: the socket wakes.
+    fn poll_with<T>(&mut self, context: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.advance(context);
+        poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
+
+enum Link {
+    One { sender: http1::SendRequest<Body>, socket: Socket },
+    Two { sender: http2::SendRequest<Body>, behind: Behind },
+}
+
 /// An open connection. Dropping it closes the socket at once.
-#[derive(Debug)]
 pub(super) struct Connection {
-    sender: Sender,
-    behind: Behind,
+    link: Link,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("http2", &self.is_http2()).finish_non_exhaustive()
+    }
 }
 
 impl Connection {
@@ -97,27 +135,44 @@ impl Connection {
             let (sender, connection) = builder.handshake(io).await?;
             // How the connection ends is seen at the request that it breaks.
             let task = home.spawn(async move { drop(connection.await) });
-            Ok(Self { sender: Sender::Two(sender), behind: Behind { task, socket: Some(socket) } })
+            Ok(Self { link: Link::Two { sender, behind: Behind { task, socket } } })
         } else {
             let mut builder = http1::Builder::new();
             builder.max_buf_size(HEAD_BYTES_MAX);
+            // A small body goes with the head in one plain write, which costs the kernel less.
+            builder.writev(false);
             let (sender, connection) = builder.handshake(io).await?;
-            let task = home.spawn(async move { drop(connection.await) });
-            Ok(Self { sender: Sender::One(sender), behind: Behind { task, socket: None } })
+            Ok(Self { link: Link::One { sender, socket: Socket { open: Some(Box::pin(connection)) } } })
         }
     }
 
     /// Whether it is HTTP/2.
     pub(super) const fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Two(_))
+        matches!(self.link, Link::Two { .. })
     }
 
     /// Waits until it takes a request; false when it was closed.
     pub(super) async fn is_ready(&mut self) -> bool {
-        match &mut self.sender {
-            Sender::One(sender) => sender.is_ready() || sender.ready().await.is_ok(),
-            Sender::Two(sender) => !sender.is_closed() && sender.ready().await.is_ok(),
+        match &mut self.link {
+            Link::One { sender, socket } => {
+                // Nearly always it is at once. Nobody is to be woken then: sending does the rest.
+                socket.advance(&mut Context::from_waker(Waker::noop()));
+                if socket.is_open() && sender.is_ready() {
+                    return true;
+                }
+                poll_fn(|context| {
+                    socket.advance(context);
+                    if socket.is_open() { sender.poll_ready(context).map(|r| r.is_ok()) } else { Poll::Ready(false) }
+                })
+                .await
+            }
+            Link::Two { sender, .. } => !sender.is_closed() && sender.ready().await.is_ok(),
         }
+    }
+
+    /// Itself when it takes a request, else nothing: it was closed.
+    pub(super) async fn when_ready(mut self) -> Option<Self> {
+        if self.is_ready().await { Some(self) } else { None }
     }
 
     /// Sends a request and waits for the head of the answer. An error that has the request in it
@@ -126,19 +181,50 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Box<TrySendError<Request<Body>>>> {
-        match &mut self.sender {
-            Sender::One(sender) => sender.try_send_request(request).await.map_err(Box::new),
-            Sender::Two(sender) => sender.try_send_request(request).await.map_err(Box::new),
+        match &mut self.link {
+            Link::One { sender, socket } => {
+                let mut answer = pin!(sender.try_send_request(request));
+                poll_fn(|context| socket.poll_with(context, |c| answer.as_mut().poll(c))).await.map_err(Box::new)
+            }
+            Link::Two { sender, .. } => sender.try_send_request(request).await.map_err(Box::new),
+        }
+    }
+
+    /// The next frame of an answer's body; nothing at its end.
+    pub(super) async fn frame(&mut self, body: &mut Incoming) -> Option<hyper::Result<Frame<Bytes>>> {
+        if body.is_end_stream() {
+            return None;
+        }
+        let mut body = Pin::new(body);
+        match &mut self.link {
+            Link::One { socket, .. } => {
+                poll_fn(|context| {
+                    // The socket is read only when somebody wants the body: this says so.
+                    let had = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()));
+                    if had.is_ready() { had } else { socket.poll_with(context, |c| body.as_mut().poll_frame(c)) }
+                })
+                .await
+            }
+            Link::Two { .. } => poll_fn(|context| body.as_mut().poll_frame(context)).await,
         }
     }
 
     /// Says goodbye (GOAWAY, TLS close) and waits a moment for it to be sent.
     pub(super) async fn close(self) {
-        let Self { sender, mut behind } = self;
-        drop(sender);
-        // The task that owns an HTTP/2 socket ends by itself, after the GOAWAY.
-        behind.socket = None;
         // Whoever doesn't take the goodbye in time is left without.
-        drop(tokio::time::timeout(GOODBYE, &mut behind.task).await);
+        match self.link {
+            Link::One { sender, socket } => {
+                drop(sender);
+                if let Some(open) = socket.open {
+                    drop(tokio::time::timeout(GOODBYE, open).await);
+                }
+            }
+            Link::Two { sender, mut behind } => {
+                drop(sender);
+                // The task that owns the socket ends by itself, after the GOAWAY.
+                behind.socket = Arc::default();
+                drop(tokio::time::timeout(GOODBYE, &mut behind.task).await);
+            }
+        }
     }
 }

@@ -43,7 +43,7 @@ async fn ask(http: &Http) -> Result<Health, String> {
     let response = dialed.connection.send(request).await.map_err(|e| failed(Failure::of_head(e.error())))?;
     let (head, incoming) = response.into_parts();
     let status = head.status;
-    let bytes = body::read(incoming, server.block.is_some()).await.map_err(failed)?;
+    let bytes = body::read(&mut dialed.connection, incoming, server.block.is_some()).await.map_err(failed)?;
     let round_trip = clock.now().since(sent);
     if let Some(block) = &server.block {
         let bytes = body::decode(&head.headers, bytes).unwrap_or_default();

@@ -99,6 +99,25 @@ impl RequestPlan {
         }
     }
 
+    /// The request where it is the same for all executions.
+    pub(super) fn fixed(&self) -> Option<http::Request<Body>> {
+        let PathPlan::Fixed(path) = &self.path else { return None };
+        let body = match &self.body {
+            BodyPlan::None => Bytes::new(),
+            BodyPlan::Fixed(bytes) => bytes.clone(),
+            BodyPlan::Text(_) | BodyPlan::Json(_) | BodyPlan::Form(_) => return None,
+        };
+        self.templated.is_empty().then(|| self.assemble(path.clone(), self.fixed.clone(), body))
+    }
+
+    fn assemble(&self, path: PathAndQuery, headers: HeaderMap, body: Bytes) -> http::Request<Body> {
+        let mut request = http::Request::new(Full::new(body));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from(path);
+        *request.headers_mut() = headers;
+        request
+    }
+
     /// The request of one execution; `prefix` is what the endpoint puts before every path.
     ///
     /// # Errors
@@ -135,11 +154,7 @@ impl RequestPlan {
                 Bytes::from(form.finish())
             }
         };
-        let mut request = http::Request::new(Full::new(body));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::from(path);
-        *request.headers_mut() = headers;
-        Ok(request)
+        Ok(self.assemble(path, headers, body))
     }
 
     /// Puts the endpoint's prefix before a path that never changes.

@@ -1,6 +1,7 @@
 //! One user: a connection, cookies and captures, and the course of one execution.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +10,13 @@ use futures_util::future::LocalBoxFuture;
 use http::Request;
 use http::header::{COOKIE, SET_COOKIE};
 use http::response::Parts;
-use tokio::time::timeout;
 
 use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
 use super::failure::Failure;
 use super::origin::Origin;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
-use crate::driver::{CONNECT_TIMEOUT, Seat, Session};
+use crate::driver::{CONNECT_TIMEOUT, Limit, Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
 use crate::workload::Values;
 
@@ -32,6 +32,7 @@ pub(super) struct HttpSession {
     connection: Option<Connection>,
     jar: Option<Jar>,
     captured: BTreeMap<String, String>,
+    limit: Limit,
 }
 
 /// How far an execution came.
@@ -73,7 +74,7 @@ impl HttpSession {
     pub(super) fn new(http: Arc<Http>, seat: Seat) -> Self {
         let origin = &http.server.origin;
         let jar = http.cookies.then(|| Jar::new(&origin.host, origin.tls));
-        Self { http, seat, connection: None, jar, captured: BTreeMap::new() }
+        Self { http, seat, connection: None, jar, captured: BTreeMap::new(), limit: Limit::default() }
     }
 
     async fn run(&mut self, arrival: &Arrival) -> Completion {
@@ -98,56 +99,70 @@ impl HttpSession {
         arrival: &Arrival,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let values = Values {
-            id: http.identity.execution(arrival, self.seat.index),
-            data: &http.data,
-            captured: &self.captured,
-        };
-        let mut request = exchange.request.render(&http.server.prefix, &values).map_err(Failure::rejected)?;
+        let mut request = self.request(http, exchange, arrival)?;
+        let mut limit = std::mem::take(&mut self.limit);
         let start = self.seat.clock.now();
-        loop {
-            let (connection, reused) = self.connected(http, exchange.timeout, progress).await?;
+        let result = loop {
+            let connection = match self.connection.take() {
+                Some(kept) => limit.hold(exchange.timeout, kept.when_ready()).await.ok().flatten(),
+                None => None,
+            };
+            let reused = connection.is_some();
+            let connection = match connection {
+                Some(kept) => kept,
+                // Rare and large: it is not to make every execution's future large.
+                None => match Box::pin(self.dialed(http, exchange.timeout, progress)).await {
+                    Ok(connection) => connection,
+                    Err(failure) => break Err(failure),
+                },
+            };
             let spent = self.seat.clock.now().since(start).as_duration();
             let left = exchange.timeout.saturating_add(CONNECT_EXTRA).saturating_sub(spent);
-            let conversation = self.converse(http, exchange, connection, request, progress);
-            let ended = match timeout(exchange.timeout.min(left), conversation).await {
+            let held = {
+                // Pinned here: a future that is moved is copied, and this one is large.
+                let conversation = pin!(self.converse(http, exchange, connection, request, progress));
+                limit.hold(exchange.timeout.min(left), conversation).await
+            };
+            let ended = match held {
                 Ok(ended) => ended,
-                Err(_) if progress.answered => return Err(Failure::timed_out("timeout: in the body")),
-                Err(_) => return Err(Failure::timed_out("timeout: no answer")),
+                Err(_) if progress.answered => break Err(Failure::timed_out("timeout: in the body")),
+                Err(_) => break Err(Failure::timed_out("timeout: no answer")),
             };
             match ended {
-                Ok((head, body)) => return self.judge(http, exchange, &head, body),
+                Ok((head, body)) => break self.judge(http, exchange, &head, body),
                 // The server closed a kept connection while it was idle: that says nothing about
                 // this request, which it never saw.
                 Err(Trouble::Unsent(back, _)) if reused => request = *back,
-                Err(Trouble::Unsent(_, failure) | Trouble::Failed(failure)) => return Err(failure),
+                Err(Trouble::Unsent(_, failure) | Trouble::Failed(failure)) => break Err(failure),
             }
-        }
+        };
+        self.limit = limit;
+        result
     }
 
-    /// The kept connection where it is still open, else a new one; and whether it was kept.
-    async fn connected(
-        &mut self,
-        http: &Http,
-        limit: Duration,
-        progress: &mut Progress,
-    ) -> Result<(Connection, bool), Failure> {
-        if let Some(mut connection) = self.connection.take()
-            && matches!(timeout(limit, connection.is_ready()).await, Ok(true))
-        {
-            return Ok((connection, true));
+    /// The request of one execution.
+    fn request(&self, http: &Http, exchange: &Exchange, arrival: &Arrival) -> Result<Request<Body>, Failure> {
+        if let Some(request) = exchange.request.fixed() {
+            return Ok(request);
         }
+        let id = http.identity.execution(arrival, self.seat.index);
+        let values = Values { id, data: &http.data, captured: &self.captured };
+        exchange.request.render(&http.server.prefix, &values).map_err(Failure::rejected)
+    }
+
+    /// A new connection.
+    async fn dialed(&self, http: &Http, limit: Duration, progress: &mut Progress) -> Result<Connection, Failure> {
         let connect_limit = CONNECT_TIMEOUT.as_duration();
         let server = &http.server;
         let dial = server.dialer.dial(&server.origin, Home::Worker, &*self.seat.clock);
-        let dialed = match timeout(limit.min(connect_limit), dial).await {
+        let dialed = match tokio::time::timeout(limit.min(connect_limit), dial).await {
             Ok(dialed) => dialed.map_err(|e| Failure::disconnected(e.kind))?,
             Err(_) if limit < connect_limit => return Err(Failure::timed_out("timeout: connecting")),
             Err(_) => return Err(Failure::disconnected("connect: timed out")),
         };
         progress.timings.push((CONNECT, dialed.connect));
         progress.timings.extend(dialed.tls.map(|length| (TLS, length)));
-        Ok((dialed.connection, false))
+        Ok(dialed.connection)
     }
 
     /// Sends the request, follows redirects where that was asked for, and reads the answer to its
@@ -192,7 +207,7 @@ impl HttpSession {
             }
             let goes_on = redirect::is_redirect(&head) && server.redirects_max > 0;
             let wanted = exchange.needs_body() || server.needs_body(&head);
-            let bytes = body::read(incoming, wanted && !goes_on).await?;
+            let bytes = body::read(&mut connection, incoming, wanted && !goes_on).await?;
             if !goes_on {
                 progress.timings.push((FIRST_BYTE, now.since(sent)));
                 if at_home {
@@ -203,7 +218,7 @@ impl HttpSession {
             let Some(copy) = copy else { return Err(Failure::rejected("redirect: too many").into()) };
             let (there, next) = redirect::next(copy, origin, &head, &http.guard)?;
             if !there.is(origin) || !connection.is_ready().await {
-                let dialed = server.dialer.dial(&there, Home::Worker, &*self.seat.clock).await;
+                let dialed = Box::pin(server.dialer.dial(&there, Home::Worker, &*self.seat.clock)).await;
                 connection = dialed.map_err(|e| Failure::disconnected(e.kind))?.connection;
             }
             elsewhere = (!there.is(&server.origin)).then_some(there);
