@@ -12,6 +12,7 @@ mod host;
 mod judge;
 mod lane;
 mod meter;
+mod over_time;
 mod spacing;
 mod stage;
 mod timer;

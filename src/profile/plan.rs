@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::file::Mix;
-use crate::measure::{Series, Threshold};
+use crate::measure::{Counter, Series, Threshold};
 use crate::model::{Nanos, OperationId};
 use crate::schedule::{ArrivalLaw, StagePlan};
 
@@ -232,6 +232,16 @@ impl Aim {
             Self::Quantile { quantile, .. } => Some(1.0 - quantile),
             Self::ErrorRate { below } => Some(*below),
             Self::Ratio { above, .. } => Some(1.0 - above),
+            Self::Throughput { .. } => None,
+        }
+    }
+
+    /// Where the operation at this place of the scope counts; `None` where nothing is counted.
+    pub fn counter(&self, position: usize) -> Option<Counter> {
+        match self {
+            Self::Quantile { thresholds, .. } => thresholds.get(position).map(|&index| Counter::Threshold(index)),
+            Self::ErrorRate { .. } => Some(Counter::Failures),
+            Self::Ratio { ratios, .. } => ratios.get(position).map(|&index| Counter::Ratio(index)),
             Self::Throughput { .. } => None,
         }
     }

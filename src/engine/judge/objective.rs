@@ -3,10 +3,11 @@
 use super::times::Times;
 use super::{advice, culprits, steadiness};
 use crate::engine::facts::{Abortion, RunFacts};
-use crate::measure::{Counter, Tally};
+use crate::engine::over_time::bad_over_time;
+use crate::measure::Tally;
 use crate::model::{Nanos, OperationId, Outcome, Verdict};
 use crate::objective::{
-    ALPHA, BATCHES, BLOCKED_SHARE_MAX, Batch, BatchJudgement, Interval, JudgedObjective, Reading, effective_ranks,
+    ALPHA, BLOCKED_SHARE_MAX, Batch, BatchJudgement, Interval, JudgedObjective, Reading, effective_ranks,
     judge_batches_above, judge_batches_below, poisson_interval, quantile_rank,
 };
 use crate::profile::{Aim, ObjectivePlan, Plan, ScenarioPlan};
@@ -37,12 +38,7 @@ pub(super) struct Tried<'a> {
 impl Tried<'_> {
     /// The share of bad ones that must not be reached; none where nothing is counted.
     pub(super) fn limit(&self) -> Option<f64> {
-        match &self.objective.aim {
-            Aim::Quantile { quantile, .. } => Some(1.0 - quantile),
-            Aim::ErrorRate { below } => Some(*below),
-            Aim::Ratio { above, .. } => Some(1.0 - above),
-            Aim::Throughput { .. } => None,
-        }
+        self.objective.aim.bad_share_limit()
     }
 }
 
@@ -101,16 +97,15 @@ fn try_scope<'a>(
     scope: &[InScope<'_>],
 ) -> Tried<'a> {
     let (from, to) = judged_part(plan, facts, scope);
-    let mut tried =
-        Tried { objective, judged: blank(objective, name), batches: Vec::new(), chance_of_so_many: 1.0, from, to };
+    let places = scope.iter().map(|one| (one.operation, one.position));
+    let batches = bad_over_time(&facts.timeline, &objective.aim, places, (from, to));
+    let mut tried = Tried { objective, judged: blank(objective, name), batches, chance_of_so_many: 1.0, from, to };
     match &objective.aim {
         Aim::Quantile { of, thresholds, quantile, below } => {
             let mut times = Times::default();
             for one in scope {
                 times.add(plan, one, thresholds.get(one.position).copied());
             }
-            let threshold = |one: &InScope<'_>| thresholds.get(one.position).map(|&index| Counter::Threshold(index));
-            tried.batches = cut(facts, scope, threshold, (from, to), |counted, _| counted);
             let found = judge_batches_below(&tried.batches, 1.0 - quantile);
             let ranks = effective_ranks(times.observed, found.worth.effective, *quantile, ALPHA);
             tried.judged.indicator = format!("{} {of}", advice::quantile_name(*quantile));
@@ -121,7 +116,6 @@ fn try_scope<'a>(
             tried.settle(&found, times.exceeded, times.observed);
         }
         Aim::ErrorRate { below } => {
-            tried.batches = cut(facts, scope, |_| Some(Counter::Failures), (from, to), |counted, _| counted);
             let found = judge_batches_below(&tried.batches, *below);
             let (bad, n) = sums(scope, |t| (t.failures(), t.countable()));
             tried.judged.indicator = "error_rate".into();
@@ -136,8 +130,6 @@ fn try_scope<'a>(
                 good += g;
                 n += t;
             }
-            let ratio = |one: &InScope<'_>| ratios.get(one.position).map(|&index| Counter::Ratio(index));
-            tried.batches = cut(facts, scope, ratio, (from, to), |good, total| total.saturating_sub(good));
             let found = judge_batches_above(&tried.batches, *above);
             tried.judged.indicator.clone_from(of);
             tried.judged.below = false;
@@ -192,20 +184,6 @@ fn judged_part(plan: &Plan, facts: &RunFacts, scope: &[InScope<'_>]) -> (Nanos, 
 
 fn scenario<'a>(plan: &'a Plan, one: &InScope<'_>) -> Option<&'a ScenarioPlan> {
     plan.operations.get(one.operation.index()).and_then(|o| plan.scenarios.get(o.scenario))
-}
-
-/// What is counted in a scope, in batches; `bad` tells the bad ones of (counted, out of).
-fn cut(
-    facts: &RunFacts,
-    scope: &[InScope<'_>],
-    counter: impl Fn(&InScope<'_>) -> Option<Counter>,
-    (from, to): (Nanos, Nanos),
-    bad: impl Fn(u64, u64) -> u64,
-) -> Vec<Batch> {
-    let of: Vec<(OperationId, Counter)> =
-        scope.iter().filter_map(|one| counter(one).map(|counter| (one.operation, counter))).collect();
-    let cut = facts.timeline.batches.cut(&of, from, to, BATCHES);
-    cut.into_iter().map(|(counted, n)| Batch { bad: bad(counted, n), n }).collect()
 }
 
 /// What is known before anything is measured.
