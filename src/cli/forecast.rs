@@ -2,7 +2,7 @@
 //! these can conclude.
 
 use crate::model::{Nanos, OperationId};
-use crate::objective::{POWER, Reading, chance_of_pass, samples_for_power, samples_without_bad};
+use crate::objective::{POWER, Reading, chance_of_pass, samples_for_power, samples_without_bad, worth_of_one};
 use crate::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan, ScenarioPlan};
 use crate::schedule::Curve;
 
@@ -43,7 +43,7 @@ pub struct Forecast {
     pub samples: Option<u64>,
     /// Fewest samples for a pass, with no bad one; none where samples are not what decides.
     pub fewest: Option<u64>,
-    /// Fewest samples that pass a target at half the limit nine times in ten.
+    /// Fewest samples that pass a target at half the limit nine times in ten, if they are independent.
     pub enough: Option<u64>,
     /// Whether they will do.
     pub outlook: Outlook,
@@ -91,7 +91,7 @@ fn forecast(plan: &Plan, objective: &ObjectivePlan, scope: String, operations: &
         must_hold,
         samples: counted,
         fewest: limit.map(samples_without_bad),
-        enough: limit.map(samples_for_power),
+        enough: limit.map(|limit| (samples_for_power(limit) as f64 / worth_of_one(1.0)).ceil() as u64),
         outlook: Outlook::Unknown,
         lengths: None,
     };
@@ -99,7 +99,7 @@ fn forecast(plan: &Plan, objective: &ObjectivePlan, scope: String, operations: &
         (_, None, _) => Outlook::Unknown,
         (Aim::Throughput { above }, ..) if rate <= *above => Outlook::Slower,
         (_, Some(n), Some(limit)) => {
-            let chance = chance_of_pass(n, limit, limit / 2.0);
+            let chance = chance(n, limit);
             let fewest = forecast.fewest.unwrap_or(0);
             // A saw: beyond `enough` the chance may be a hair below what it was there.
             match n {
@@ -123,6 +123,15 @@ fn forecast(plan: &Plan, objective: &ObjectivePlan, scope: String, operations: &
         forecast.lengths = Some((lasting(fewest).max(length(plan)), lasting(enough)));
     }
     forecast
+}
+
+/// Chance that `n` samples pass a target that is twice as good as asked, if they are independent: by
+/// the exact test with what they are worth, or because none of them is bad.
+fn chance(n: u64, limit: f64) -> f64 {
+    let share = limit / 2.0;
+    let worth = (n as f64 * worth_of_one(1.0)) as u64;
+    let none_bad = if n < samples_without_bad(limit) { 0.0 } else { (n as f64 * (-share).ln_1p()).exp() };
+    chance_of_pass(worth, limit, share).max(none_bad)
 }
 
 /// How long a plan lasts until its last arrival.
@@ -228,9 +237,9 @@ pub(super) mod tests {
         let plan = plan();
         let all = forecasts(&plan);
         let short: Vec<_> = all.iter().map(|f| (f.scope.as_str(), f.samples, f.fewest, f.enough)).collect();
-        assert_eq!(short[0], ("api/list", Some(3_600), Some(59), Some(506)));
-        assert_eq!(short[2], ("api/rare", Some(40), Some(59), Some(506)));
-        assert_eq!(short[3], ("api/*", Some(4_000), Some(2_995), Some(25_495)));
+        assert_eq!(short[0], ("api/list", Some(3_600), Some(59), Some(596)));
+        assert_eq!(short[2], ("api/rare", Some(40), Some(59), Some(596)));
+        assert_eq!(short[3], ("api/*", Some(4_000), Some(2_995), Some(29_995)));
         assert_eq!((short[4].1, short[4].2), (None, Some(29)));
         assert_eq!(all[0].outlook, Outlook::Good);
         assert!(matches!(all[1].outlook, Outlook::Chance(c) if c > 0.5 && c < 0.9), "{:?}", all[1].outlook);
@@ -245,8 +254,8 @@ pub(super) mod tests {
         let mut plan = plan();
         let (fewest, enough) = forecasts(&plan)[2].lengths.unwrap();
         // 40 samples in 40 s, and 20 s that are not judged.
-        assert_eq!((fewest, enough), (Nanos::from_secs(79), Nanos::from_secs(526)));
-        for (wanted, length) in [(59, fewest), (506, enough)] {
+        assert_eq!((fewest, enough), (Nanos::from_secs(79), Nanos::from_secs(616)));
+        for (wanted, length) in [(59, fewest), (596, enough)] {
             let ExecutorPlan::Arrivals { stages, .. } = &mut plan.scenarios[0].executor else { unreachable!() };
             stages[1].duration = length - Nanos::from_secs(20);
             assert_eq!(forecasts(&plan)[2].samples, Some(wanted));

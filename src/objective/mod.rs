@@ -4,6 +4,8 @@
 mod batches;
 mod beta;
 mod binomial;
+#[cfg(test)]
+mod characteristics;
 mod check;
 mod holm;
 mod judged;

@@ -24,7 +24,8 @@ pub fn chance_of_pass(n: u64, limit: f64, share: f64) -> f64 {
     most_bad(n, limit).map_or(0.0, |bad| at_most(n, share, bad))
 }
 
-/// Fewest samples that give a chance of [`POWER`] of a pass when the true share is half the limit.
+/// Fewest samples that give the exact test a chance of [`POWER`] of a pass when the true share is
+/// half the limit.
 ///
 /// That chance is a saw: it leaps wherever one more bad sample is forgiven and sinks slowly until the
 /// next. So somewhat more samples can have somewhat less than [`POWER`], by a few percent.
