@@ -66,7 +66,20 @@ impl Sender {
     }
 }
 
-#[cfg(test)]
+/// Headers of a message, one a line as `name: value`: recognised or not.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let pairs: Vec<_> = text.lines().filter_map(|line| line.split_once(": ")).collect();
+    let sender = Sender::named("fuzz");
+    if let Some(id) = sender.recognise(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)) {
+        let sent: Vec<_> = sender.headers(id, true).collect();
+        let again = sender.recognise(|name| sent.iter().find(|(key, _)| *key == name).map(|(_, value)| &**value));
+        assert_eq!(again, Some(id));
+    }
+}
+
+#[cfg(any(test, fuzzing))]
 impl Sender {
     /// One with a source of one's own.
     pub(in crate::driver) fn named(source: &str) -> Self {

@@ -12,6 +12,8 @@ mod awaited;
 mod envelope;
 #[cfg(any(feature = "redis", feature = "sql"))]
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod generator;
 #[cfg(feature = "http")]
 mod http;

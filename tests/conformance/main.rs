@@ -7,22 +7,35 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(feature = "amqp")]
+mod amqp_faults;
 #[cfg(all(feature = "amqp", feature = "http", feature = "redis", feature = "sql", feature = "websocket"))]
 mod generator;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 mod http_faults;
+#[cfg(feature = "http")]
+mod http_log;
+#[cfg(feature = "http")]
+mod http_truths;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_faults;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_faults;
 mod relay;
-#[cfg(feature = "http")]
 mod scripted;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(feature = "sql")]
+mod sql_faults;
 mod stack;
 mod suite;
 #[cfg(feature = "websocket")]
 mod websocket;
+#[cfg(feature = "websocket")]
+mod websocket_faults;

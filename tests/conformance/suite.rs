@@ -159,6 +159,25 @@ impl Bench {
     }
 }
 
+/// Executes an operation so many times in one session.
+pub fn executed(subject: &Subject, operation: &str, times: u64) -> Vec<Completion> {
+    worker(async {
+        let bench = subject.prepare().await;
+        let mut session = bench.session(0).await;
+        let mut completions = Vec::new();
+        for seq in 0..times {
+            completions.push(bench.execute(&mut *session, operation, seq).await);
+        }
+        session.close().await;
+        completions
+    })
+}
+
+/// How executions ended, and the kinds of their errors.
+pub fn ends(completions: &[Completion]) -> Vec<(Outcome, Option<&str>)> {
+    completions.iter().map(|c| (c.outcome, c.error.as_deref())).collect()
+}
+
 /// The endpoint is reached, and it is said what was found.
 pub async fn health_answers(subject: &Subject) -> String {
     let workload = subject.compile().unwrap_or_else(|e| panic!("the workload doesn't compile: {e}"));

@@ -212,7 +212,7 @@ impl Block {
             headers.get_all(name).iter().any(|v| wanted.as_ref().is_none_or(|w| v.as_bytes() == w.as_bytes()))
         });
         if status == self.status && header && self.body.as_ref().is_none_or(|b| b.is_match(body)) {
-            return Err(Failure { outcome: Outcome::Blocked, kind: "blocked by the firewall".into() });
+            return Err(Failure { outcome: Outcome::Blocked, ..Failure::rejected("blocked by the firewall") });
         }
         Ok(())
     }

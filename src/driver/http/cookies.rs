@@ -149,6 +149,21 @@ fn folder(path: &str) -> &str {
     }
 }
 
+/// Lines of an answer: each as a cookie that a jar is given, all of them as a packed body.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let mut jar = Jar::new("api.example", true);
+    for (second, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        if let Ok(header) = HeaderValue::from_bytes(line) {
+            jar.take(&header, "/a/b", Nanos::from_secs(second));
+        }
+        drop(jar.header("/a/b/c", Nanos::from_secs(second)));
+    }
+    assert!(jar.kept.len() <= COOKIES_MAX, "{} cookies", jar.kept.len());
+    let packed = http::HeaderMap::from_iter([(http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip"))]);
+    drop(super::body::decode(&packed, ::bytes::Bytes::copy_from_slice(bytes)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

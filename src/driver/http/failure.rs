@@ -11,19 +11,21 @@ use crate::model::Outcome;
 pub(super) struct Failure {
     pub(super) outcome: Outcome,
     pub(super) kind: Cow<'static, str>,
+    /// Whether only one stream of an HTTP/2 connection ended, and the connection is as good as before.
+    pub(super) of_stream: bool,
 }
 
 impl Failure {
     pub(super) fn rejected(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Rejected, kind: kind.into() }
+        Self { outcome: Outcome::Rejected, kind: kind.into(), of_stream: false }
     }
 
     pub(super) fn disconnected(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Disconnected, kind: kind.into() }
+        Self { outcome: Outcome::Disconnected, kind: kind.into(), of_stream: false }
     }
 
     pub(super) fn timed_out(kind: &'static str) -> Self {
-        Self { outcome: Outcome::TimedOut, kind: Cow::Borrowed(kind) }
+        Self { outcome: Outcome::TimedOut, kind: Cow::Borrowed(kind), of_stream: false }
     }
 
     /// What hyper says between the request's first byte and the answer's head.
@@ -49,7 +51,9 @@ impl Failure {
             return match (h2.reason(), h2.get_io()) {
                 (Some(reason), _) => {
                     let how = if h2.is_go_away() { "goaway" } else { "reset" };
-                    Self::disconnected(format!("{part}: http2 {how} {}", reason_name(reason)))
+                    // What the client itself found wrong says nothing good of the server.
+                    let of_stream = h2.is_reset() && h2.is_remote();
+                    Self { of_stream, ..Self::disconnected(format!("{part}: http2 {how} {}", reason_name(reason))) }
                 }
                 (None, Some(io)) => Self::disconnected(format!("{part}: {}", io.kind())),
                 (None, None) => Self::disconnected(format!("{part}: http2 error")),

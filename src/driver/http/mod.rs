@@ -20,6 +20,9 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+#[cfg(fuzzing)]
+pub use cookies::fuzz;
+
 use std::sync::Arc;
 use std::time::Duration;
 

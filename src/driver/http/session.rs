@@ -191,6 +191,9 @@ impl HttpSession {
                 Ok(response) => response,
                 Err(mut error) => {
                     let failure = Failure::of_head(error.error());
+                    if failure.of_stream && at_home {
+                        self.connection = Some(connection);
+                    }
                     return Err(match error.take_message() {
                         Some(back) if hops == 0 => Trouble::Unsent(Box::new(back), failure),
                         _ => Trouble::Failed(failure),
@@ -207,7 +210,15 @@ impl HttpSession {
             }
             let goes_on = redirect::is_redirect(&head) && server.redirects_max > 0;
             let wanted = exchange.needs_body() || server.needs_body(&head);
-            let bytes = body::read(&mut connection, incoming, wanted && !goes_on).await?;
+            let bytes = match body::read(&mut connection, incoming, wanted && !goes_on).await {
+                Ok(bytes) => bytes,
+                Err(failure) => {
+                    if failure.of_stream && at_home {
+                        self.connection = Some(connection);
+                    }
+                    return Err(failure.into());
+                }
+            };
             if !goes_on {
                 progress.timings.push((FIRST_BYTE, now.since(sent)));
                 if at_home {

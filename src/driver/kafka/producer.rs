@@ -100,7 +100,8 @@ impl Producer {
 
     /// Whether it can't go on and must be made anew.
     pub(super) fn fatal(&self) -> bool {
-        self.troubles.fatal()
+        // librdkafka tells of it only with the next record; asking costs one atomic read.
+        self.troubles.fatal() || self.client.client().fatal_error().is_some()
     }
 
     /// Records that wait or are on their way.

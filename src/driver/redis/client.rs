@@ -91,6 +91,7 @@ impl Servers {
         let mut seeds = Vec::with_capacity(endpoint.redis.len());
         let mut infos = Vec::with_capacity(endpoint.redis.len());
         let mut addresses = Vec::with_capacity(endpoint.redis.len());
+        let mut encrypted = false;
         if endpoint.redis.is_empty() {
             return Err("names no server: redis: [\"rediss://cache.example:6379\"]".into());
         }
@@ -109,6 +110,7 @@ impl Servers {
             seeds.push(client.map_err(|e| format!("`{written}` can't be used: {e}"))?);
             infos.push(info);
             addresses.push(format!("{}:{}", address.host, address.port));
+            encrypted |= address.tls;
         }
         let cluster = endpoint.cluster.then(|| {
             let (least, most) = RETRY_WAIT_MILLIS;
@@ -120,9 +122,9 @@ impl Servers {
                 // The session's own timeout comes first, so that it is counted as one.
                 .response_timeout(patience.as_duration() + Duration::from_secs(1))
                 .tcp_settings(TcpSettings::default().set_nodelay(true))
-                .async_dns_resolver(Guarded(context.guard.clone()))
-                .certs(certificates.clone());
-            builder.build()
+                .async_dns_resolver(Guarded(context.guard.clone()));
+            // With certificates the client takes every node to speak TLS.
+            if encrypted { builder.certs(certificates.clone()).build() } else { builder.build() }
         });
         let cluster = cluster.transpose().map_err(|e| format!("the cluster can't be used: {e}"))?;
         let secret = password.map(|p| p.expose_secret().to_owned()).filter(|p| !p.is_empty());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::driver::failure::Failure;
 use crate::driver::generator::io_kind;
@@ -21,11 +21,17 @@ impl From<RedisError> for Failure {
                     Some(_) => "tls".to_owned(),
                     None => io_kind("connection", io),
                 },
-                None => "connection: broken".to_owned(),
+                // The cluster client hands on what it met in words.
+                None => match os_error(&error.to_string()) {
+                    Some(io) => io_kind("connection", &io),
+                    None => "connection: broken".to_owned(),
+                },
             }),
             ErrorKind::ClusterConnectionNotFound => disconnected("cluster: no node answers".into()),
             ErrorKind::Parse => disconnected("protocol".into()),
             ErrorKind::AuthenticationFailed => rejected("authentication failed".into()),
+            // A primary that became a replica stays one: only a new connection finds the new primary.
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => rejected("READONLY".into()).broken(),
             ErrorKind::Server(kind) => rejected(server_code(&error).unwrap_or_else(|| format!("{kind:?}"))),
             ErrorKind::Extension => rejected(server_code(&error).unwrap_or_else(|| "server error".into())),
             _ => rejected("client".into()),
@@ -51,6 +57,13 @@ fn io_error(error: &RedisError) -> Option<&std::io::Error> {
     }
 }
 
+/// The system's error that a text ends with, as the standard library writes it: `(os error 111)`.
+fn os_error(text: &str) -> Option<std::io::Error> {
+    let (_, rest) = text.rsplit_once("(os error ")?;
+    let (code, _) = rest.split_once(')')?;
+    code.parse().ok().map(std::io::Error::from_raw_os_error)
+}
+
 fn tls_reason(io: &std::io::Error) -> Option<&rustls::Error> {
     io.get_ref()?.downcast_ref::<rustls::Error>()
 }
@@ -67,5 +80,16 @@ mod tests {
         let io = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let failure = Failure::from(RedisError::from(io)).connecting();
         assert_eq!((failure.outcome, failure.kind.as_str()), (Outcome::Disconnected, "connect: connection refused"));
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_known_by_its_words() {
+        let kind = |text| os_error(text).map(|io| io.kind());
+        assert_eq!(
+            kind("connections - Io: Connection refused (os error 111)"),
+            Some(std::io::ErrorKind::ConnectionRefused)
+        );
+        assert_eq!(kind("no (os error x)"), None);
+        assert_eq!(kind("(os error 24"), None);
     }
 }

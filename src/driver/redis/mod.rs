@@ -10,6 +10,9 @@ mod link;
 mod reply;
 mod session;
 
+#[cfg(fuzzing)]
+pub use reply::fuzz;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

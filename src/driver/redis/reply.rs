@@ -68,6 +68,20 @@ pub fn document(value: &Value) -> serde_json::Value {
     }
 }
 
+/// A reply as a server writes it: whatever it is, it can be counted, checked and kept.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let Ok(value) = redis::parse_redis_value(bytes) else { return };
+    for reads in [Reads::One, Reads::Each, Reads::Whole, Reads::Counted(3)] {
+        let (good, all) = hits(reads, &value);
+        assert!(good <= all, "{good} of {all}");
+    }
+    for check in [Reply::Any, Reply::Present, Reply::Absent, Reply::Literal("1".into())] {
+        drop(check.check(&value));
+    }
+    drop(document(&value));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,15 @@ mod server;
 mod session;
 mod statement;
 
+/// A statement or a DSN, whatever it says: taken apart, or refused in words.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for refused in [statement::Statement::parse(&text).err(), dsn::Dsn::parse(&text).err()].into_iter().flatten() {
+        assert!(!refused.trim().is_empty(), "refused without a reason");
+    }
+}
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -210,6 +210,29 @@ impl Document {
     }
 }
 
+/// Messages of a server, each with its length in a byte before it, to the replicas of a document in
+/// turn: taken or refused, and edits go on.
+#[cfg(fuzzing)]
+pub fn fuzz(mut bytes: &[u8]) {
+    const SLOTS: usize = 3;
+    const LIMIT: usize = 100;
+    let clock = crate::model::MonotonicClock::starting_at(std::time::Instant::now());
+    let document = Arc::new(Document::new(7, LIMIT));
+    (0..SLOTS).for_each(|slot| document.join(slot));
+    let mut pending = Vec::new();
+    for slot in (0..SLOTS).cycle() {
+        let Some((&length, rest)) = bytes.split_first() else { break };
+        let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
+        bytes = rest;
+        drop(document.receive(slot, message, &clock));
+        pending.extend(document.edit(slot, "edit "));
+        document.compare();
+    }
+    document.leave(0);
+    drop(pending);
+    document.compare();
+}
+
 impl State {
     fn slot(&mut self, slot: usize) -> Option<&mut Slot> {
         self.slots.get_mut(slot)?.as_mut()

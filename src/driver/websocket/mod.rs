@@ -21,6 +21,9 @@ mod tests;
 mod text;
 mod workload;
 
+#[cfg(fuzzing)]
+pub use document::fuzz;
+
 use std::sync::Arc;
 
 use schemars::{Schema, schema_for};

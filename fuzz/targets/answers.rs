@@ -1,0 +1,15 @@
+//! What servers answer: RESP values, headers of messages, cookies and redirects, packed bodies; and
+//! the texts that drivers take apart themselves: SQL statements and DSNs.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((which, bytes)) = bytes.split_first() else { return };
+    match which % 4 {
+        0 => slatest::driver::fuzzing::resp(bytes),
+        1 => slatest::driver::fuzzing::headers(bytes),
+        2 => slatest::driver::fuzzing::http(bytes),
+        _ => slatest::driver::fuzzing::sql(bytes),
+    }
+});
