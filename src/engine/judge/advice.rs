@@ -4,57 +4,62 @@ use std::time::Duration;
 
 use super::objective::Tried;
 use crate::model::Nanos;
-use crate::objective::{samples_for_power, samples_to_tell, samples_without_bad, worth_of_one};
+use crate::objective::{fewest_for_pass, samples_for_power, samples_to_tell, samples_without_bad, worth_of_one};
 use crate::profile::{Plan, ScenarioPlan};
 
 /// The longest run that is still advised.
 const SENSIBLE: Nanos = Nanos::from_secs(24 * 3_600);
 
 /// Why there is no verdict although there are samples, and how long a run would have to be for one
-/// at the measured rate, counting samples for what they were worth.
+/// at the measured rate, counting samples for what they are worth.
 pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>) -> String {
     let judged = &tried.judged;
-    let (Some(limit), samples @ 1..) = (tried.limit(), judged.samples) else { return "nothing was measured".into() };
-    let bad = judged.bad;
-    // Where nothing was bad, each counts for one.
-    let worth = if bad == 0 { 1.0 } else { worth_of_one(judged.deff.unwrap_or(1.0)) };
-    let lasting = |independent: u64| length(plan, tried, independent as f64 / worth / samples as f64);
+    let (Some(limit), bad, samples @ 1..) = (tried.limit(), judged.bad, judged.samples) else {
+        return "nothing was measured".into();
+    };
+    let worth = worth_of_one(judged.deff.unwrap_or(1.0));
+    let lasting = |samples_wanted: f64| length(plan, tried, samples_wanted / samples as f64);
     let said = |length: Nanos| humantime::format_duration(Duration::from_secs_f64(length.as_secs_f64().ceil()));
-    if bad == 0 {
-        let (fewest, enough) = (samples_without_bad(limit), samples_for_power(limit));
-        let (at_least, sure) = (lasting(fewest), lasting(enough));
-        if at_least > SENSIBLE {
-            return format!(
-                "too few samples for a verdict: none of {samples} is bad, but a pass takes {fewest}, which no run of a \
-                 day has at this rate: raise the rate, or ask less"
-            );
-        }
-        return format!(
-            "too few samples for a verdict: none of {samples} is bad, but a pass takes {fewest}: at this rate a run of \
-             {} at least; {} passes a target twice as good as asked nine times in ten",
-            said(at_least),
-            said(sure),
-        );
-    }
+    let seen = format!("{bad} of {samples} {} bad", if bad == 1 { "is" } else { "are" });
     let share = bad as f64 / samples as f64;
-    match samples_to_tell(limit, share).map(|enough| (enough, lasting(enough))) {
+    let planned = samples_for_power(limit) as f64 / worth;
+    if (samples as f64) < planned && share <= limit {
+        // Too little was planned: what was seen of the share is noise as yet.
+        let fewest = match bad {
+            // Where nothing is bad, nothing comes together.
+            0 => Some(samples_without_bad(limit) as f64),
+            _ => fewest_for_pass(bad, limit).map(|fewest| fewest as f64 / worth),
+        };
+        return match fewest.map(|fewest| (round(fewest), lasting(fewest), lasting(planned.max(fewest)))) {
+            Some((fewest, at_least, better)) if better <= SENSIBLE => format!(
+                "too few samples for a verdict: {seen}; with no more, a pass takes {fewest}: a run of {}, better {}",
+                said(at_least),
+                said(better),
+            ),
+            Some((fewest, at_least, _)) if at_least <= SENSIBLE => format!(
+                "too few samples for a verdict: {seen}; with no more, a pass takes {fewest}: a run of {}, or a higher \
+                 rate",
+                said(at_least),
+            ),
+            _ => {
+                format!("too few samples for a verdict: {seen}, and no run of a day has enough at this rate: raise it")
+            }
+        };
+    }
+    match samples_to_tell(limit, share).map(|enough| enough as f64 / worth).map(|enough| (enough, lasting(enough))) {
         Some((enough, length)) if length <= SENSIBLE => {
             let end = if share < limit { "pass" } else { "fail" };
             format!(
-                "too few samples for a verdict: {bad} of {samples} are bad; were that the truth, about {} would {end} \
-                 nine times in ten: at this rate a run of {}",
-                round(enough as f64 / worth),
+                "too few samples for a verdict: {seen}; at that share about {} would {end}: a run of {}",
+                round(enough),
                 said(length),
             )
         }
-        _ => format!(
-            "at its limit: {bad} of {samples} are bad, which is neither shown to be within the bound nor beyond it, and \
-             no run of a day would tell"
-        ),
+        _ => format!("at its limit: {seen}, and no run of a day would tell on which side of the bound that is"),
     }
 }
 
-/// Up to three digits.
+/// Up to three digits that say something.
 fn round(count: f64) -> u64 {
     let unit = 10_f64.powf((count.max(1.0).log10().floor() - 2.0).max(0.0));
     ((count / unit).ceil() * unit) as u64

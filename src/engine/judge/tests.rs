@@ -417,21 +417,32 @@ fn culprits_are_named_together() {
 
 #[test]
 fn what_it_would_take_is_said_in_time() {
-    // 0 of 40 in 10 s at 5 %: a pass takes 59, so 15 s and the 2 of the warm-up.
+    let words = |plan: &Plan, seconds: &[Vec<(u16, u64, u64)>], objective: usize| {
+        judge(plan, &over_time(plan, seconds)).objectives[objective].words.clone().unwrap()
+    };
+    // 0 of 40 in 10 s at 5 %: a pass takes 59, so 15 s and the 2 of the warm-up; 596 are planned for.
     let plan = plan_of(10, vec![p95(false), objective(false, Aim::ErrorRate { below: 1e-7 })]);
-    let facts = over_time(&plan, &vec![vec![(0, 4, 0)]; 10]);
-    let judged = judge(&plan, &facts);
-    let words = judged.objectives[0].words.as_ref().unwrap();
-    assert!(words.contains("a pass takes 59: at this rate a run of 17s") && words.contains("2m 9s"), "{words}");
-    let words = judged.objectives[1].words.as_ref().unwrap();
-    assert!(words.contains("no run of a day"), "{words}");
-    // 5 of 200, one every other second: too few to tell 2.5 % from 5 %.
-    let seconds: Vec<_> = (0..10).map(|s| vec![(0, 20 - s % 2, s % 2)]).collect();
-    let words = judge(&plan, &over_time(&plan, &seconds)).objectives[0].words.clone().unwrap();
-    assert!(words.contains("would pass nine times in ten: at this rate a run of"), "{words}");
+    let few = vec![vec![(0, 4, 0)]; 10];
+    let said = words(&plan, &few, 0);
+    assert!(said.contains("0 of 40 are bad; with no more, a pass takes 59: a run of 17s, better 2m 31s"), "{said}");
+    assert!(words(&plan, &few, 1).contains("no run of a day has enough"), "{}", words(&plan, &few, 1));
+    // One bad: 93 that are worth .85 each.
+    let mut one = few;
+    one[3] = vec![(0, 3, 1)];
+    assert!(
+        words(&plan, &one, 0).contains("1 of 40 is bad; with no more, a pass takes 110"),
+        "{}",
+        words(&plan, &one, 0)
+    );
+    // As many as were planned for, but at 4.5 % of 5.
+    let many: Vec<_> = (0..10).map(|s| vec![(0, 200 - 8 - s % 3, 8 + s % 3)]).collect();
+    assert!(words(&plan, &many, 0).contains("at that share about"), "{}", words(&plan, &many, 0));
+    // More than the limit: it is a fail that takes more.
+    let many: Vec<_> = (0..10).map(|s| vec![(0, 100 - 5 - s % 2, 5 + s % 2)]).collect();
+    assert!(words(&plan, &many, 0).contains("would fail: a run of"), "{}", words(&plan, &many, 0));
     // At the limit nothing tells.
-    let words = judge(&plan, &over_time(&plan, &vec![vec![(0, 19, 1)]; 10])).objectives[0].words.clone().unwrap();
-    assert!(words.contains("at its limit"), "{words}");
+    let even = vec![vec![(0, 95, 5)]; 10];
+    assert!(words(&plan, &even, 0).contains("at its limit"), "{}", words(&plan, &even, 0));
 }
 
 #[test]
