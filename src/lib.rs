@@ -11,6 +11,7 @@
 //! | room | purpose |
 //! |---|---|
 //! | [`cli`] | one file a verb |
+//! | [`capacity`] | the highest rate that still passes |
 //! | `selftest` | truths that are known beforehand, and whether they are measured |
 //! | [`report`] | one file a format, and the live progress |
 //! | [`store`] | the run record, written as the run goes |
@@ -24,6 +25,7 @@
 //!
 //! `sandbox` is an island: it imports only [`model`] and is reached only from [`cli`].
 
+pub mod capacity;
 pub mod cli;
 pub mod driver;
 pub mod engine;

@@ -1,5 +1,6 @@
 //! The command line: one file per verb.
 
+mod capacity;
 mod check;
 mod color;
 mod completions;
@@ -59,6 +60,8 @@ enum Command {
     Doctor,
     /// Shows a run that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
+    /// Finds the highest rate of a scenario at which its objectives still pass
+    Capacity(Box<capacity::CapacityArgs>),
     /// Proves on this machine, in about a minute, that what is measured is what is true
     #[cfg(feature = "sandbox")]
     Selftest(selftest::SelftestArgs),
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
+        Command::Capacity(args) => capacity::run(&args).into(),
         #[cfg(feature = "sandbox")]
         Command::Selftest(args) => selftest::run(&args).into(),
         #[cfg(feature = "sandbox")]

@@ -89,18 +89,30 @@ pub struct Prepared {
     pub sandbox: Option<SandboxProcess>,
 }
 
-/// Finds, checks and resolves everything that the arguments name. Says what is wrong by itself.
+/// What the arguments name, found: the profile, and the target with what was started for it.
+pub struct Found {
+    library: Library,
+    profile: Source,
+    target: Source,
+    /// How the target was called.
+    name: String,
+    /// What is left of the target's process when this is dropped: nothing.
+    sandbox: Option<SandboxProcess>,
+}
+
+fn invalid(problems: &Problems, sources: &[&Source]) -> Exit {
+    report(problems, sources);
+    Exit::Invalid
+}
+
+/// Finds the files, and starts the sandbox when it is the target. Says what is wrong by itself.
 ///
 /// # Errors
 /// The exit code that tells why it can't be run.
-pub fn prepare(args: &PlanArgs) -> Result<Prepared, Exit> {
+pub fn find(args: &PlanArgs) -> Result<Found, Exit> {
     let here = std::env::current_dir().unwrap_or_default();
     let library = Library::new(here);
-    let invalid = |problems: Problems, sources: &[&Source]| {
-        report(&problems, sources);
-        Exit::Invalid
-    };
-    let profile = library.profile(&args.profile).map_err(|p| invalid(p, &[]))?;
+    let profile = library.profile(&args.profile).map_err(|p| invalid(&p, &[]))?;
     let from_environment = std::env::var("SLATEST_TARGET").ok().filter(|t| !t.is_empty());
     let name = args.target.clone().or(from_environment).unwrap_or_else(|| SANDBOX.into());
     let mut sandbox = None;
@@ -113,15 +125,36 @@ pub fn prepare(args: &PlanArgs) -> Result<Prepared, Exit> {
         sandbox = Some(process);
         target
     } else {
-        library.target(&name).map_err(|p| invalid(p, &[]))?
+        library.target(&name).map_err(|p| invalid(&p, &[]))?
     };
-    let overrides = Overrides { rates: args.rate.clone(), duration: args.duration, scale: args.scale, seed: args.seed };
-    // The name that this run has towards the target, in headers, keys and document names. Version 7 begins with the time, so that what a run left at a target sorts by it.
-    let run = format!("slatest-{}", uuid::Uuid::now_v7().simple());
-    let resolved =
-        resolve(&library, &profile, &target, &overrides, &run).map_err(|p| invalid(p, &[&profile, &target]))?;
-    guard(args, &name, &resolved)?;
-    Ok(Prepared { resolved, sandbox })
+    Ok(Found { library, profile, target, name, sandbox })
+}
+
+impl Found {
+    /// Checks and resolves it for one run. Says what is wrong by itself.
+    ///
+    /// # Errors
+    /// The exit code that tells why it can't be run.
+    pub fn resolve(&self, args: &PlanArgs) -> Result<Resolved, Exit> {
+        let overrides =
+            Overrides { rates: args.rate.clone(), duration: args.duration, scale: args.scale, seed: args.seed };
+        // The name that this run has towards the target, in headers, keys and document names. Version 7
+        // begins with the time, so that what a run left at a target sorts by it.
+        let run = format!("slatest-{}", uuid::Uuid::now_v7().simple());
+        let resolved = resolve(&self.library, &self.profile, &self.target, &overrides, &run)
+            .map_err(|p| invalid(&p, &[&self.profile, &self.target]))?;
+        guard(args, &self.name, &resolved)?;
+        Ok(resolved)
+    }
+}
+
+/// Finds, checks and resolves everything that the arguments name. Says what is wrong by itself.
+///
+/// # Errors
+/// The exit code that tells why it can't be run.
+pub fn prepare(args: &PlanArgs) -> Result<Prepared, Exit> {
+    let found = find(args)?;
+    Ok(Prepared { resolved: found.resolve(args)?, sandbox: found.sandbox })
 }
 
 /// Real users are met only on purpose: the target is named on the command line (not by a variable

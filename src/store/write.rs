@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::Serialize as _;
 
 use super::figures::figures;
 use super::hlog;
@@ -36,7 +35,7 @@ impl RunWriter {
     /// When the file system says no.
     pub fn create(base: &Path, mut opening: Opening) -> Result<Self, StoreError> {
         clean(&mut opening);
-        let (id, folder) = make_folder(base, &opening)?;
+        let (id, folder) = result_folder(base, &opening.plan.profile, opening.started)?;
         let record = RunRecord {
             version: VERSION,
             id,
@@ -135,15 +134,20 @@ pub(super) fn result(plan: &Plan, facts: &RunFacts, judged: Judged) -> RunResult
     }
 }
 
-fn make_folder(base: &Path, opening: &Opening) -> Result<(String, PathBuf), StoreError> {
+/// Makes a folder `<UTC time>-<label>-<short id>` under `base` (made too when absent); its name and where
+/// it is.
+///
+/// # Errors
+/// When the file system says no.
+pub fn result_folder(base: &Path, label: &str, started: Timestamp) -> Result<(String, PathBuf), StoreError> {
     fs::create_dir_all(base).map_err(StoreError::io(base, "created"))?;
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
-    let profile: String = opening.plan.profile.chars().take(60).map(plain).collect();
-    let time = opening.started.strftime("%Y%m%dT%H%M%SZ");
+    let label: String = label.chars().take(80).map(plain).collect();
+    let time = started.strftime("%Y%m%dT%H%M%SZ");
     let mut tries = 0;
     loop {
         let unique = uuid::Uuid::new_v4().simple().to_string();
-        let id = format!("{time}-{profile}-{}", &unique[..6]);
+        let id = format!("{time}-{label}-{}", &unique[..6]);
         let folder = base.join(&id);
         tries += 1;
         match fs::create_dir(&folder) {
@@ -154,24 +158,31 @@ fn make_folder(base: &Path, opening: &Opening) -> Result<(String, PathBuf), Stor
     }
 }
 
-/// Replaces the record in one step: a reader sees the old one or the new one.
 fn save(record: &RunRecord) -> Result<(), StoreError> {
-    let path = record.folder.join(RECORD_FILE);
-    let text = to_json(record).map_err(|e| StoreError::malformed(&path, None, e))?;
-    let fresh = record.folder.join("run.json.new");
+    save_json(&record.folder, RECORD_FILE, record)
+}
+
+/// Writes a value as `name` in a folder, without anything that looks like a credential. Replaces what was
+/// there in one step: a reader sees the old one or the new one.
+///
+/// # Errors
+/// When the file system says no.
+pub fn save_json(folder: &Path, name: &str, value: &impl serde::Serialize) -> Result<(), StoreError> {
+    let path = folder.join(name);
+    let text = to_json(value).map_err(|e| StoreError::malformed(&path, None, e))?;
+    let fresh = folder.join(format!("{name}.new"));
     let written = || -> std::io::Result<()> {
         let mut file = File::create(&fresh)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&fresh, &path)?;
-        File::open(&record.folder)?.sync_all()
+        File::open(folder)?.sync_all()
     };
     written().map_err(StoreError::io(&path, "written"))
 }
 
-/// The record as the text of `run.json`.
-fn to_json(record: &RunRecord) -> Result<String, serde_json::Error> {
-    let mut value = record.serialize(serde_json::value::Serializer)?;
+fn to_json(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+    let mut value = value.serialize(serde_json::value::Serializer)?;
     redact_value(&mut value);
     serde_json::to_string_pretty(&value).map(|text| text + "\n")
 }
