@@ -19,6 +19,8 @@ class Did:
 
     ran: Ran
     done: int
+    # Per second, where CPU is not what counts.
+    rate: float = 0
     # Nanoseconds; only where the generator measures them.
     p50: float = 0
     lag_p50: float = 0
@@ -64,7 +66,7 @@ class Slatest:
         if failed > total["count"] / 1000:
             print(f"  slatest: {failed} of {total['count']} failed", flush=True)
         lag = own["send_lag"] or {}
-        return Did(ran, total["count"], p50=total["response"]["p50"], lag_p50=lag.get("p50", 0),
+        return Did(ran, total["count"], rate=total["rate"], p50=(total["response"] or {}).get("p50", 0), lag_p50=lag.get("p50", 0),
                    lag_p99=lag.get("p99", 0), stalled=own["resources"]["stall_max"] > 0)
 
 
@@ -158,5 +160,4 @@ def librdkafka_tool(folder):
 def rdkafka_performance(folder, port, records):
     ran = generate([str(librdkafka_tool(folder)), "-P", "-t", "bench", "-b", f"127.0.0.1:{port}", "-s", "1024", "-c",
                     str(records), "-a", "-1", "-X", "linger.ms=5", "-X", "enable.idempotence=true", "-q"])
-    done = counted(ran, r"(\d+) messages produced \(|(?:%) (\d+) messages", int)
-    return Did(ran, done)
+    return Did(ran, counted(ran, r"(\d+) delivered", int), rate=counted(ran, r"(\d+) msgs/s"))

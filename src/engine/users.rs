@@ -119,7 +119,8 @@ impl Users {
             if self.think > Nanos::ZERO {
                 self.pause(self.think).await;
             } else {
-                tokio::task::yield_now().await;
+                // Waiting for the answer gave the others their turn; this does for what never waits.
+                tokio::task::coop::consume_budget().await;
             }
         }
         if let Some(session) = session {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use super::cluster::Cluster;
 use super::context::{Context, Troubles};
 use super::file::{Acks, Settings};
+use super::reports::Reports;
 
 use crate::driver::awaited::Awaited;
 use crate::model::{Clock, Nanos, Outcome};
@@ -38,6 +39,7 @@ pub(super) struct Flight {
 pub(super) struct Deliveries {
     clock: Arc<dyn Clock>,
     awaited: Arc<Awaited>,
+    reports: Arc<Reports>,
     freed: Arc<Notify>,
 }
 
@@ -63,8 +65,7 @@ impl ProducerContext for Context<Deliveries> {
                 Err(code)
             }
         };
-        // An execution that was given up no longer listens.
-        let _ = flight.report.send(Delivered { at, result });
+        self.role.reports.put(flight.report, Delivered { at, result });
         self.role.freed.notify_waiters();
     }
 }
@@ -76,12 +77,14 @@ pub(super) type Record<'a> = BaseRecord<'a, str, str, Box<Flight>>;
 pub(super) struct Producer {
     client: ThreadedProducer<Context<Deliveries>>,
     troubles: Arc<Troubles>,
+    reports: Arc<Reports>,
     /// Told whenever a record leaves the queue.
     freed: Arc<Notify>,
 }
 
 impl Producer {
-    /// Makes one. Connects in the background.
+    /// Makes one, whose reports are handed out by the runtime that this is called in. Connects in the
+    /// background.
     ///
     /// # Errors
     /// A configuration that librdkafka refuses.
@@ -92,10 +95,18 @@ impl Producer {
         awaited: &Arc<Awaited>,
     ) -> KafkaResult<Self> {
         let freed = Arc::new(Notify::new());
-        let role = Deliveries { clock, awaited: Arc::clone(awaited), freed: Arc::clone(&freed) };
+        let reports = Arc::<Reports>::default();
+        let role = Deliveries {
+            clock,
+            awaited: Arc::clone(awaited),
+            reports: Arc::clone(&reports),
+            freed: Arc::clone(&freed),
+        };
         let context = Context::new(&cluster.security, role);
         let troubles = Arc::clone(&context.troubles);
-        Ok(Self { client: config.create_with_context(context)?, troubles, freed })
+        let client = config.create_with_context(context)?;
+        tokio::spawn(Arc::clone(&reports).hand_out());
+        Ok(Self { client, troubles, reports, freed })
     }
 
     /// Whether it can't go on and must be made anew.
@@ -114,22 +125,34 @@ impl Producer {
     /// # Errors
     /// Why librdkafka didn't take it.
     pub(super) async fn send(&self, mut record: Record<'_>) -> Result<(), RDKafkaErrorCode> {
+        match self.offer(record)? {
+            None => return Ok(()),
+            Some(back) => record = back,
+        }
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
-            // Listens before the queue is tried, so that room made in between isn't missed.
+            // Listens before the queue is tried again, so that room made in between isn't missed.
             freed.as_mut().enable();
-            match self.client.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => record = back,
-                Err((error, _)) => {
-                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidArgument);
-                    if code == RDKafkaErrorCode::Fatal {
-                        self.troubles.set_fatal();
-                    }
-                    return Err(code);
-                }
+            match self.offer(record)? {
+                None => return Ok(()),
+                Some(back) => record = back,
             }
             freed.await;
+        }
+    }
+
+    /// Hands a record over where there is room, else gives it back.
+    fn offer<'r>(&self, record: Record<'r>) -> Result<Option<Record<'r>>, RDKafkaErrorCode> {
+        match self.client.send(record) {
+            Ok(()) => Ok(None),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => Ok(Some(back)),
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidArgument);
+                if code == RDKafkaErrorCode::Fatal {
+                    self.troubles.set_fatal();
+                }
+                Err(code)
+            }
         }
     }
 
@@ -160,6 +183,12 @@ impl Producer {
         } else {
             (Outcome::TimedOut, kind.to_owned())
         }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.reports.close();
     }
 }
 

@@ -16,7 +16,7 @@ use super::headers;
 use super::producer::{Delivered, Flight, Producer};
 use super::workload::Shared;
 use crate::driver::awaited::{MessageId, Taken, Waiting};
-use crate::driver::{Seat, Session};
+use crate::driver::{Limit, Seat, Session};
 use crate::model::{Arrival, Completion, Nanos, Outcome};
 use crate::workload::{RenderError, Values};
 
@@ -30,11 +30,12 @@ pub(super) struct KafkaSession {
     seat: Seat,
     producer: Arc<Producer>,
     captured: BTreeMap<String, String>,
+    limit: Limit,
 }
 
 impl KafkaSession {
     pub(super) fn new(shared: Arc<Shared>, seat: Seat, producer: Arc<Producer>) -> Self {
-        Self { shared, seat, producer, captured: BTreeMap::new() }
+        Self { shared, seat, producer, captured: BTreeMap::new(), limit: Limit::default() }
     }
 
     fn now(&self) -> Nanos {
@@ -69,14 +70,15 @@ impl KafkaSession {
             headers = headers.insert(Header { key: name, value: Some(value) });
         }
         let handing = rendered.hand_over(record, headers, Flight { report, awaited }, &self.producer);
-        match timeout(self.left(sent, limit), handing).await {
+        let left = self.left(sent, limit);
+        match self.limit.hold(left, handing).await {
             Ok(Ok(())) => {}
             Ok(Err(code)) => return self.failed(None, self.producer.judge(code)),
             Err(_) => return self.failed(Some(sent), self.producer.overdue("QueueFull")),
         }
         let mut progress = Progress::default();
         let left = self.left(sent, limit);
-        let end = timeout(left, progress.follow(delivered, waiting)).await;
+        let end = self.limit.hold(left, progress.follow(delivered, waiting)).await;
         self.conclude(sent, &progress, end.ok())
     }
 
