@@ -42,7 +42,8 @@ impl Chooser {
 
     /// The item of the arrival of this number.
     pub fn choose(&self, seq: u64) -> usize {
-        let Some(&total) = self.cumulative.last() else {
+        // With one item there is nothing to draw.
+        let Some(&total) = self.cumulative.last().filter(|_| self.items > 1) else {
             return (seq % self.items.max(1) as u64) as usize;
         };
         let mut rng = self.rng.clone();

@@ -151,15 +151,22 @@ impl Connection {
         matches!(self.link, Link::Two { .. })
     }
 
+    /// Whether it takes a request at once, as nearly every kept connection does.
+    pub(super) fn is_ready_now(&mut self) -> bool {
+        match &mut self.link {
+            Link::One { sender, socket } => {
+                // Nobody is to be woken by what this does: sending comes next.
+                socket.advance(&mut Context::from_waker(Waker::noop()));
+                socket.is_open() && sender.is_ready()
+            }
+            Link::Two { sender, .. } => !sender.is_closed() && sender.is_ready(),
+        }
+    }
+
     /// Waits until it takes a request; false when it was closed.
     pub(super) async fn is_ready(&mut self) -> bool {
         match &mut self.link {
             Link::One { sender, socket } => {
-                // Nearly always it is at once. Nobody is to be woken then: sending does the rest.
-                socket.advance(&mut Context::from_waker(Waker::noop()));
-                if socket.is_open() && sender.is_ready() {
-                    return true;
-                }
                 poll_fn(|context| {
                     socket.advance(context);
                     if socket.is_open() { sender.poll_ready(context).map(|r| r.is_ok()) } else { Poll::Ready(false) }
@@ -168,11 +175,6 @@ impl Connection {
             }
             Link::Two { sender, .. } => !sender.is_closed() && sender.ready().await.is_ok(),
         }
-    }
-
-    /// Itself when it takes a request, else nothing: it was closed.
-    pub(super) async fn when_ready(mut self) -> Option<Self> {
-        if self.is_ready().await { Some(self) } else { None }
     }
 
     /// Sends a request and waits for the head of the answer. An error that has the request in it

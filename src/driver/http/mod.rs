@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
 use schemars::Schema;
 use secrecy::ExposeSecret as _;
@@ -35,7 +35,7 @@ use url::Url;
 
 use self::check::{Block, Checks};
 use self::dial::Dialer;
-use self::file::{File, Settings};
+use self::file::{File, Settings, Version};
 use self::origin::Origin;
 use self::request::{Headers, RequestPlan, Scope};
 use self::session::HttpSession;
@@ -251,6 +251,10 @@ impl Server {
         let run = HeaderValue::from_str(context.run)
             .map_err(|_| context.source.problem("", "the name of the run has a character that a header can't have"))?;
         headers.insert(RUN_HEADER, run);
+        // Where it is known that HTTP/1.1 will be spoken. Else the connection decides, see `Origin::address`.
+        if !self.origin.tls && self.dialer.version != Version::Http2 {
+            headers.insert(HOST, self.origin.host_header.clone());
+        }
         let Endpoint::Http(endpoint) = context.endpoint else { return Ok(headers) };
         if let Some(token) = &endpoint.token {
             let key = format!("endpoints.{}.token", self.endpoint);

@@ -14,7 +14,7 @@ pub(super) struct Origin {
     pub(super) port: u16,
     /// `host` or `host:port`, as Host and `:authority` have it.
     authority: Authority,
-    host_header: HeaderValue,
+    pub(super) host_header: HeaderValue,
     /// What its certificate must be for.
     pub(super) server_name: Option<ServerName<'static>>,
 }

@@ -10,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Request;
 use http::header::{COOKIE, SET_COOKIE};
 use http::response::Parts;
+use tokio::time::timeout;
 
 use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
@@ -101,22 +102,23 @@ impl HttpSession {
     ) -> Result<(), Failure> {
         let mut request = self.request(http, exchange, arrival)?;
         let mut limit = std::mem::take(&mut self.limit);
-        let start = self.seat.clock.now();
+        let mut spent = Duration::ZERO;
         let result = loop {
-            let connection = match self.connection.take() {
-                Some(kept) => limit.hold(exchange.timeout, kept.when_ready()).await.ok().flatten(),
-                None => None,
+            let mut kept = self.connection.take();
+            let ready = kept.as_mut().is_some_and(Connection::is_ready_now);
+            let (connection, reused) = match kept {
+                Some(kept) if ready => (kept, true),
+                kept => {
+                    let start = self.seat.clock.now();
+                    // Rare and large: it is not to make every execution's future large.
+                    let connected = Box::pin(self.connected(kept, http, exchange.timeout, progress)).await;
+                    spent = spent.saturating_add(self.seat.clock.now().since(start).as_duration());
+                    match connected {
+                        Ok(connected) => connected,
+                        Err(failure) => break Err(failure),
+                    }
+                }
             };
-            let reused = connection.is_some();
-            let connection = match connection {
-                Some(kept) => kept,
-                // Rare and large: it is not to make every execution's future large.
-                None => match Box::pin(self.dialed(http, exchange.timeout, progress)).await {
-                    Ok(connection) => connection,
-                    Err(failure) => break Err(failure),
-                },
-            };
-            let spent = self.seat.clock.now().since(start).as_duration();
             let left = exchange.timeout.saturating_add(CONNECT_EXTRA).saturating_sub(spent);
             let held = {
                 // Pinned here: a future that is moved is copied, and this one is large.
@@ -150,19 +152,30 @@ impl HttpSession {
         exchange.request.render(&http.server.prefix, &values).map_err(Failure::rejected)
     }
 
-    /// A new connection.
-    async fn dialed(&self, http: &Http, limit: Duration, progress: &mut Progress) -> Result<Connection, Failure> {
+    /// The kept connection once it takes a request, else a new one; and whether it was kept.
+    async fn connected(
+        &self,
+        kept: Option<Connection>,
+        http: &Http,
+        limit: Duration,
+        progress: &mut Progress,
+    ) -> Result<(Connection, bool), Failure> {
+        if let Some(mut kept) = kept
+            && matches!(timeout(limit, kept.is_ready()).await, Ok(true))
+        {
+            return Ok((kept, true));
+        }
         let connect_limit = CONNECT_TIMEOUT.as_duration();
         let server = &http.server;
         let dial = server.dialer.dial(&server.origin, Home::Worker, &*self.seat.clock);
-        let dialed = match tokio::time::timeout(limit.min(connect_limit), dial).await {
+        let dialed = match timeout(limit.min(connect_limit), dial).await {
             Ok(dialed) => dialed.map_err(|e| Failure::disconnected(e.kind))?,
             Err(_) if limit < connect_limit => return Err(Failure::timed_out("timeout: connecting")),
             Err(_) => return Err(Failure::disconnected("connect: timed out")),
         };
         progress.timings.push((CONNECT, dialed.connect));
         progress.timings.extend(dialed.tls.map(|length| (TLS, length)));
-        Ok(dialed.connection)
+        Ok((dialed.connection, false))
     }
 
     /// Sends the request, follows redirects where that was asked for, and reads the answer to its
