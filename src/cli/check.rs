@@ -176,7 +176,7 @@ fn outlook(forecasts: &[Forecast], color: bool) -> String {
     let mut text = String::from(
         "\nObjectives: can the run tell?\n\
          (fewest: samples for a pass when none of them is bad; enough: samples that pass a target twice as\n\
-         good as asked nine times in ten)\n",
+         good as asked nine times in ten; more where bad ones come together)\n",
     );
     let mut table = Table::new();
     table

@@ -8,7 +8,7 @@
 //! 24, 1998), with batches in the place of primary sampling units.
 
 use super::beta::incomplete_beta;
-use super::binomial::{ALPHA, Interval, Judgement, bisect, clopper_pearson, judge_below};
+use super::binomial::{ALPHA, Interval, Judgement, bisect, judge_below};
 use super::student::t_quantile;
 use crate::model::Verdict;
 
@@ -134,25 +134,11 @@ pub(super) fn at_most(n: f64, p: f64, x: f64) -> f64 {
     if x >= n { 1.0 } else { incomplete_beta(n - x, x + 1.0, 1.0 - p) }
 }
 
-/// The interval of the share in batches with a chance of `alpha` beyond each bound.
-pub fn batch_interval(batches: &[Batch], alpha: f64) -> Interval {
-    let bad: u64 = batches.iter().map(|b| b.bad).sum();
-    let n: u64 = batches.iter().map(|b| b.n).sum();
-    let worth = worth(batches);
-    if worth.effective >= n as f64 {
-        return clopper_pearson(bad, n, alpha);
-    }
-    let x = bad as f64 * (worth.effective / n as f64);
-    Interval {
-        lower: bisect(|p| at_least(worth.effective, p, x) < alpha),
-        upper: bisect(|p| at_most(worth.effective, p, x) > alpha),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::clopper_pearson;
     use super::*;
 
     /// 30 batches of 1,000.
@@ -176,7 +162,6 @@ mod tests {
         near(judged.judgement.interval.lower, 0.016_889_539_003);
         near(judged.judgement.interval.upper, 0.020_583_380_564);
         near(clopper_pearson(560, 30_000, ALPHA).upper, 0.020_003_733_933);
-        assert_eq!(batch_interval(&batches, ALPHA), judged.judgement.interval);
         // A limit between the two upper bounds: independent samples would pass it.
         assert_eq!(judge_batches_below(&batches, 0.0203).judgement.verdict, Verdict::Inconclusive);
         assert_eq!(judge_below(560, 30_000, 0.0203).verdict, Verdict::Pass);

@@ -19,8 +19,7 @@ mod trend;
 mod validity;
 
 pub use batches::{
-    BATCHES, Batch, BatchJudgement, Worth, batch_interval, judge_batches_above, judge_batches_below, worth,
-    worth_of_one,
+    BATCHES, Batch, BatchJudgement, Worth, judge_batches_above, judge_batches_below, worth, worth_of_one,
 };
 pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, fewest_for_pass, judge_above, judge_below};
 pub use check::{Check, Effect};

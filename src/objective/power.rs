@@ -39,13 +39,13 @@ pub fn samples_for_power(limit: f64) -> u64 {
 /// Exact where it takes few bad samples, by the normal approximation where it takes many and for
 /// fails.
 pub fn samples_to_tell(limit: f64, share: f64) -> Option<u64> {
-    let exact = if share < limit { samples_to_pass(limit, share) } else { None };
-    exact.or_else(|| {
-        let deviation = |p: f64| (p * (1.0 - p)).max(0.0).sqrt();
-        let root = (Z_ALPHA * deviation(limit) + Z_POWER * deviation(share)) / (limit - share).abs();
-        // As many as can be counted, at least the one that it takes where everything is bad.
-        (root.is_finite() && root < 1e8).then(|| (root * root).ceil().max(1.0) as u64)
-    })
+    let deviation = |p: f64| (p * (1.0 - p)).max(0.0).sqrt();
+    let root = (Z_ALPHA * deviation(limit) + Z_POWER * deviation(share)) / (limit - share).abs();
+    // As many as can be counted, and at least one.
+    let normal = (root.is_finite() && root < 1e8).then(|| (root * root).ceil().max(1.0))?;
+    // The exact search takes a while, and where it takes many bad ones says the same.
+    let exact = (share < limit && normal * limit < BAD_MAX as f64).then(|| samples_to_pass(limit, share));
+    exact.flatten().or(Some(normal as u64))
 }
 
 /// Fewest samples that give a chance of [`POWER`] of a pass when the true share is `share`; `None`
