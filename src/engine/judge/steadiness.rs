@@ -13,6 +13,9 @@ const BATCHES_MIN: usize = 10;
 /// of the measured phase passes by itself: an average over something that changes says nothing of
 /// what it changes into, but where even its worst part is shown to hold, it holds.
 ///
+/// An objective that is inconclusive anyway is told why: a trend spreads the batches and so takes
+/// from what the samples are worth, and more of them would not help.
+///
 /// Only where the planned load was constant: under a ramp a trend is what one expects. Over all
 /// objectives together one in a hundred steady runs is found to have a trend (Holm); a single
 /// objective is held to |Z| > 2.58.
@@ -20,7 +23,8 @@ pub(super) fn demand(plan: &Plan, tried: &mut [Tried<'_>]) {
     let candidates: Vec<(usize, f64)> = tried
         .iter()
         .enumerate()
-        .filter(|(_, one)| one.judged.verdict == Verdict::Pass && one.judged.bad > 0 && one.limit().is_some())
+        .filter(|(_, one)| matches!(one.judged.verdict, Verdict::Pass | Verdict::Inconclusive))
+        .filter(|(_, one)| one.judged.bad > 0 && one.limit().is_some())
         .filter(|(_, one)| is_load_constant(plan, one.from, one.to))
         .filter_map(|(i, one)| {
             let rates: Vec<f64> = one.batches.iter().filter(|b| b.n > 0).map(|b| b.bad as f64 / b.n as f64).collect();
@@ -42,7 +46,8 @@ fn judge_trend(one: &mut Tried<'_>, z: f64) {
     let third = one.batches.len() / 3;
     let (first, last) = (&one.batches[..third], &one.batches[one.batches.len() - third..]);
     let worse = if z > 0.0 { last } else { first };
-    let holds = judge_batches_below(worse, limit).judgement.verdict == Verdict::Pass;
+    let passed = one.judged.verdict == Verdict::Pass;
+    let holds = passed && judge_batches_below(worse, limit).judgement.verdict == Verdict::Pass;
     let change = change(&one.objective.aim, share(first), share(last), z);
     one.judged.words = Some(if holds {
         format!("not steady, but its worse third passes by itself: {change}")
@@ -67,7 +72,7 @@ fn change(aim: &Aim, first: f64, last: f64, z: f64) -> String {
         Aim::Throughput { .. } => ("throughput".into(), first, last),
     };
     let (first, last) = (Reading::Share(first), Reading::Share(last));
-    format!("{what}: {first} in the first third, {last} in the last (Mann–Kendall Z {z:.1})")
+    format!("{what}: {first} in the first third, {last} in the last (Mann–Kendall |Z| {:.1})", z.abs())
 }
 
 fn share(batches: &[Batch]) -> f64 {
