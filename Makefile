@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools peak test lint stack-up stack-down
+.PHONY: help tools peak test lint fuzz stack-up stack-down
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ test: tools ## Brings the real servers up on loopback and runs every test
 lint: ## Formatting and clippy, warnings as errors
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+
+fuzz: tools ## Fuzzes every reader of files and answers, a minute each (FUZZ_SECONDS)
+	fuzz/run $(or $(FUZZ_SECONDS),60)
 
 stack-up: ## Starts the real servers and writes targets/stack.yaml
 	tests/stack/stack up

@@ -45,6 +45,11 @@ impl ErrorKinds {
         kinds
     }
 
+    /// How often each was seen.
+    pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
+        self.0.values().copied()
+    }
+
     /// Whether none was seen.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

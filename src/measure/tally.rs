@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::{ErrorKinds, Latencies};
 use crate::model::{OUTCOMES, Outcome};
 
+/// Most of anything that one window can have counted; thousands of days of such windows can be summed.
+pub(super) const COUNT_MAX: u64 = 1 << 40;
+
 /// Counters and histograms of one operation over a window, a run, or any union of these.
 /// Merging is exact, commutative and associative.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +46,20 @@ impl Tally {
             ratios: vec![(0, 0); ratios],
             ..Self::default()
         }
+    }
+
+    /// Whether it can have been counted: a text that was changed may hold numbers that no sum takes.
+    pub(super) fn is_possible(&self) -> bool {
+        let counts = self.outcomes.iter().chain([&self.planned]).chain(&self.exceeded).chain(&self.observed);
+        let counts = counts.chain(self.ratios.iter().flat_map(|(good, total)| [good, total]));
+        let times = [&self.response, &self.failed, &self.service, &self.send_lag];
+        let mut times = times.into_iter().chain(&self.timings);
+        let within = |(part, whole): (&u64, &u64)| part <= whole;
+        counts.copied().chain(self.errors.counts()).all(|count| count <= COUNT_MAX)
+            && times.all(|times| times.count() <= COUNT_MAX)
+            && self.exceeded.len() == self.observed.len()
+            && self.exceeded.iter().zip(&self.observed).all(within)
+            && self.ratios.iter().all(|(good, total)| good <= total)
     }
 
     /// How many ended so.

@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::tally::COUNT_MAX;
 use super::{Latencies, Tally, Threshold};
 use crate::model::{Nanos, OperationId};
+
+/// No run is longer: ten years.
+const RUN_LENGTH_MAX: Nanos = Nanos::from_secs(10 * 366 * 24 * 3600);
 
 /// What is kept of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +56,16 @@ impl Window {
     /// When it starts.
     pub const fn start(&self) -> Nanos {
         Nanos(self.index * self.length.0)
+    }
+
+    /// Whether it can have been measured: its numbers and its time are such that sums of windows hold
+    /// them.
+    pub fn is_possible(&self) -> bool {
+        let end = self.index.checked_add(1).and_then(|windows| windows.checked_mul(self.length.0));
+        end.is_some_and(|end| end <= RUN_LENGTH_MAX.0)
+            && self.in_flight <= COUNT_MAX
+            && self.dispatch_lag.count() <= COUNT_MAX
+            && self.all().all(|(_, tally)| tally.is_possible())
     }
 
     /// Adds another worker's part of the same window.

@@ -4,6 +4,8 @@ mod hlog;
 mod json;
 mod junit;
 mod markdown;
+#[cfg(test)]
+mod mutations;
 mod progress;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod located;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,7 +47,10 @@ impl Source {
         if size > SIZE_BYTES_MAX {
             return Err(Problem::new(place(), format!("is {size} bytes long; at most {SIZE_BYTES_MAX} are read")));
         }
-        let text = std::fs::read_to_string(path).map_err(|e| Problem::new(place(), format!("can't be read: {e}")))?;
+        // A device has no size, and may have no end either.
+        let mut text = String::new();
+        let read = std::fs::File::open(path).and_then(|file| file.take(SIZE_BYTES_MAX).read_to_string(&mut text));
+        read.map_err(|e| Problem::new(place(), format!("can't be read: {e}")))?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self::new(name, text, folder))
     }

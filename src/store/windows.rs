@@ -46,8 +46,12 @@ impl Windows {
             self.torn = true;
             return Ok(None);
         }
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|e| StoreError::malformed(&self.path, Some(self.line), format!("not a window: {e}")))
+        let malformed =
+            |why: String| StoreError::malformed(&self.path, Some(self.line), format!("not a window: {why}"));
+        let window: Window = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+        if !window.is_possible() {
+            return Err(malformed("no run can have counted these numbers".into()));
+        }
+        Ok(Some(window))
     }
 }

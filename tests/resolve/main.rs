@@ -3,6 +3,7 @@
 mod bad_input;
 mod desk;
 mod endpoints;
+mod mutations;
 mod peak;
 mod plans;
 mod round_trip;

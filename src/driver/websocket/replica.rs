@@ -1,11 +1,12 @@
 //! One replica of a document, as a Yjs client keeps it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use yrs::block::ClientID;
-use yrs::encoding::read::Cursor;
+use yrs::encoding::read::{Cursor, Read};
 use yrs::sync::protocol::MessageReader;
 use yrs::sync::{Message, SyncMessage};
 use yrs::updates::decoder::{Decode, DecoderV1};
@@ -102,6 +103,13 @@ impl Replica {
     /// # Errors
     /// A message that is not of the Yjs protocol, or a refusal.
     pub(super) fn take(&self, message: &[u8]) -> Result<Taken, Broken> {
+        // The library asserts of some numbers in a message what it doesn't check (found by fuzzing);
+        // a server must not be able to end a worker.
+        let taken = catch_unwind(AssertUnwindSafe(|| self.read(message)));
+        taken.unwrap_or_else(|_| Err(malformed("its numbers contradict themselves")))
+    }
+
+    fn read(&self, message: &[u8]) -> Result<Taken, Broken> {
         let mut taken = Taken::default();
         let mut decoder = DecoderV1::new(Cursor::new(message));
         let mut any = false;
@@ -130,9 +138,20 @@ impl Replica {
     }
 
     fn apply(&self, update: &[u8]) -> Result<(), Broken> {
+        check_clients(update)?;
         let update = Update::decode_v1(update).map_err(|e| malformed(&e.to_string()))?;
         self.doc.transact_mut().apply_update(update).map_err(|e| malformed(&e.to_string()))
     }
+}
+
+/// An update begins with the number of its clients, for which the library makes room before it reads
+/// one; each takes some bytes.
+fn check_clients(update: &[u8]) -> Result<(), Broken> {
+    let clients: u32 = Cursor::new(update).read_var().map_err(|e| malformed(&e.to_string()))?;
+    if clients as usize > update.len() {
+        return Err(malformed("more clients than bytes"));
+    }
+    Ok(())
 }
 
 fn malformed(detail: &str) -> Broken {
@@ -186,6 +205,22 @@ mod tests {
         a.append("🦀🦀🦀", 12);
         a.append("x", 10);
         assert_eq!(a.text(), "🦀🦀x");
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn a_client_beyond_53_bits_and_clients_without_end_are_survived() {
+        let beyond = [
+            0, 2, 21, 1, 0xab, 0xab, 0xab, 0xab, 0x23, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xab, 1, 7,
+            0x74, 1, 1, 0x6e, 4, 0x63, 0,
+        ];
+        let endless = [0, 2, 7, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1];
+        for message in [&beyond[..24], &beyond[..], &endless[..]] {
+            let replica = Replica::new(3);
+            assert!(replica.take(message).is_err(), "{message:?}");
+            replica.append("goes on", 10);
+            assert_eq!(replica.text(), "goes on");
+        }
     }
 
     proptest! {
