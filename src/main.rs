@@ -6,8 +6,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before there are threads, which inherit it. Huge pages make a small heap resident that is
-    // hardly used: 15 MiB in a plain HTTP run. Where the kernel has none there is nothing to turn off.
+    // Huge pages make a small heap resident that is hardly used. The allocator doesn't ask for them;
+    // this is for kernels that give them unasked. Where there are none there is nothing to turn off.
     let _ = nix::sys::prctl::set_thp_disable(true);
     slatest::cli::main()
 }

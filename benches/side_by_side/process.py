@@ -48,6 +48,7 @@ class Ran:
     user: float
     system: float
     peak_kib: int
+    private_kib: int
 
     @property
     def cpu(self):
@@ -66,7 +67,7 @@ def generate(command, timeout=400, env=None, cwd=None):
     chunks = []
     os.set_blocking(read, False)
     deadline = started + timeout
-    peak = 0
+    peak = private = 0
     while True:
         try:
             chunk = os.read(read, 1 << 16)
@@ -77,22 +78,25 @@ def generate(command, timeout=400, env=None, cwd=None):
             if time.monotonic() > deadline:
                 child.kill()
                 break
-            peak = max(peak, high_water(child.pid))
+            high, own = memory(child.pid)
+            peak, private = max(peak, high), max(private, own)
             time.sleep(0.02)
     os.close(read)
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     wall = time.monotonic() - started
     return Ran(b"".join(chunks).decode(errors="replace"), child.returncode, wall, usage.ru_utime, usage.ru_stime,
-               peak)
+               peak, private)
 
 
-def high_water(pid):
+def memory(pid):
+    """The largest resident set so far, and what of it is private now, not pages of files; in KiB."""
     try:
         with open(f"/proc/{pid}/status") as status:
-            return next((int(line.split()[1]) for line in status if line.startswith("VmHWM")), 0)
+            kib = {line.split(":")[0]: int(line.split()[1]) for line in status if line.endswith("kB\n")}
     except OSError:
-        return 0
+        kib = {}
+    return kib.get("VmHWM", 0), kib.get("RssAnon", 0)
 
 
 class Server:
