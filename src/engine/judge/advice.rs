@@ -28,7 +28,8 @@ pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>) -> String {
         let fewest = match bad {
             // Where nothing is bad, nothing comes together.
             0 => Some(samples_without_bad(limit) as f64),
-            _ => fewest_for_pass(bad, limit).map(|fewest| fewest as f64 / worth),
+            // As few as the samples are worth, so are the bad ones.
+            _ => fewest_for_pass((bad as f64 * worth).ceil() as u64, limit).map(|fewest| fewest as f64 / worth),
         };
         return match fewest.map(|fewest| (round(fewest), lasting(fewest), lasting(planned.max(fewest)))) {
             Some((fewest, at_least, better)) if better <= SENSIBLE => format!(
