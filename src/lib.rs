@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`cli`] | one file a verb |
 //! | [`capacity`] | the highest rate that still passes |
+//! | [`cluster`] | a coordinator and its agents: many machines, one run |
 //! | `selftest` | truths that are known beforehand, and whether they are measured |
 //! | [`report`] | one file a format, and the live progress |
 //! | [`store`] | the run record, written as the run goes |
@@ -27,6 +28,7 @@
 
 pub mod capacity;
 pub mod cli;
+pub mod cluster;
 pub mod driver;
 pub mod engine;
 pub mod measure;

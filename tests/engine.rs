@@ -144,6 +144,8 @@ fn plan(executor: ExecutorPlan, max_in_flight: u64) -> Plan {
         seed: 42,
         window: Nanos::from_millis(200),
         graceful_stop: Nanos::from_secs(5),
+        on_agent_loss: Default::default(),
+        on_coordinator_loss: Default::default(),
         scenarios: vec![ScenarioPlan {
             name: "s".into(),
             workload: "w".into(),

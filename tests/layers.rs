@@ -7,7 +7,7 @@ use std::path::Path;
 /// Left imports right; rooms of one entry are siblings.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
-    &["selftest", "capacity"],
+    &["selftest", "capacity", "cluster", "kubernetes"],
     &["report", "observe"],
     &["store"],
     &["engine"],

@@ -203,6 +203,8 @@ pub(super) mod tests {
             seed: 7,
             window: Nanos::from_secs(1),
             graceful_stop: Nanos::from_secs(30),
+            on_agent_loss: Default::default(),
+            on_coordinator_loss: Default::default(),
             scenarios: vec![
                 scenario("api", ExecutorPlan::Arrivals { law: ArrivalLaw::Poisson, stages }, 20, 0),
                 scenario("users", ExecutorPlan::Users { stages: users, think: Nanos::from_secs(1) }, 0, 3),

@@ -27,6 +27,12 @@ pub struct ProfileFile {
     /// How long operations in flight may go on after the last arrival. Default 30 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graceful_stop: Option<Span>,
+    /// What becomes of a run of many agents when one of them is lost. Default `void`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_agent_loss: Option<OnAgentLoss>,
+    /// What agents do when they hear nothing of their coordinator. Default `stop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_coordinator_loss: Option<OnCoordinatorLoss>,
     /// Whether it may run on a target marked production (which must also be named on the command line).
     #[serde(default)]
     pub production: bool,
@@ -38,6 +44,28 @@ pub struct ProfileFile {
     /// What is broken on purpose. None can be planned yet.
     #[serde(default)]
     pub drills: Vec<Located<DrillSpec>>,
+}
+
+/// What becomes of a run of many agents when one of them is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAgentLoss {
+    /// Its share of the load is not sent any more, and the run is void.
+    #[default]
+    Void,
+    /// The others take over its share.
+    Redistribute,
+}
+
+/// What agents do when they hear nothing of their coordinator for 5 s.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCoordinatorLoss {
+    /// They stop sending: load never runs on unwatched.
+    #[default]
+    Stop,
+    /// They go on to the end of the plan.
+    Finish,
 }
 
 /// A planned fault. This version knows none, so any entry is a mistake that is named.

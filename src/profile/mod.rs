@@ -14,8 +14,8 @@ mod written;
 
 pub use crate::schedule::{ArrivalLaw, StagePlan};
 pub use file::{
-    AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile, ScenarioSpec,
-    StageSpec, StageTarget,
+    AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, OnAgentLoss, OnCoordinatorLoss,
+    ProfileFile, ScenarioSpec, StageSpec, StageTarget,
 };
 pub use library::{Library, Shelf};
 pub use overrides::Overrides;

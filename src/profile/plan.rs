@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::file::Mix;
+use super::file::{Mix, OnAgentLoss, OnCoordinatorLoss};
 use crate::measure::{Counter, Series, Threshold};
 use crate::model::{Nanos, OperationId};
 use crate::schedule::{ArrivalLaw, StagePlan};
@@ -21,6 +21,12 @@ pub struct Plan {
     pub window: Nanos,
     /// How long operations in flight may go on after the last arrival.
     pub graceful_stop: Nanos,
+    /// What becomes of a run of many agents when one of them is lost.
+    #[serde(default)]
+    pub on_agent_loss: OnAgentLoss,
+    /// What agents do when they hear nothing of their coordinator.
+    #[serde(default)]
+    pub on_coordinator_loss: OnCoordinatorLoss,
     /// What is driven. The run lasts until the last of them has ended.
     pub scenarios: Vec<ScenarioPlan>,
     /// Every operation of every scenario; an [`OperationId`] is an index into this.

@@ -126,6 +126,8 @@ pub fn resolve(
         seed,
         window: file.window.as_ref().map_or(WINDOW_DEFAULT, |window| window.value.0),
         graceful_stop: file.graceful_stop.map_or(GRACEFUL_STOP_DEFAULT, |Span(stop)| stop),
+        on_agent_loss: file.on_agent_loss.unwrap_or_default(),
+        on_coordinator_loss: file.on_coordinator_loss.unwrap_or_default(),
         scenarios: assembly.scenarios,
         operations: assembly.operations,
         objectives,

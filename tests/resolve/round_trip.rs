@@ -120,6 +120,8 @@ fn profiles() -> impl Strategy<Value = ProfileFile> {
             seed,
             window,
             graceful_stop: None,
+            on_agent_loss: None,
+            on_coordinator_loss: None,
             production,
             scenarios: scenarios as BTreeMap<_, _>,
             objectives,

@@ -29,6 +29,8 @@ fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
         seed: 1,
         window: Nanos::from_secs(1),
         graceful_stop: Nanos::from_secs(1),
+        on_agent_loss: Default::default(),
+        on_coordinator_loss: Default::default(),
         scenarios: vec![ScenarioPlan {
             name: "api".into(),
             workload: "api".into(),

@@ -1,0 +1,6 @@
+//! Many machines: a coordinator with its agents, and results merged without loss.
+
+pub mod wire;
+
+/// Version of the protocol. A peer of another one is refused.
+pub const PROTOCOL: u32 = 1;
