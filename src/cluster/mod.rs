@@ -1,5 +1,7 @@
 //! Many machines: a coordinator with its agents, and results merged without loss.
 
+pub mod fleet;
+pub mod journal;
 pub mod wire;
 
 /// Version of the protocol. A peer of another one is refused.
