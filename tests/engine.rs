@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use slatest::driver::{ConnectError, Health, Operation, Seat, Session, Unreachable, Workload};
-use slatest::engine::{Engine, Event, RunFacts, Stop, judge};
+use slatest::engine::{Engine, Event, Order, RunFacts, Stop, TakeOver, judge};
 use slatest::measure::{Series, Threshold};
 use slatest::model::{Arrival, Clock, Completion, Nanos, OperationId, Outcome, Verdict};
 use slatest::profile::{
     Aim, ArrivalLaw, ExecutorPlan, Mix, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
 };
+use slatest::schedule::Stripe;
 
 /// How the scripted target answers.
 #[derive(Clone, Copy)]
@@ -180,6 +181,8 @@ fn run_with(
         workloads: vec![Arc::<Scripted>::clone(&workload)],
         workers,
         stop: stop.clone(),
+        share: Stripe::WHOLE,
+        orders: None,
     };
     (engine.run(on).expect("the run starts"), workload)
 }
@@ -406,4 +409,77 @@ fn windows_add_up_to_the_whole() {
     let total: u64 = windows.iter().flat_map(|w| w.all()).map(|(_, t)| t.completed()).sum();
     assert_eq!(total, ledger(&facts).1);
     assert_eq!(Verdict::worst([]), Verdict::Inconclusive);
+}
+
+/// Runs a share that waits for its orders: it starts when it is told to, and takes over what it is told to.
+fn run_share(plan: Plan, share: Stripe, workers: usize, takes_over: Option<TakeOver>) -> (RunFacts, Arc<Scripted>) {
+    let workload = Arc::new(Scripted::new(Script::Instant));
+    let (orders, told) = std::sync::mpsc::channel();
+    let engine = Engine {
+        plan: Arc::new(plan),
+        workloads: vec![Arc::<Scripted>::clone(&workload)],
+        workers,
+        stop: Stop::default(),
+        share,
+        orders: Some(told),
+    };
+    let facts = engine.run(&mut |event| {
+        if let Event::Ready = event {
+            orders.send(Order::StartAt(Instant::now() + Duration::from_millis(30))).unwrap();
+            takes_over.into_iter().for_each(|part| orders.send(Order::TakeOver(part)).unwrap());
+        }
+    });
+    (facts.expect("the run starts"), workload)
+}
+
+fn arrivals(workload: &Scripted) -> Vec<(u64, usize)> {
+    workload.seen.lock().unwrap().iter().map(|s| (s.0, s.1)).collect()
+}
+
+#[test]
+fn the_shares_of_many_processes_make_up_the_one_schedule() {
+    let plan = || plan(constant(400.0, 0.5), 100);
+    let (_, alone) = run(plan(), Script::Instant, 2);
+    let mut whole = arrivals(&alone);
+    whole.sort_unstable();
+    let mut union = Vec::new();
+    for index in 0..3 {
+        let (facts, workload) = run_share(plan(), Stripe { index, of: 3 }, 1 + index as usize, None);
+        let share = arrivals(&workload);
+        assert_eq!((facts.scheduled, facts.fired), (share.len() as u64, share.len() as u64));
+        assert!(share.iter().all(|(seq, _)| seq % 3 == index), "{share:?}");
+        union.extend(share);
+    }
+    union.sort_unstable();
+    assert_eq!(union, whole);
+}
+
+#[test]
+fn what_is_taken_over_is_sent_from_its_instant_on_and_by_one_alone() {
+    // At 400 a second arrival n is due at n × 2.5 ms.
+    let part = TakeOver { from: Nanos::from_millis(250), stripe: Stripe { index: 1, of: 2 } };
+    let (facts, workload) = run_share(plan(constant(400.0, 0.5), 100), Stripe { index: 0, of: 2 }, 3, Some(part));
+    let mut seen: Vec<u64> = arrivals(&workload).iter().map(|a| a.0).collect();
+    seen.sort_unstable();
+    let first = seen.iter().copied().find(|seq| seq % 2 == 1).expect("something is taken over");
+    assert!((99..=101).contains(&first), "{first}");
+    let expected: Vec<u64> = (0..200).filter(|seq| seq % 2 == 0 || *seq >= first).collect();
+    assert_eq!(seen, expected);
+    assert_eq!((facts.scheduled, facts.fired), (expected.len() as u64, expected.len() as u64));
+    assert_eq!(ledger(&facts).0, expected.len() as u64);
+}
+
+#[test]
+fn users_are_taken_over_under_numbers_of_their_own() {
+    let stages = vec![StagePlan { duration: Nanos::from_millis(500), from: 4.0, to: 4.0 }];
+    let users = ExecutorPlan::Users { stages, think: Nanos::from_millis(5) };
+    let part = TakeOver { from: Nanos::from_millis(250), stripe: Stripe { index: 1, of: 2 } };
+    let (_, workload) = run_share(plan(users, 100), Stripe { index: 0, of: 2 }, 1, Some(part));
+    let seen = workload.seen.lock().unwrap();
+    let seats: std::collections::BTreeSet<u64> = seen.iter().map(|s| s.2).collect();
+    assert_eq!(seats.len(), 4, "two of its own, two that it took over: {seats:?}");
+    let mut numbers: Vec<u64> = seen.iter().map(|s| s.0).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), seen.len(), "no execution's number is used twice");
 }

@@ -18,6 +18,7 @@ use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge};
 use crate::measure::Tally;
 use crate::model::{Nanos, Outcome, Rate, Span, Verdict};
 use crate::profile::{ExecutorPlan, Plan, Resolved};
+use crate::schedule::Stripe;
 use crate::store::{Machine, TargetRecord, redact, result_folder, save_json};
 
 /// Sent before a step is judged: connections open, caches fill, what the step before left drains.
@@ -253,6 +254,8 @@ impl Climb<'_> {
             workloads: workloads.to_vec(),
             workers: self.args.workers.map_or_else(workers_default, usize::from),
             stop: self.stop.clone(),
+            share: Stripe::WHOLE,
+            orders: None,
         };
         let blank = Measured {
             rate,

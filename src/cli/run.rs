@@ -12,6 +12,7 @@ use super::prepare::{PlanArgs, Prepared, prepare, reach};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
 use crate::engine::{Engine, EngineError, Event, Stop, judge};
 use crate::report::{Junit, Progress, Render as _, Text};
+use crate::schedule::Stripe;
 use crate::store::{Opening, RunRecord, RunWriter, StoreError, TargetRecord};
 
 /// Arguments of `slatest run`.
@@ -77,7 +78,14 @@ pub fn run(args: &RunArgs) -> Exit {
     };
     let plan = Arc::new(resolved.plan);
     let workers = args.workers.map_or_else(workers_default, usize::from);
-    let engine = Engine { plan: Arc::clone(&plan), workloads: resolved.workloads, workers, stop };
+    let engine = Engine {
+        plan: Arc::clone(&plan),
+        workloads: resolved.workloads,
+        workers,
+        stop,
+        share: Stripe::WHOLE,
+        orders: None,
+    };
     let exit = conduct(engine, writer, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);

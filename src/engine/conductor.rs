@@ -13,6 +13,7 @@ use super::clock::RunClock;
 use super::event::{Event, Phase};
 use super::facts::{Abortion, RunFacts, ScenarioFinding};
 use super::meter::Meter;
+use super::order::{Order, TakeOver};
 use super::stage::{Message, Stage, Stop};
 use super::worker::{self, WorkerSetup};
 use crate::driver::Workload;
@@ -52,6 +53,10 @@ pub struct Engine {
     pub workers: usize,
     /// The user's wish to stop.
     pub stop: Stop,
+    /// Which arrivals and users are this process's.
+    pub share: Stripe,
+    /// Who says when to start, and what else to do. Without anybody it starts as soon as it is ready.
+    pub orders: Option<Receiver<Order>>,
 }
 
 /// What a plan keeps of each operation.
@@ -73,6 +78,7 @@ impl Engine {
         let workers = self.workers.max(1);
         let clock = Arc::new(RunClock::default());
         let (stage, stage_seen) = watch::channel(Stage::Opening);
+        let (takeovers, takeovers_seen) = watch::channel(Vec::new());
         let (to_conductor, messages) = sync_channel(QUEUE);
         let mut threads = Vec::with_capacity(workers);
         for index in 0..workers {
@@ -80,7 +86,10 @@ impl Engine {
                 plan: Arc::clone(&self.plan),
                 workloads: self.workloads.clone(),
                 shapes: shapes(&self.plan),
-                stripe: Stripe { index: index as u64, of: workers as u64 },
+                worker: index,
+                stripe: self.share.part_of(index as u64, workers as u64),
+                parts: workers as u64,
+                takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
                 clock: Arc::<RunClock>::clone(&clock),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
@@ -107,6 +116,8 @@ impl Engine {
             workers,
             stop: self.stop,
             stage,
+            orders: self.orders,
+            takeovers,
             messages,
             clock,
             on_event,
@@ -163,6 +174,9 @@ struct Conductor<'a> {
     workers: usize,
     stop: Stop,
     stage: watch::Sender<Stage>,
+    orders: Option<Receiver<Order>>,
+    /// Everything that was taken over so far.
+    takeovers: watch::Sender<Vec<TakeOver>>,
     messages: Receiver<Message>,
     clock: Arc<RunClock>,
     curves: Vec<(Nanos, Curve)>,
@@ -184,7 +198,13 @@ impl Conductor<'_> {
             self.lead(Stage::Closing);
             return Err(EngineError::NotReady("interrupted before the load started".into()));
         }
-        let epoch = Instant::now() + LEAD;
+        let epoch = match self.await_start() {
+            Ok(epoch) => epoch,
+            Err(error) => {
+                self.lead(Stage::Closing);
+                return Err(error);
+            }
+        };
         self.load = Some(Load { meter: Meter::start(), epoch });
         self.clock.start_at(epoch);
         self.lead(Stage::Running);
@@ -209,6 +229,7 @@ impl Conductor<'_> {
             spacing: self.spacing,
             resources,
             findings,
+            agents: Vec::new(),
         })
     }
 
@@ -242,6 +263,33 @@ impl Conductor<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The instant at which the clock reads zero: now, or when somebody else says.
+    fn await_start(&mut self) -> Result<Instant, EngineError> {
+        if self.orders.is_none() {
+            return Ok(Instant::now() + LEAD);
+        }
+        self.tell(Event::Ready);
+        loop {
+            let order = self.orders.as_ref().map(|orders| orders.recv_timeout(TICK));
+            match order {
+                Some(Ok(Order::StartAt(epoch))) => return Ok(epoch),
+                Some(Err(RecvTimeoutError::Timeout)) if !self.stop.is_asked() => {}
+                // Nothing can be taken over from anybody before the start.
+                Some(Ok(Order::TakeOver(_))) => {}
+                _ => return Err(EngineError::NotReady("stopped before the load started".into())),
+            }
+        }
+    }
+
+    /// Hands on what is to be taken over.
+    fn take_orders(&mut self) {
+        while let Some(Ok(order)) = self.orders.as_ref().map(Receiver::try_recv) {
+            if let Order::TakeOver(part) = order {
+                self.takeovers.send_modify(|all| all.push(part));
+            }
+        }
     }
 
     /// From the start until every worker is drained: (scheduled, fired, why a worker failed).
@@ -280,6 +328,7 @@ impl Conductor<'_> {
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.take_orders();
             let now = self.clock.now();
             let ending = self.stop.is_asked() || self.aborted.is_some();
             let current = if ending || now >= end {

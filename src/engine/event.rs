@@ -28,6 +28,8 @@ pub enum Event {
     Phase(Phase, Nanos),
     /// Sessions opened so far, of how many.
     Opened(u64, u64),
+    /// Everybody is ready, and waits for the order to start; told where one is waited for.
+    Ready,
     /// A window closed, merged over all workers. `rate` is what was planned per second at its end,
     /// `gauges` what drivers say of themselves as `scenario/gauge`.
     Window {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::agents::AgentFacts;
 use crate::measure::Timeline;
 use crate::model::{Nanos, OperationId};
 
@@ -94,4 +95,6 @@ pub struct RunFacts {
     pub resources: Resources,
     /// What workloads found out at the end.
     pub findings: Vec<ScenarioFinding>,
+    /// Who made the load, where it was not this process.
+    pub agents: Vec<AgentFacts>,
 }

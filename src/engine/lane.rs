@@ -99,7 +99,7 @@ impl Lane {
         plan: &Arc<Plan>,
         index: usize,
         workload: Arc<dyn Workload>,
-        stripe: Stripe,
+        (worker, stripe): (usize, Stripe),
         desk: Rc<Desk>,
         abort: Cancel,
     ) -> Self {
@@ -126,7 +126,7 @@ impl Lane {
             fixed,
             chooser,
             stripe,
-            worker: stripe.index as usize,
+            worker,
             desk,
             abort,
             idle: RefCell::default(),
@@ -149,6 +149,11 @@ impl Lane {
     /// The worker's books.
     pub fn desk(&self) -> &Rc<Desk> {
         &self.desk
+    }
+
+    /// Number of the worker in its process.
+    pub const fn worker(&self) -> usize {
+        self.worker
     }
 
     /// Which arrivals and users are this worker's.

@@ -1,6 +1,7 @@
 //! The engine: paces arrivals, holds sessions, closes windows, and says what happened.
 
 mod abort;
+mod agents;
 mod cancel;
 mod clock;
 mod conductor;
@@ -12,6 +13,7 @@ mod host;
 mod judge;
 mod lane;
 mod meter;
+mod order;
 mod over_time;
 mod spacing;
 mod stage;
@@ -20,10 +22,13 @@ mod users;
 mod wakes;
 mod worker;
 
+pub use abort::AbortWatch;
+pub use agents::AgentFacts;
 pub use clock::RunClock;
 pub use conductor::{Engine, EngineError, shapes};
 pub use event::{Event, Phase};
 pub use facts::{Abortion, Resources, RunFacts, ScenarioFinding};
 pub use judge::{Judged, judge};
+pub use order::{Order, TakeOver};
 pub use stage::Stop;
 pub use timer::timer_lateness;

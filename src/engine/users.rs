@@ -6,9 +6,10 @@ use std::rc::Rc;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Job, Lane};
+use super::order::TakeOver;
 use crate::model::{Completion, Nanos, Outcome};
 use crate::profile::ExecutorPlan;
-use crate::schedule::Curve;
+use crate::schedule::{Curve, Stripe};
 
 /// How often the number of users is brought to what the plan says.
 const TICK: Nanos = Nanos::from_millis(50);
@@ -17,9 +18,17 @@ const SOON: Nanos = Nanos::from_millis(1);
 /// How long a user whose session could not be opened waits before it tries again.
 const RETRY: Nanos = Nanos::from_millis(200);
 
+/// Executions of users that are taken over are numbered from here on: those of the users that they stand
+/// in for drew other values.
+const TAKEN_OVER: u64 = 1 << 32;
+
 /// The users of one scenario that live on one worker.
 pub struct Users {
     lane: Rc<Lane>,
+    /// Which users.
+    stripe: Stripe,
+    /// They begin no earlier.
+    from: Nanos,
     curve: Curve,
     think: Nanos,
     /// Users with a number below this go on; the others end after what they are doing.
@@ -31,15 +40,26 @@ pub struct Users {
 impl Users {
     /// The users of a lane; none when its scenario is an open model.
     pub fn of(lane: &Rc<Lane>, stop: CancellationToken) -> Option<Rc<Self>> {
+        Self::part(lane, TakeOver { from: Nanos::ZERO, stripe: lane.stripe() }, 0, stop)
+    }
+
+    /// The users of somebody who is lost; none when the scenario is an open model.
+    pub fn taken_over(lane: &Rc<Lane>, part: TakeOver, stop: CancellationToken) -> Option<Rc<Self>> {
+        Self::part(lane, part, TAKEN_OVER, stop)
+    }
+
+    fn part(lane: &Rc<Lane>, part: TakeOver, first: u64, stop: CancellationToken) -> Option<Rc<Self>> {
         let ExecutorPlan::Users { stages, think } = &lane.scenario().executor else {
             return None;
         };
         Some(Rc::new(Self {
             lane: Rc::clone(lane),
+            stripe: part.stripe,
+            from: part.from,
             curve: Curve::new(stages),
             think: *think,
             wanted: Cell::new(0),
-            executions: Cell::new(0),
+            executions: Cell::new(first),
             stop,
         }))
     }
@@ -47,7 +67,7 @@ impl Users {
     /// Keeps as many users as the plan says until it ends or the run is stopped.
     pub async fn run(self: Rc<Self>) {
         let (start, end) = (self.lane.scenario().start, self.lane.scenario().end());
-        let stripe = self.lane.stripe();
+        let stripe = self.stripe;
         let mut spawned: Vec<tokio::task::JoinHandle<()>> = Vec::new();
         loop {
             let now = self.lane.desk().clock.now();
@@ -59,7 +79,8 @@ impl Users {
             if now >= end || self.stop.is_cancelled() {
                 break;
             }
-            let wanted = if now < start { 0 } else { self.curve.value_at(now - start).round() as u64 };
+            let wanted =
+                if now < start || now < self.from { 0 } else { self.curve.value_at(now - start).round() as u64 };
             self.wanted.set(wanted);
             let mine = stripe.share_of(wanted) as usize;
             for number in 0..mine {
@@ -89,7 +110,7 @@ impl Users {
         let mut session = None;
         let mut bounds = lane.bounds();
         while self.goes_on(index) {
-            let stripe = lane.stripe();
+            let stripe = self.stripe;
             let seq = self.executions.get() * stripe.of + stripe.index;
             self.executions.set(self.executions.get() + 1);
             let intended = lane.desk().clock.now();

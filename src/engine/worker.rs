@@ -18,6 +18,7 @@ use super::cancel::Cancel;
 use super::desk::Desk;
 use super::facts::ScenarioFinding;
 use super::lane::Lane;
+use super::order::TakeOver;
 use super::spacing::SpacingSample;
 use super::stage::{Message, Stage};
 use super::timer::Timer;
@@ -48,7 +49,13 @@ pub struct WorkerSetup {
     pub plan: Arc<Plan>,
     pub workloads: Vec<Arc<dyn Workload>>,
     pub shapes: Vec<OperationShape>,
+    /// Number of the worker in this process.
+    pub worker: usize,
     pub stripe: Stripe,
+    /// How many workers this process has, which share what it takes over.
+    pub parts: u64,
+    /// What is taken over, where orders may come: the worker then stays until the plan's end.
+    pub takeovers: Option<watch::Receiver<Vec<TakeOver>>>,
     pub clock: Arc<dyn Clock>,
     pub stage: watch::Receiver<Stage>,
     pub to_conductor: SyncSender<Message>,
@@ -58,6 +65,8 @@ pub struct WorkerSetup {
 struct Feed {
     lane: Rc<Lane>,
     schedule: Striped<ArrivalSchedule>,
+    /// Arrivals before this instant of the run are not its own.
+    from: Nanos,
     spacing: Option<SpacingSample>,
 }
 
@@ -78,6 +87,7 @@ impl Due {
                 due.lanes.push(Feed {
                     lane: Rc::clone(lane),
                     schedule: stripe.part(schedule),
+                    from: Nanos::ZERO,
                     spacing: SpacingSample::new(lane.scenario(), stripe, GAPS_MAX / stripe.of as usize / lanes.len()),
                 });
                 due.refill(due.lanes.len() - 1);
@@ -86,10 +96,25 @@ impl Due {
         due
     }
 
+    /// Adds another part of every schedule, from an instant on. Its gaps are not sampled: it begins
+    /// somewhere in the middle.
+    fn take_over(&mut self, lanes: &[Rc<Lane>], seed: u64, part: TakeOver) {
+        for lane in lanes {
+            if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
+                let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
+                let schedule = part.stripe.part(schedule);
+                self.lanes.push(Feed { lane: Rc::clone(lane), schedule, from: part.from, spacing: None });
+                self.refill(self.lanes.len() - 1);
+            }
+        }
+    }
+
     fn refill(&mut self, index: usize) {
         let feed = &mut self.lanes[index];
-        if let Some((seq, at)) = feed.schedule.next() {
-            self.next.push(Reverse((feed.lane.scenario().start + at, index, seq)));
+        let start = feed.lane.scenario().start;
+        let from = feed.from;
+        if let Some((seq, at)) = feed.schedule.find(|(_, at)| start + *at >= from) {
+            self.next.push(Reverse((start + at, index, seq)));
         }
     }
 
@@ -150,11 +175,12 @@ pub fn run(setup: WorkerSetup) {
 }
 
 async fn work(setup: WorkerSetup) -> Result<(), String> {
-    let WorkerSetup { plan, workloads, shapes, stripe, clock, mut stage, to_conductor } = setup;
+    let WorkerSetup { plan, workloads, shapes, worker, stripe, parts, mut takeovers, clock, mut stage, to_conductor } =
+        setup;
     let desk = Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, to_conductor.clone()));
     let abort = Cancel::default();
     let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
-        .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), stripe, Rc::clone(&desk), abort.clone()))
+        .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe), Rc::clone(&desk), abort.clone()))
         .map(Rc::new)
         .collect();
     open(&lanes, &to_conductor).await?;
@@ -166,18 +192,32 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     let stop = CancellationToken::new();
     let end = plan.scenarios.iter().map(crate::profile::ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
     let ticker = tokio::task::spawn_local(keep_windows(Rc::clone(&desk)));
-    let users: FuturesUnordered<_> = lanes
+    let mut users: FuturesUnordered<_> = lanes
         .iter()
         .filter_map(|lane| Users::of(lane, stop.clone()))
         .map(|users| tokio::task::spawn_local(users.run()))
         .collect();
     let mut due = Due::new(&lanes, plan.seed);
     let (mut scheduled, mut fired) = (0, 0);
-    let paced = tokio::select! {
-        paced = pace(&mut due, clock.as_ref(), end + plan.graceful_stop, &mut fired) => paced,
-        _ = await_stage(&mut stage, |s| s != Stage::Running) => Ok(()),
-    };
-    paced.map_err(|e| format!("the pacer's timer failed: {e}"))?;
+    let (may_grow, mut taken_over) = (takeovers.is_some(), 0);
+    loop {
+        let paced = tokio::select! {
+            paced = send(&mut due, clock.as_ref(), end, end + plan.graceful_stop, &mut fired, may_grow) => paced,
+            _ = await_stage(&mut stage, |s| s != Stage::Running) => Ok(()),
+            more = more_than(takeovers.as_mut(), taken_over) => {
+                taken_over += more.len();
+                for part in more {
+                    let part = TakeOver { stripe: part.stripe.part_of(worker as u64, parts), ..part };
+                    due.take_over(&lanes, plan.seed, part);
+                    let taken = lanes.iter().filter_map(|lane| Users::taken_over(lane, part, stop.clone()));
+                    users.extend(taken.map(|users| tokio::task::spawn_local(users.run())));
+                }
+                continue;
+            }
+        };
+        paced.map_err(|e| format!("the pacer's timer failed: {e}"))?;
+        break;
+    }
     scheduled += fired;
     // What is due and was not fired is owed: a generator that fell behind is found out by it.
     let now = clock.now();
@@ -203,8 +243,8 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     desk.close_window();
     say(&to_conductor, Message::Drained { scheduled, fired, spacing: due.spacing() })?;
 
-    let me = stripe.index as usize;
-    if await_stage(&mut stage, |s| s == Stage::Settling(me) || s == Stage::Closing).await == Stage::Settling(me) {
+    let settling = Stage::Settling(worker);
+    if await_stage(&mut stage, |s| s == settling || s == Stage::Closing).await == settling {
         say(&to_conductor, Message::Findings(settle(&lanes).await))?;
         await_stage(&mut stage, |s| s == Stage::Closing).await;
     }
@@ -216,6 +256,32 @@ fn say(to_conductor: &SyncSender<Message>, message: Message) -> Result<(), Strin
     to_conductor.send(message).map_err(|_| "the run's conductor is gone".into())
 }
 
+/// What has been taken over beyond the first `known` parts; waits until there is something.
+async fn more_than(takeovers: Option<&mut watch::Receiver<Vec<TakeOver>>>, known: usize) -> Vec<TakeOver> {
+    if let Some(takeovers) = takeovers
+        && let Ok(all) = takeovers.wait_for(|all| all.len() > known).await
+    {
+        return all[known..].to_vec();
+    }
+    std::future::pending().await
+}
+
+/// Fires every arrival when it is due. Where more may be taken over it stays until the plan's `end`.
+async fn send(
+    due: &mut Due,
+    clock: &dyn Clock,
+    end: Nanos,
+    last: Nanos,
+    fired: &mut u64,
+    may_grow: bool,
+) -> io::Result<()> {
+    pace(due, clock, last, fired).await?;
+    while may_grow && clock.now() < end {
+        tokio::time::sleep((end - clock.now()).as_duration()).await;
+    }
+    Ok(())
+}
+
 /// Waits for a stage; a conductor that is gone means closing.
 async fn await_stage(stage: &mut watch::Receiver<Stage>, wanted: impl Fn(Stage) -> bool) -> Stage {
     stage.wait_for(|s| wanted(*s)).await.map_or(Stage::Closing, |s| *s)
@@ -224,7 +290,7 @@ async fn await_stage(stage: &mut watch::Receiver<Stage>, wanted: impl Fn(Stage) 
 /// Gets every lane ready and opens the sessions that are opened before the start.
 async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>) -> Result<(), String> {
     for lane in lanes {
-        let seat = Seat { index: 0, worker: lane.stripe().index as usize, clock: Arc::clone(&lane.desk().clock) };
+        let seat = Seat { index: 0, worker: lane.worker(), clock: Arc::clone(&lane.desk().clock) };
         lane.workload()
             .prepare(&seat)
             .await

@@ -45,7 +45,8 @@ impl Timeline {
         }
     }
 
-    /// Adds a window. Operations that the shapes don't know are left out.
+    /// Adds a window. Operations that the shapes don't know are left out. A late part adds its samples, and
+    /// is no other window.
     pub fn add(&mut self, window: &Window) {
         for (sums, tallies) in [(&mut self.judged, &window.judged), (&mut self.unjudged, &window.unjudged)] {
             for (operation, tally) in tallies {
@@ -56,6 +57,9 @@ impl Timeline {
         }
         self.batches.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
+        if window.late {
+            return;
+        }
         self.windows += 1;
         if !window.judged.is_empty() {
             self.judged_windows += 1;

@@ -50,6 +50,10 @@ pub struct Window {
     /// Whether that was long enough to show in what it holds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spoiled: bool,
+    /// Whether the rest of this window was handed on already: this is what an agent brought when the
+    /// others had long gone on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 impl Window {

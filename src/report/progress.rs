@@ -69,7 +69,7 @@ impl Progress {
                         *next = self.board.at + PLAIN_EVERY;
                         Some(format!("{}  {}", clock(self.board.at), self.board.line()))
                     }
-                    Event::Window { .. } | Event::Opened(..) => None,
+                    Event::Window { .. } | Event::Opened(..) | Event::Ready => None,
                 };
                 if let Some(line) = line {
                     // A closed standard error is no reason to end a run.
@@ -143,7 +143,7 @@ impl Board {
             }
             Event::Opened(opened, wanted) => self.opened = Some((*opened, *wanted)),
             Event::Window { window, planned_rate, .. } => self.add(window, *planned_rate),
-            Event::Notice(_) => {}
+            Event::Notice(_) | Event::Ready => {}
         }
     }
 

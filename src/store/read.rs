@@ -69,6 +69,7 @@ fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
         spacing: Vec::new(),
         resources: Resources::default(),
         findings: Vec::new(),
+        agents: Vec::new(),
     };
     record.status = Status::Interrupted;
     let judged = judge(&record.plan, &facts);

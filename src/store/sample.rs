@@ -81,6 +81,7 @@ pub(crate) fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
         interrupted: false,
         aborted: None,
         spacing: Vec::new(),
+        agents: Vec::new(),
         resources: Resources {
             workers: 2,
             cores: 2.0,

@@ -60,6 +60,7 @@ fn run(base: &std::path::Path) -> PathBuf {
         spacing: Vec::new(),
         resources: Resources::default(),
         findings: Vec::new(),
+        agents: Vec::new(),
     };
     let judged = judge(&plan, &facts);
     writer.finish(&facts, judged, "2026-11-20T01:00:20Z".parse().expect("a time")).expect("the record").folder

@@ -100,6 +100,7 @@ fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
         spacing: Vec::new(),
         resources: Resources { workers: 1, cores: 2.0, cpu_secs: 1.0, wall_secs: 12.0, ..Resources::default() },
         findings: vec![],
+        agents: vec![],
     }
 }
 
@@ -303,6 +304,7 @@ fn over_time(plan: &Plan, seconds: &[Vec<(u16, u64, u64)>]) -> RunFacts {
         spacing: vec![],
         resources,
         findings: vec![],
+        agents: vec![],
     }
 }
 
