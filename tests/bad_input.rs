@@ -170,6 +170,23 @@ const CASES: &[(&str, &str, &str, &str, &str, &str)] = &[
         "w.yaml:6:",
         "flows[",
     ),
+    (
+        "limit of a source of nothing",
+        T,
+        "PORT\"",
+        "PORT\", source_limit: { requests: 0, per: 5m }",
+        "t.yaml:5:",
+        "endpoints.api.source_limit.requests",
+    ),
+    ("limit of a source without its time", T, "PORT\"", "PORT\", source_limit: { requests: 2000 }", "t.yaml:5:", "per"),
+    (
+        "limit of a source where nothing counts",
+        T,
+        "endpoints:",
+        "endpoints:\n  rows: { sqlite: rows.db, source_limit: { requests: 2000, per: 5m } }",
+        "t.yaml:5:",
+        "source_limit",
+    ),
     ("host outside the allow list", T, "[127.0.0.1]", "[\"*.staging.example\"]", "t.yaml:5:", "endpoints.api.http"),
 ];
 
@@ -239,6 +256,34 @@ fn production_is_met_only_on_purpose() {
     desk.replace(T, &desk.listener.port(), &Listener::new().port());
     let meant = desk.run();
     assert_eq!(meant.code, Some(UNREACHABLE), "{}", meant.text);
+}
+
+#[test]
+fn what_a_firewall_would_block_is_not_sent() {
+    let desk = Desk::new();
+    desk.replace(
+        T,
+        "PORT\"".replace("PORT", &desk.listener.port()).as_str(),
+        &format!("{}\", source_limit: {{ requests: 40, per: 5m }}", desk.listener.port()),
+    );
+    let refused = desk.run();
+    // 100 arrivals of 10 s, 40 by one address.
+    assert_eq!((refused.code, refused.contacted), (Some(REFUSED), false), "{}", refused.text);
+    let capacity = ["capacity", "--profile", "p", "--target", "t", "--scenario", "api", "--max", "20/s"];
+    let climbing = desk.slatest(&capacity, &[]);
+    assert_eq!((climbing.code, climbing.contacted), (Some(REFUSED), false), "{}", climbing.text);
+    insta::assert_snapshot!(format!("{}{}", refused.text, climbing.text));
+    // It is only said where nothing is sent.
+    let checked = desk.slatest(&["check", "--profile", "p", "--target", "t", "--offline"], &[]);
+    assert_eq!(checked.code, Some(0), "{}", checked.text);
+
+    // Meant, and goes on to an endpoint that isn't there; and so does what one address may send.
+    desk.replace(T, &desk.listener.port(), &Listener::new().port());
+    let target = ["run", "--profile", "p", "--target", "t"];
+    for flags in [["--allow-listed"].as_slice(), &["--rate", "4/s"]] {
+        let meant = desk.slatest(&[&target[..], flags].concat(), &[]);
+        assert_eq!(meant.code, Some(UNREACHABLE), "{flags:?}: {}", meant.text);
+    }
 }
 
 #[test]

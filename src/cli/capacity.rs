@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use super::Exit;
 use super::forecast::forecasts;
-use super::prepare::{Found, PlanArgs, find, reach};
+use super::prepare::{Found, PlanArgs, find, reach, spread};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
 use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
 use crate::driver::Workload;
 use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge};
 use crate::measure::Tally;
 use crate::model::{Nanos, Outcome, Rate, Span, Verdict};
-use crate::profile::{ExecutorPlan, Plan, Resolved};
+use crate::profile::{ExecutorPlan, Plan, Resolved, addresses_needed};
 use crate::schedule::Stripe;
 use crate::store::{Machine, TargetRecord, redact, result_folder, save_json};
 
@@ -74,6 +74,10 @@ pub struct CapacityArgs {
     /// Seed of every random choice
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
+    /// The addresses that load is sent from stand on the allow list of the firewall: `source_limit` of
+    /// the target's endpoints does not hold for them
+    #[arg(long)]
+    allow_listed: bool,
     /// Where the result goes, in a folder of its own
     #[arg(long, value_name = "FOLDER", default_value = "results")]
     out: PathBuf,
@@ -109,6 +113,7 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
         duration: None,
         scale: None,
         seed: args.seed,
+        allow_listed: args.allow_listed,
         sandbox_flags: args.sandbox_flags.clone(),
     };
     let found = find(&plan_args)?;
@@ -117,6 +122,13 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
     // What is wrong with the question shows before anything is sent.
     let (first, index) =
         step_plan(&resolved.plan, &args.scenario, limits.from, WARM_UP, args.step.0).map_err(said(Exit::Invalid))?;
+    for need in addresses_needed(&first, &resolved.target) {
+        // Steps follow one another, each faster than the last one that passed: what a limit counts together
+        // may all be sent at the highest rate of all.
+        let (longest, _) = step_plan(&resolved.plan, &args.scenario, limits.most, WARM_UP, need.limit.per.0)
+            .map_err(said(Exit::Invalid))?;
+        spread(&plan_args, &longest, &resolved.target, 1)?;
+    }
     let workload = resolved.workloads.get(index).map(Arc::clone).into_iter().collect::<Vec<_>>();
     if let Err(unreachable) = reach(&first, &workload) {
         unreachable.iter().for_each(|error| eprintln!("slatest: {error}"));

@@ -11,7 +11,8 @@ use super::Exit;
 use super::forecast::{Forecast, Outlook, arrivals, forecasts, length};
 use super::output::print_all;
 use super::prepare::{PlanArgs, Prepared, prepare, reach};
-use crate::profile::{ExecutorPlan, Plan, ScenarioPlan, peak_rate};
+use crate::model::{Nanos, Span};
+use crate::profile::{AddressNeed, ExecutorPlan, Plan, ScenarioPlan, addresses_needed, peak_rate};
 use crate::report::words::{grouped, length as spoken, plain};
 use crate::schedule::{ArrivalLaw, Curve, StagePlan};
 use crate::store::HealthLine;
@@ -48,7 +49,8 @@ pub fn run(args: &CheckArgs) -> Exit {
     };
     let plan = &resolved.plan;
     let objectives = outlook(&forecasts(plan), console::colors_enabled());
-    print_all(&[head(plan, &resolved.target), scenarios(plan), objectives].concat());
+    let needs = addresses(&addresses_needed(plan, &resolved.target));
+    print_all(&[head(plan, &resolved.target), scenarios(plan), objectives, needs].concat());
     if args.offline {
         print_all("\nThe files are valid. Endpoints were not contacted (--offline); nothing was sent.\n");
         return Exit::Pass;
@@ -252,6 +254,40 @@ fn advice(forecast: &Forecast) -> Option<String> {
     }
 }
 
+/// How many agents it takes where one address may send only so much.
+fn addresses(needs: &[AddressNeed]) -> String {
+    if needs.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nSource addresses: how many agents does it take, each with one of its own?\n");
+    for need in needs {
+        let noun = if need.addresses == 1 { "agent" } else { "agents" };
+        let mut words = format!(
+            "{} {noun}: {} {} in the busiest {} (from {} on), and one address may send {}",
+            grouped(need.addresses),
+            grouped(need.most.ceil() as u64),
+            need.counted,
+            need.limit.per,
+            Span(Nanos::from_secs(need.busiest_from.as_secs_f64() as u64)),
+            grouped(need.limit.requests.get()),
+        );
+        if !need.unknown.is_empty() {
+            let _ = write!(
+                words,
+                "; and what the virtual users of {} send, which is not known beforehand: they never pause",
+                need.unknown.join(", ")
+            );
+        }
+        let width = need.endpoint.len() + 3;
+        let _ = writeln!(text, " {}  {}", need.endpoint, wrapped(&[words], "", width));
+    }
+    let more = needs.iter().any(|need| need.addresses > 1);
+    if more {
+        text.push_str("   (or --allow-listed, when they stand on the firewall's allow list)\n");
+    }
+    text
+}
+
 fn endpoints(lines: &[HealthLine]) -> String {
     let mut text = String::from("\nReached\n");
     let width = lines.iter().map(|line| line.endpoint.len()).max().unwrap_or(0);
@@ -341,6 +377,26 @@ mod tests {
         let long = vec!["word ".repeat(60).trim_end().to_owned()];
         let text = wrapped(&long, "", 4);
         assert!(text.lines().count() == 4 && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn addresses_are_said_where_something_limits_them() {
+        assert_eq!(addresses(&[]), "");
+        let need = AddressNeed {
+            endpoint: "api".into(),
+            limit: crate::target::SourceLimit {
+                requests: std::num::NonZeroU64::new(2_000).unwrap(),
+                per: "5m".parse().unwrap(),
+            },
+            counted: "requests",
+            most: 39_000.0,
+            busiest_from: Nanos::from_secs(80),
+            addresses: 20,
+            unknown: vec!["night".into()],
+        };
+        let text = addresses(&[need]);
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        insta::assert_snapshot!(text);
     }
 
     #[test]

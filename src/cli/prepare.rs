@@ -13,10 +13,11 @@ use super::problems::report;
 use super::sandbox_process::SandboxProcess;
 use crate::driver::{Unreachable, Workload};
 use crate::model::{Problems, Rate, Span};
-use crate::profile::{Library, Overrides, Plan, Resolved, resolve};
+use crate::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
+use crate::report::words::grouped;
 use crate::source::Source;
 use crate::store::HealthLine;
-use crate::target::Environment;
+use crate::target::{Environment, Target};
 
 /// Longest wait for one endpoint's health check.
 const HEALTH: Duration = Duration::from_secs(30);
@@ -44,6 +45,10 @@ pub struct PlanArgs {
     /// Seed of every random choice: the same seed repeats a run exactly
     #[arg(long, value_name = "SEED")]
     pub seed: Option<u64>,
+    /// The addresses that load is sent from stand on the allow list of the firewall: `source_limit` of
+    /// the target's endpoints does not hold for them
+    #[arg(long)]
+    pub allow_listed: bool,
     /// A flag for the sandbox, when it is the target: `--sandbox=--latency=*=lognormal:20ms,0.5`
     #[arg(long = "sandbox", value_name = "FLAG", allow_hyphen_values = true)]
     pub sandbox_flags: Vec<String>,
@@ -175,6 +180,49 @@ fn guard(args: &PlanArgs, name: &str, resolved: &Resolved) -> Result<(), Exit> {
         return Err(Exit::Refused);
     }
     Ok(())
+}
+
+/// A firewall that blocks what one address sends too much of must not answer for the platform: the plan
+/// is spread over as many addresses as it needs, or not sent. `addresses` is how many it is sent from;
+/// agents on one machine are one.
+///
+/// # Errors
+/// [`Exit::Refused`], said in words.
+pub fn spread(args: &PlanArgs, plan: &Plan, target: &Target, addresses: u64) -> Result<(), Exit> {
+    if args.allow_listed {
+        return Ok(());
+    }
+    let mut refused = false;
+    for need in addresses_needed(plan, target) {
+        if !need.unknown.is_empty() {
+            eprintln!(
+                "slatest: warning: the endpoint `{}` lets one address send {} {} per {}, and how much the virtual users of {} send is not known beforehand: they never pause",
+                need.endpoint,
+                grouped(need.limit.requests.get()),
+                need.counted,
+                need.limit.per,
+                need.unknown.join(", ")
+            );
+        }
+        if need.addresses > addresses {
+            refused = true;
+            let noun = if addresses == 1 { "one address" } else { "so many addresses" };
+            eprintln!(
+                "slatest: refused: {} {} within {} are planned for the endpoint `{}`, which lets one address send {}: {} agents with an address each are needed, this run has {addresses}",
+                grouped(need.most.ceil() as u64),
+                need.counted,
+                need.limit.per,
+                need.endpoint,
+                grouped(need.limit.requests.get()),
+                grouped(need.addresses),
+            );
+            eprintln!(
+                "  What {noun} would send past it is blocked, and says nothing about the platform. Start {} agents on machines or pods of their own (agents on one machine share its address), lower the load with --scale or --rate, or say --allow-listed when the addresses stand on the firewall's allow list.",
+                grouped(need.addresses),
+            );
+        }
+    }
+    if refused { Err(Exit::Refused) } else { Ok(()) }
 }
 
 /// Reaches the endpoint of every scenario, all at once.

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::prepare::{PlanArgs, Prepared, prepare, reach};
+use super::prepare::{PlanArgs, Prepared, prepare, reach, spread};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
 use crate::engine::{Engine, EngineError, Event, Stop, judge};
 use crate::report::{Junit, Progress, Render as _, Text};
@@ -50,6 +50,9 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
+    if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
+        return exit;
+    }
     let health = match reach(&resolved.plan, &resolved.workloads) {
         Ok(health) => health,
         Err(unreachable) => {

@@ -1,6 +1,7 @@
 //! Profiles: YAML in, a checked [`Plan`] out. Every mistake of a user is caught here, with its file,
 //! line and a way out. Knows no protocol.
 
+mod addresses;
 mod draft;
 mod executor;
 mod file;
@@ -13,6 +14,7 @@ mod scenario;
 mod written;
 
 pub use crate::schedule::{ArrivalLaw, StagePlan};
+pub use addresses::{AddressNeed, addresses_needed};
 pub use file::{
     AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, OnAgentLoss, OnCoordinatorLoss,
     ProfileFile, ScenarioSpec, StageSpec, StageTarget,

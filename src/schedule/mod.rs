@@ -2,11 +2,13 @@
 //! owns it. No clock and no I/O: a schedule is the same wherever and whenever it is read.
 
 mod arrivals;
+mod busiest;
 mod curve;
 mod mix;
 mod stripe;
 
 pub use arrivals::{ArrivalLaw, ArrivalSchedule};
+pub use busiest::Planned;
 pub use curve::{Curve, StagePlan};
 pub use mix::Chooser;
 pub use stripe::{Stripe, Striped};

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::num::NonZeroU64;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
@@ -9,6 +10,7 @@ use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Secret, TlsFiles};
+use crate::model::Span;
 use crate::source::Located;
 
 /// Defines an endpoint that can speak TLS: what is written, then the files that secure it.
@@ -53,6 +55,16 @@ pub struct BlockSignature {
     pub body: Option<String>,
 }
 
+/// What one source address may send before a firewall blocks it. Load past it measures the firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceLimit {
+    /// Requests (of a WebSocket: connections) within any such time.
+    pub requests: NonZeroU64,
+    /// The time: `5m`.
+    pub per: Span,
+}
+
 with_tls! {
     /// An HTTP origin.
     pub struct HttpEndpoint {
@@ -64,6 +76,9 @@ with_tls! {
         /// How the firewall in front of it refuses.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub block: Option<BlockSignature>,
+        /// What one source address may send: decides how many agents a run needs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub source_limit: Option<SourceLimit>,
     }
 }
 
@@ -75,6 +90,9 @@ with_tls! {
         /// Bearer token sent with the handshake.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub token: Option<Secret>,
+        /// How many connections one source address may open: decides how many agents a run needs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub source_limit: Option<SourceLimit>,
     }
 }
 
@@ -235,6 +253,17 @@ endpoints! {
     Sqlite(SqliteEndpoint) = "sqlite",
     Redis(RedisEndpoint) = "redis",
     Amqp(AmqpEndpoint) = "amqp",
+}
+
+impl Endpoint {
+    /// What one source address may send to it, where something in front of it counts.
+    pub const fn source_limit(&self) -> Option<SourceLimit> {
+        match self {
+            Self::Http(endpoint) => endpoint.source_limit,
+            Self::Websocket(endpoint) => endpoint.source_limit,
+            Self::Kafka(_) | Self::Postgres(_) | Self::Sqlite(_) | Self::Redis(_) | Self::Amqp(_) => None,
+        }
+    }
 }
 
 /// A map whose first key was already read: gives it once more, then the rest.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use credentials::Fault;
 pub use endpoint::{
     AmqpEndpoint, BlockSignature, Endpoint, HttpEndpoint, KafkaEndpoint, KafkaSecurity, PostgresEndpoint,
-    RedisEndpoint, SqliteEndpoint, WebsocketEndpoint,
+    RedisEndpoint, SourceLimit, SqliteEndpoint, WebsocketEndpoint,
 };
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
