@@ -30,8 +30,8 @@ pub struct AgentFacts {
     pub wall_difference_ns: i64,
     /// Intervals that arrived.
     pub intervals: u64,
-    /// Intervals that are known to have been made and never arrived, as (first, last).
-    pub missing: Vec<(u64, u64)>,
+    /// Parts of the run's time of which no interval arrived: (from, to).
+    pub missing: Vec<(Nanos, Nanos)>,
     /// Windows of its own in which something was judged.
     pub judged_windows: u64,
     /// How many of these a stall of its machine spoiled.
@@ -41,8 +41,41 @@ pub struct AgentFacts {
     pub in_flight: u64,
     /// When it was given up, on the run's clock.
     pub lost_at: Option<Nanos>,
-    /// Whose share it took over, by number.
-    pub took_over: Vec<u64>,
+    /// Whether others took over what it did no more.
+    pub taken_over: bool,
     /// Why it stopped before the plan's end, in words; empty when it did not.
     pub early: String,
+}
+
+impl AgentFacts {
+    /// Its share of all that was fired, from 0 to 1.
+    pub fn share(&self, fired: u64) -> f64 {
+        if fired == 0 { 0.0 } else { self.fired as f64 / fired as f64 }
+    }
+}
+
+impl Resources {
+    /// Those of many generators together: sums of what they used and had, the longest and the most of what
+    /// each of them suffered.
+    pub fn of_all<'a>(agents: impl IntoIterator<Item = &'a Self>) -> Self {
+        agents.into_iter().fold(Self::default(), |sum, one| Self {
+            workers: sum.workers + one.workers,
+            cores: sum.cores + one.cores,
+            cpu_secs: sum.cpu_secs + one.cpu_secs,
+            wall_secs: sum.wall_secs.max(one.wall_secs),
+            rss_bytes_max: sum.rss_bytes_max + one.rss_bytes_max,
+            stall_max: sum.stall_max.max(one.stall_max),
+            stall_total: sum.stall_total + one.stall_total,
+            run_queue_secs: sum.run_queue_secs + one.run_queue_secs,
+            steal_secs: match (sum.steal_secs, one.steal_secs) {
+                (Some(a), Some(b)) => Some(a + b),
+                (a, b) => a.or(b),
+            },
+            machine_cores: sum.machine_cores + one.machine_cores,
+            suspended: sum.suspended.max(one.suspended),
+            clock_step: sum.clock_step.max(one.clock_step),
+            open_files_max: sum.open_files_max.max(one.open_files_max),
+            open_files_limit: sum.open_files_limit.max(one.open_files_limit),
+        })
+    }
 }

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use self::objective::judge_objectives;
-use super::facts::RunFacts;
+use super::agents::AgentFacts;
+use super::facts::{Resources, RunFacts};
 use crate::measure::{ErrorKinds, Tally, Timeline};
-use crate::model::{GENERATOR_FAULT, OUTCOMES, Outcome, Verdict};
-use crate::objective::{Check, Evidence, JudgedObjective, anderson_darling, validity};
+use crate::model::{GENERATOR_FAULT, Nanos, OUTCOMES, Outcome, Verdict};
+use crate::objective::{AgentEvidence, Check, Evidence, JudgedObjective, anderson_darling, validity};
 use crate::profile::{ExecutorPlan, Plan};
 
 mod advice;
@@ -79,7 +80,6 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
             }
         }
     }
-    let resources = &facts.resources;
     let mut uniforms = facts.spacing.clone();
     let gaps = uniforms.len();
     Evidence {
@@ -88,11 +88,24 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         fired: facts.fired,
         planned,
         outcomes,
-        in_flight: *in_flight,
+        in_flight: *in_flight + facts.agents.iter().map(|agent| agent.in_flight).sum::<u64>(),
         most_blocked,
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
         spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
         tightest_limit: plan.tightest_limit(),
+        stall_limit: plan.stall_limit(),
+        judged_windows: *judged_windows,
+        spoiled_windows: *spoiled_windows,
+        own_faults: own_faults(judged.iter().chain(unjudged)),
+        window: plan.window,
+        agents: facts.agents.iter().map(|agent| agent_evidence(plan, agent)).collect(),
+        ..machine(&facts.resources)
+    }
+}
+
+/// What the machine of a generator says.
+fn machine(resources: &Resources) -> Evidence {
+    Evidence {
         cpu_secs: resources.cpu_secs,
         wall_secs: resources.wall_secs,
         cores: resources.cores,
@@ -101,13 +114,36 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         machine_cores: resources.machine_cores,
         stall_max: resources.stall_max,
         stall_total: resources.stall_total,
-        stall_limit: plan.stall_limit(),
-        judged_windows: *judged_windows,
-        spoiled_windows: *spoiled_windows,
         suspended: resources.suspended,
         clock_step: resources.clock_step,
         open_files: (resources.open_files_max > 0).then_some((resources.open_files_max, resources.open_files_limit)),
-        own_faults: own_faults(judged.iter().chain(unjudged)),
+        ..Evidence::default()
+    }
+}
+
+/// One agent is asked what one generator is asked.
+fn agent_evidence(plan: &Plan, agent: &AgentFacts) -> AgentEvidence {
+    let own = agent.resources.as_ref().map(|resources| {
+        Box::new(Evidence {
+            dispatch_lag_p99: agent.dispatch_lag.quantile(0.99).ok(),
+            tightest_limit: plan.tightest_limit(),
+            stall_limit: plan.stall_limit(),
+            judged_windows: agent.judged_windows,
+            spoiled_windows: agent.spoiled_windows,
+            ..machine(resources)
+        })
+    });
+    AgentEvidence {
+        name: agent.name.clone(),
+        own,
+        lost_at: agent.lost_at,
+        early: agent.early.clone(),
+        taken_over: agent.taken_over,
+        owed: agent.scheduled.saturating_sub(agent.fired),
+        intervals: agent.intervals,
+        missing: agent.missing.clone(),
+        clock_bound: agent.clock_bound,
+        wall_difference: Nanos(agent.wall_difference_ns.unsigned_abs()),
     }
 }
 

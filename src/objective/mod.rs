@@ -31,4 +31,4 @@ pub use sequence::{ends, ends_at};
 pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
-pub use validity::{BLOCKED_SHARE_MAX, Evidence, validity};
+pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, validity};

@@ -1,5 +1,6 @@
 //! Is the generator telling the truth? Checked on every run before any objective.
 
+mod fleet;
 mod host;
 
 use super::check::{Check, Effect};
@@ -69,23 +70,65 @@ pub struct Evidence {
     /// The most frequent failure of the generator's own machine (no descriptor, no port), with how
     /// often there was any.
     pub own_faults: Option<(String, u64)>,
+    /// Length of a window.
+    pub window: Nanos,
+    /// Who made the load, where many machines did.
+    pub agents: Vec<AgentEvidence>,
+}
+
+/// What the checks of one agent are made of.
+#[derive(Clone, Debug, Default)]
+pub struct AgentEvidence {
+    /// Its name.
+    pub name: String,
+    /// What it says of itself: its machine and its own lateness; `None` when it never said.
+    pub own: Option<Box<Evidence>>,
+    /// When it was given up, on the run's clock.
+    pub lost_at: Option<Nanos>,
+    /// Why it stopped before the plan's end; empty when it did not.
+    pub early: String,
+    /// Whether others took over what it did no more.
+    pub taken_over: bool,
+    /// Arrivals of its share that were never fired.
+    pub owed: u64,
+    /// Intervals that arrived.
+    pub intervals: u64,
+    /// Parts of the run of which no interval arrived: (from, to).
+    pub missing: Vec<(Nanos, Nanos)>,
+    /// Its clock's offset is off by this much at most.
+    pub clock_bound: Nanos,
+    /// By how much its wall clock and the coordinator's differ.
+    pub wall_difference: Nanos,
 }
 
 /// Every check, in the order in which it is shown.
 pub fn validity(evidence: &Evidence) -> Vec<Check> {
-    vec![
+    let lag = |e: &Evidence| e.dispatch_lag_p99.map_or(0.0, Nanos::as_secs_f64);
+    let mut checks = vec![
         achieved(evidence),
-        dispatch_lag(evidence),
+        fleet::worst(evidence, dispatch_lag, lag),
         spacing(evidence),
         ledger(evidence),
         dropped(evidence),
         blocked(evidence),
-        host::cpu(evidence),
-        host::steal(evidence),
-        host::stalls(evidence),
-        host::clock(evidence),
-        host::files(evidence),
-    ]
+        fleet::worst(evidence, host::cpu, |e| share(e.cpu_secs, e.cores * e.wall_secs)),
+        fleet::worst(evidence, host::steal, |e| share(e.steal_secs.unwrap_or(0.0), e.machine_cores * e.wall_secs)),
+        fleet::worst(evidence, host::stalls, |e| e.spoiled_windows as f64 + share(e.stall_max.as_secs_f64(), 1e6)),
+        fleet::worst(evidence, host::clock, |e| e.suspended.as_secs_f64() + e.clock_step.as_secs_f64()),
+        match evidence.own_faults {
+            // Operations say that something was short, not on which machine.
+            Some(_) => host::files(evidence),
+            None => fleet::worst(evidence, host::files, |e| {
+                e.open_files.map_or(0.0, |(open, limit)| share(open as f64, limit as f64))
+            }),
+        },
+    ];
+    checks.extend(fleet::checks(evidence));
+    checks
+}
+
+fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
 
 fn achieved(e: &Evidence) -> Check {

@@ -60,6 +60,7 @@ impl Render for Markdown {
             };
             writeln!(out, "| {mark} | {} | {} | {} |", check.name, escape(&check.measured), escape(&check.bound))?;
         }
+        agents(run, out)?;
         for notice in &run.notices {
             writeln!(out, "\n> {}", escape(notice))?;
         }
@@ -102,6 +103,27 @@ fn objectives(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     for (i, note) in notes.iter().enumerate() {
         let before = if i == 0 { "\n" } else { "" };
         writeln!(out, "{before}- {}", escape(note))?;
+    }
+    Ok(())
+}
+
+/// Who made the load, where many machines did.
+fn agents(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    let Some(agents) = super::agents::agents(run) else { return Ok(()) };
+    writeln!(
+        out,
+        "\n### Agents\n\n| {} |\n|---|---|---:|---:|---:|---:|---:|---:|",
+        super::agents::COLUMNS.join(" | ")
+    )?;
+    for row in &agents.rows {
+        writeln!(out, "| {} |", row.each_ref().map(|cell| escape(cell)).join(" | "))?;
+    }
+    for (i, note) in agents.notes.iter().enumerate() {
+        let before = if i == 0 { "\n" } else { "" };
+        writeln!(out, "{before}- {}", escape(note))?;
+    }
+    if agents.more > 0 {
+        writeln!(out, "\n{} more agents stand in run.json.", agents.more)?;
     }
     Ok(())
 }

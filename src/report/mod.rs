@@ -1,5 +1,6 @@
 //! Reports: one file per format, each from the record of a run alone.
 
+mod agents;
 mod hlog;
 mod json;
 mod junit;

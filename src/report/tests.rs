@@ -1,8 +1,8 @@
 //! One fixed run in every format.
 
 use super::*;
-use crate::model::Verdict;
-use crate::store::sample;
+use crate::model::{Nanos, Verdict};
+use crate::store::{AgentFigures, sample};
 
 fn rendered(format: &dyn Render, run: &RunRecord) -> String {
     let mut out = Vec::new();
@@ -37,6 +37,42 @@ fn text_of_a_void_run_without_objectives_that_was_interrupted() {
     check.holds = false;
     check.words = "the generator was short of CPU".into();
     insta::assert_snapshot!(rendered(&Text { color: false }, &run));
+}
+
+/// The same run as two agents made it, one of which was lost.
+fn distributed() -> (tempfile::TempDir, RunRecord) {
+    let (base, mut run) = sample_run();
+    let agent = |index: u64, fired: u64| AgentFigures {
+        index,
+        name: format!("agent-{index}"),
+        host: format!("node-{index}"),
+        share: fired as f64 / 4_000.0,
+        scheduled: 2_400,
+        fired,
+        dispatch_lag: run.result.generator.dispatch_lag,
+        cpu_share: Some(0.05),
+        clock_bound: Nanos(310_000),
+        intervals: 12,
+        ..AgentFigures::default()
+    };
+    let lost = AgentFigures {
+        cpu_share: None,
+        intervals: 8,
+        missing: vec![(Nanos::from_secs(8), Nanos::from_secs(12))],
+        lost_at: Some(Nanos::from_secs(10)),
+        ..agent(1, 1_600)
+    };
+    run.result.agents = vec![agent(0, 2_400), lost];
+    (base, run)
+}
+
+#[test]
+fn the_agents_of_a_run_stand_below_it_and_those_that_came_to_grief_first() {
+    let (_base, run) = distributed();
+    let text = rendered(&Text { color: false }, &run);
+    insta::assert_snapshot!("agents", text[text.find("\nAgents").unwrap()..].trim_start());
+    let markdown = rendered(&Markdown, &run);
+    insta::assert_snapshot!("agents_markdown", markdown[markdown.find("### Agents").unwrap()..].to_owned());
 }
 
 #[test]

@@ -30,7 +30,8 @@ impl Render for Text {
         error_kinds(run, out)?;
         self.findings(run, out)?;
         notes(run, out)?;
-        self.generator(run, out)
+        self.generator(run, out)?;
+        agents(run, out)
     }
 }
 
@@ -254,6 +255,29 @@ fn error_kinds(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     }
     if errors.len() > ERRORS_SHOWN {
         writeln!(out, " and {} more kinds (run.json has them)", errors.len() - ERRORS_SHOWN)?;
+    }
+    Ok(())
+}
+
+/// Who made the load, where many machines did.
+fn agents(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    let Some(agents) = super::agents::agents(run) else { return Ok(()) };
+    writeln!(out, "\nAgents")?;
+    let mut table = table(&super::agents::COLUMNS);
+    agents.rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    align_right(&mut table, &[2, 3, 4, 5, 6, 7]);
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    for note in agents.notes {
+        for line in wrapped(&note) {
+            writeln!(out, " {line}")?;
+        }
+    }
+    if agents.more > 0 {
+        writeln!(out, " and {} more (run.json has them)", agents.more)?;
     }
     Ok(())
 }

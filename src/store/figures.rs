@@ -226,7 +226,7 @@ pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, 
 }
 
 /// With six decimals: as many as say something, and they survive being written and read.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 

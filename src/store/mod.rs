@@ -6,6 +6,7 @@
 //!   each closes: what a killed run is rebuilt from;
 //! - `timeline.hlog`: the same response times as an HdrHistogram interval log, for other tools.
 
+mod agents;
 mod error;
 mod figures;
 mod hlog;
@@ -20,6 +21,7 @@ mod tests;
 mod windows;
 mod write;
 
+pub use agents::AgentFigures;
 pub use error::StoreError;
 pub use figures::{
     ErrorCount, GeneratorFigures, OperationFigures, OutcomeCounts, RatioFigures, TimeFigures, TimingFigures,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{GeneratorFigures, OperationFigures};
+use super::{AgentFigures, GeneratorFigures, OperationFigures};
 use crate::engine::ScenarioFinding;
 use crate::model::{Nanos, Verdict};
 use crate::objective::{Check, JudgedObjective};
@@ -120,6 +120,9 @@ pub struct RunResult {
     pub total: OperationFigures,
     /// The generator's own figures.
     pub generator: GeneratorFigures,
+    /// Every agent's part, where the load was not made by this process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentFigures>,
     /// How long it ran, in nanoseconds.
     pub length: Nanos,
 }
@@ -135,6 +138,7 @@ impl Default for RunResult {
             operations: Vec::new(),
             total: OperationFigures::default(),
             generator: GeneratorFigures::default(),
+            agents: Vec::new(),
             length: Nanos::ZERO,
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::agents::agents;
 use super::figures::figures;
 use super::hlog;
 use super::redact::{redact, redact_value};
@@ -130,6 +131,7 @@ pub(super) fn result(plan: &Plan, facts: &RunFacts, judged: Judged) -> RunResult
         operations,
         total,
         generator,
+        agents: agents(facts),
         length: facts.length,
     }
 }

@@ -77,3 +77,64 @@ fn what_is_not_known_is_said_and_voids_nothing() {
         .into();
     assert_eq!(broken(&evidence), names);
 }
+
+fn agent(name: &str) -> AgentEvidence {
+    AgentEvidence {
+        name: name.into(),
+        own: Some(Box::new(Evidence { dispatch_lag_p99: Some(Nanos(20_000)), ..sound() })),
+        intervals: 10,
+        clock_bound: Nanos(300_000),
+        ..AgentEvidence::default()
+    }
+}
+
+fn fleet(change: impl FnOnce(&mut AgentEvidence)) -> Evidence {
+    let mut agents: Vec<AgentEvidence> = ["one", "two", "three"].map(agent).into();
+    change(&mut agents[1]);
+    Evidence { window: Nanos::from_secs(1), agents, ..sound() }
+}
+
+#[test]
+fn a_sound_fleet_breaks_nothing() {
+    assert_eq!(broken(&fleet(|_| {})), []);
+}
+
+#[test]
+fn an_agent_that_is_short_of_processor_or_late_is_not_averaged_away() {
+    let own = |change: fn(&mut Evidence)| {
+        move |agent: &mut AgentEvidence| change(agent.own.as_mut().expect("it says something of itself"))
+    };
+    let busy = fleet(own(|e| e.cpu_secs = 19.0));
+    assert_eq!(broken(&busy), [("generator CPU".into(), true)]);
+    let cpu = validity(&busy).into_iter().find(|c| c.name == "generator CPU").unwrap();
+    assert_eq!(cpu.measured, "95.0% (two, the worst)");
+    let late = fleet(own(|e| e.dispatch_lag_p99 = Some(Nanos::from_millis(80))));
+    assert_eq!(broken(&late), [("dispatch lag p99".into(), true)]);
+}
+
+#[test]
+fn a_lost_agent_voids_unless_its_share_was_sent_all_the_same() {
+    let lost = |change: fn(&mut AgentEvidence)| {
+        fleet(|agent| {
+            agent.own = None;
+            agent.lost_at = Some(Nanos::from_secs(7));
+            change(agent);
+        })
+    };
+    assert_eq!(broken(&lost(|agent| agent.owed = 100)), [("agents".into(), true)]);
+    assert_eq!(broken(&lost(|agent| agent.owed = 3)), [("agents".into(), false)]);
+    let taken_over = lost(|agent| (agent.owed, agent.taken_over) = (100, true));
+    assert_eq!(broken(&taken_over), [("agents".into(), false)]);
+    let stopped = fleet(|agent| (agent.owed, agent.early) = (100, "it heard nothing of its coordinator".into()));
+    assert_eq!(broken(&stopped), [("agents".into(), true)]);
+}
+
+#[test]
+fn missing_intervals_void_and_clocks_must_agree() {
+    let missing = fleet(|agent| agent.missing = vec![(Nanos::from_secs(3), Nanos::from_secs(5))]);
+    assert_eq!(broken(&missing), [("intervals".into(), true)]);
+    let far = fleet(|agent| agent.clock_bound = Nanos::from_millis(700));
+    assert_eq!(broken(&far), [("agents' clocks".into(), true)]);
+    let wrong = fleet(|agent| agent.wall_difference = Nanos::from_secs(3_600));
+    assert_eq!(broken(&wrong), [("agents' clocks".into(), false)]);
+}
