@@ -1,5 +1,6 @@
 //! Many machines: a coordinator with its agents, and results merged without loss.
 
+pub mod codec;
 pub mod fleet;
 pub mod journal;
 pub mod wire;

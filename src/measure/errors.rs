@@ -24,7 +24,7 @@ impl ErrorKinds {
         let kind = &kind[..end];
         if let Some(n) = self.0.get_mut(kind) {
             *n += count;
-        } else if self.0.len() < KINDS_MAX {
+        } else if kind != OTHERS && self.0.len() - usize::from(self.0.contains_key(OTHERS)) < KINDS_MAX {
             self.0.insert(kind.to_owned(), count);
         } else {
             *self.0.entry(OTHERS.to_owned()).or_default() += count;
@@ -69,5 +69,8 @@ mod tests {
         assert_eq!(kinds.top().iter().map(|k| k.1).sum::<u64>(), 100);
         assert_eq!(kinds.top().len(), KINDS_MAX + 1);
         assert_eq!(kinds.top()[0], (OTHERS, 68));
+        let mut copy = ErrorKinds::default();
+        copy.merge(&kinds);
+        assert_eq!(copy, kinds, "what is counted together takes no place of a kind");
     }
 }

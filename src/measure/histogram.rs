@@ -1,5 +1,9 @@
 //! Latency histograms.
 
+mod v2;
+
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
@@ -9,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Nanos;
 
+pub use v2::V2Error;
+
 /// Significant decimal digits of every histogram: values are off by at most 0.1 %.
 const DIGITS: u8 = 3;
 /// Smallest difference that is kept, in nanoseconds: finer than any clock read around a request,
@@ -17,12 +23,15 @@ const UNIT_NS: u64 = 64;
 /// The largest value that is told apart, a day: bounds the memory of a histogram.
 const VALUE_MAX_NS: u64 = 24 * 3_600 * 1_000_000_000;
 
+/// What every histogram reads as before its first value.
+static EMPTY: LazyLock<Histogram<u64>> = LazyLock::new(fresh);
+
 /// A histogram of lengths of time in nanoseconds, at 3 significant digits and steps of at least
-/// 64 ns. It grows with the largest value (about 100 KiB at a second), never with the number of
-/// values.
-#[derive(Clone, Debug)]
+/// 64 ns. It has no memory until its first value, and grows with the largest (about 100 KiB at a
+/// second, 250 KiB at most), never with the number of values.
+#[derive(Clone, Debug, Default)]
 pub struct Latencies {
-    counts: Histogram<u64>,
+    counts: Option<Box<Histogram<u64>>>,
 }
 
 /// A quantile was asked of a histogram that holds nothing.
@@ -30,65 +39,83 @@ pub struct Latencies {
 #[error("no samples")]
 pub struct NoSamples;
 
-impl Default for Latencies {
-    fn default() -> Self {
-        let mut counts = Histogram::new_with_bounds(UNIT_NS, 2 * UNIT_NS, DIGITS)
-            .unwrap_or_else(|e| unreachable!("these bounds are allowed: {e}"));
-        counts.auto(true);
-        Self { counts }
-    }
+fn fresh() -> Histogram<u64> {
+    let mut counts = Histogram::new_with_bounds(UNIT_NS, 2 * UNIT_NS, DIGITS)
+        .unwrap_or_else(|e| unreachable!("these bounds are allowed: {e}"));
+    counts.auto(true);
+    counts
 }
 
 impl PartialEq for Latencies {
     fn eq(&self, other: &Self) -> bool {
-        self.counts == other.counts
+        // What has grown for a value that is gone again has more counters, all zero; the comparison
+        // below asks the right one for every counter of the left one.
+        let (few, many) = if self.inner().distinct_values() <= other.inner().distinct_values() {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        // What was emptied remembers a largest value that the library never had.
+        (few.is_empty() && many.is_empty()) || few.inner() == many.inner()
     }
 }
 
 impl Latencies {
     /// Adds one value, growing where it must.
     pub fn record(&mut self, value: Nanos) {
+        self.record_n(value, 1);
+    }
+
+    fn record_n(&mut self, value: Nanos, count: u64) {
+        let counts = self.counts.get_or_insert_with(|| Box::new(fresh()));
+        // The largest value of its step, because the library's largest value tells a zero from the rest
+        // of the first step, which its encodings don't.
+        let value = value.0.min(VALUE_MAX_NS) | (UNIT_NS - 1);
         // `saturating_record` never grows: it would hide every value beyond the first bucket.
-        if self.counts.record(value.0.min(VALUE_MAX_NS)).is_err() {
+        if counts.record_n(value, count).is_err() {
             unreachable!("a histogram that resizes takes every value up to its bound");
         }
     }
 
     /// Adds everything that another one holds; exact.
     pub fn merge(&mut self, other: &Self) {
-        if let Err(e) = self.counts.add(&other.counts) {
+        let Some(theirs) = other.counts.as_deref().filter(|counts| !counts.is_empty()) else { return };
+        let counts = self.counts.get_or_insert_with(|| Box::new(fresh()));
+        if let Err(e) = counts.add(theirs) {
             unreachable!("histograms that resize can always be added: {e}");
         }
     }
 
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
-        self.counts.reset();
+        if let Some(counts) = &mut self.counts {
+            counts.reset();
+        }
     }
 
     /// How many values it holds.
     pub fn count(&self) -> u64 {
-        self.counts.len()
+        self.inner().len()
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.inner().is_empty()
     }
 
     /// The largest value, as precise as the histogram; zero when empty.
     pub fn max(&self) -> Nanos {
-        Nanos(self.counts.max())
+        Nanos(if self.is_empty() { 0 } else { self.inner().max() })
     }
 
     /// The smallest value, as precise as the histogram; zero when empty.
     pub fn min(&self) -> Nanos {
-        Nanos(if self.counts.is_empty() { 0 } else { self.counts.min() })
+        Nanos(if self.inner().is_empty() { 0 } else { self.inner().min() })
     }
 
     /// The mean; zero when empty.
     pub fn mean(&self) -> Nanos {
-        Nanos(self.counts.mean().round() as u64)
+        Nanos(self.inner().mean().round() as u64)
     }
 
     /// The value at a quantile in [0, 1].
@@ -96,7 +123,7 @@ impl Latencies {
     /// # Errors
     /// When there is none.
     pub fn quantile(&self, quantile: f64) -> Result<Nanos, NoSamples> {
-        if self.is_empty() { Err(NoSamples) } else { Ok(Nanos(self.counts.value_at_quantile(quantile))) }
+        if self.is_empty() { Err(NoSamples) } else { Ok(Nanos(self.inner().value_at_quantile(quantile))) }
     }
 
     /// The value of the sample of this rank (from 1), counting from the smallest.
@@ -108,7 +135,7 @@ impl Latencies {
             return Err(NoSamples);
         }
         let mut seen = 0;
-        for step in self.counts.iter_recorded() {
+        for step in self.inner().iter_recorded() {
             seen += step.count_since_last_iteration();
             if seen >= rank {
                 return Ok(Nanos(step.value_iterated_to()));
@@ -119,13 +146,13 @@ impl Latencies {
 
     /// The histogram inside, for writers of HdrHistogram's own formats.
     pub fn inner(&self) -> &Histogram<u64> {
-        &self.counts
+        self.counts.as_deref().unwrap_or(&EMPTY)
     }
 
     /// HdrHistogram's V2 deflate encoding, in base64.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::new();
-        if let Err(e) = V2DeflateSerializer::new().serialize(&self.counts, &mut bytes) {
+        if let Err(e) = V2DeflateSerializer::new().serialize(self.inner(), &mut bytes) {
             unreachable!("writing to memory can't fail: {e:?}");
         }
         STANDARD.encode(bytes)
@@ -140,7 +167,7 @@ impl Latencies {
         let mut counts: Histogram<u64> =
             Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|e| format!("not a histogram: {e:?}"))?;
         counts.auto(true);
-        Ok(Self { counts })
+        Ok(Self { counts: Some(Box::new(counts)) })
     }
 }
 
@@ -187,6 +214,18 @@ mod tests {
             }
             prop_assert_eq!(&Latencies::decode(&histogram.encode()).unwrap(), &histogram);
         }
+    }
+
+    #[test]
+    fn memory_that_is_left_of_a_value_is_no_difference() {
+        let (mut grown, mut small) = (Latencies::default(), Latencies::default());
+        grown.record(Nanos::from_secs(60));
+        grown.clear();
+        assert!(grown == small && small == grown);
+        grown.record(Nanos(700));
+        assert!(grown != small && small != grown);
+        small.record(Nanos(700));
+        assert!(grown == small && small == grown);
     }
 
     #[test]

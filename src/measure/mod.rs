@@ -11,7 +11,7 @@ mod window;
 
 pub use batches::{Batches, Counter};
 pub use errors::ErrorKinds;
-pub use histogram::{Latencies, NoSamples};
+pub use histogram::{Latencies, NoSamples, V2Error};
 pub use recorder::Recorder;
 pub use tally::Tally;
 pub use threshold::{Series, Threshold};
