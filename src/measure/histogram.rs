@@ -221,11 +221,12 @@ mod tests {
         let (mut grown, mut small) = (Latencies::default(), Latencies::default());
         grown.record(Nanos::from_secs(60));
         grown.clear();
-        assert!(grown == small && small == grown);
+        assert_eq!((&grown, &small), (&small, &grown));
         grown.record(Nanos(700));
-        assert!(grown != small && small != grown);
+        assert_ne!(grown, small);
+        assert_ne!(small, grown);
         small.record(Nanos(700));
-        assert!(grown == small && small == grown);
+        assert_eq!((&grown, &small), (&small, &grown));
     }
 
     #[test]
