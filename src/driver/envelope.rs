@@ -22,6 +22,9 @@ const SENT: &str = "slatest-sent";
 /// Header with the process and workload that sent it: other agents of the run send too.
 const SOURCE: &str = "slatest-source";
 
+/// Longest name of a source.
+const SOURCE_BYTES_MAX: usize = 64;
+
 /// Whether a header's name is one of those that only slatest gives.
 pub(in crate::driver) fn is_reserved(name: &str) -> bool {
     name.starts_with(PREFIX)
@@ -54,6 +57,18 @@ impl Sender {
             (SENT, Cow::Owned(id.sent.0.to_string())),
         ];
         all.into_iter().chain(awaited.then_some((SOURCE, Cow::Borrowed(self.source.as_str()))))
+    }
+
+    /// The source of another process or workload that awaits a message; `header` looks a header's text up
+    /// by name. Consumers of one queue get each other's messages.
+    pub(in crate::driver) fn foreign<'h>(&self, header: impl Fn(&str) -> Option<&'h str>) -> Option<&'h str> {
+        let source = header(SOURCE).filter(|source| *source != self.source)?;
+        (source.len() <= SOURCE_BYTES_MAX && source.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(source)
+    }
+
+    /// Where this process and workload is found by others.
+    pub(in crate::driver) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Which of the awaited messages of this sender it is, if it is one; `header` looks a header's

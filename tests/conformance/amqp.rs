@@ -187,6 +187,26 @@ fn every_confirmed_message_comes_back() {
 }
 
 #[test]
+fn agents_that_share_a_queue_pass_each_others_messages_on() {
+    let queue = Queue::new();
+    let subject = Subject { workload: queue.consuming("classic"), ..queue.subject() };
+    worker(async {
+        let agents = [subject.prepare().await, subject.prepare().await];
+        for agent in &agents {
+            let mut session = agent.session(0).await;
+            for seq in 0..20 {
+                let completion = agent.execute(&mut *session, "through", seq).await;
+                assert_eq!(completion.outcome, Outcome::Ok, "{completion:?}");
+            }
+        }
+        for agent in &agents {
+            let findings = agent.workload.settle(Nanos::from_secs(20)).await;
+            assert!(findings[0].holds && findings[0].detail.starts_with("20 messages"), "{findings:?}");
+        }
+    });
+}
+
+#[test]
 fn a_message_is_taken() {
     let queue = Queue::new();
     let subject = Subject { workload: queue.consuming("classic"), ..queue.subject() };

@@ -1,19 +1,23 @@
 //! Consumers: one per queue for all workers, on a connection of their own, so that a broker that
 //! holds back publishers doesn't hold back deliveries.
+//!
+//! Agents that consume one queue get each other's messages. Who gets a message that another one awaits
+//! passes it on to that one's queue of returns, so a time until consumption then holds one hop more: it is
+//! never shorter than it was.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Connection, Consumer};
+use lapin::{Channel, Connection, Consumer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::broker::{self, Broker};
-use super::envelope::recognise;
+use super::envelope::{recognise, returns_to};
 use super::failure::Failure;
 use crate::driver::awaited::{Awaited, Intake};
 use crate::driver::envelope::Sender;
@@ -38,9 +42,26 @@ pub(super) struct Destination {
     pub(super) intake: Option<Arc<Intake>>,
 }
 
+/// What is consumed.
+#[derive(Clone, Debug)]
+pub(super) enum Inlet {
+    /// A queue that is there.
+    Queue(String),
+    /// What others consumed and this sender awaits: a queue of its own, gone with its connection.
+    Returns(String),
+}
+
+impl Inlet {
+    fn name(&self) -> &str {
+        match self {
+            Self::Queue(name) | Self::Returns(name) => name,
+        }
+    }
+}
+
 /// A consumer of one queue; ends when dropped.
 pub(super) struct QueueConsumer {
-    queue: String,
+    inlet: Inlet,
     subscribed: watch::Receiver<Option<Result<(), Failure>>>,
     task: JoinHandle<()>,
 }
@@ -52,24 +73,24 @@ impl QueueConsumer {
     /// When the machine has no thread left.
     pub(super) fn start(
         broker: Arc<Broker>,
-        queue: &str,
+        inlet: Inlet,
         prefetch: u16,
         destination: Destination,
     ) -> Result<Self, Failure> {
         let (sender, subscribed) = watch::channel(None);
-        let name = queue.to_owned();
+        let source = inlet.clone();
         let task = broker::spawn(async move {
             let mut pause = PAUSE_MIN;
             loop {
-                match subscribe(&broker, &name, prefetch).await {
-                    Ok((connection, messages)) => {
+                match subscribe(&broker, &source, prefetch).await {
+                    Ok((connection, channel, messages)) => {
                         sender.send_replace(Some(Ok(())));
                         pause = PAUSE_MIN;
-                        receive(messages, &destination).await;
+                        receive(&channel, messages, &destination).await;
                         drop(connection);
                     }
                     Err(failure) => {
-                        tracing::debug!(queue = name, "can't consume: {}", failure.reason);
+                        tracing::debug!(queue = source.name(), "can't consume: {}", failure.reason);
                         sender.send_replace(Some(Err(failure)));
                     }
                 }
@@ -77,7 +98,12 @@ impl QueueConsumer {
                 pause = (pause * 2).min(PAUSE_MAX);
             }
         })?;
-        Ok(Self { queue: queue.to_owned(), subscribed, task })
+        Ok(Self { inlet, subscribed, task })
+    }
+
+    /// Whether the run can do without it: alone, a sender gets all of its messages itself.
+    pub(super) const fn is_optional(&self) -> bool {
+        matches!(self.inlet, Inlet::Returns(_))
     }
 
     /// Waits until the first subscription stands.
@@ -90,7 +116,7 @@ impl QueueConsumer {
         match wait {
             Ok(Ok(result)) => result.clone().unwrap_or(Ok(())),
             _ => {
-                let reason = format!("the queue `{}` could not be consumed in time", self.queue);
+                let reason = format!("the queue `{}` could not be consumed in time", self.inlet.name());
                 Err(Failure { reason, ..Failure::new(Outcome::TimedOut, "consume: timed out") })
             }
         }
@@ -103,23 +129,40 @@ impl Drop for QueueConsumer {
     }
 }
 
-async fn subscribe(broker: &Arc<Broker>, queue: &str, prefetch: u16) -> Result<(Connection, Consumer), Failure> {
+async fn subscribe(
+    broker: &Arc<Broker>,
+    inlet: &Inlet,
+    prefetch: u16,
+) -> Result<(Connection, Channel, Consumer), Failure> {
     let connection = broker.connect().await?;
     let channel = broker::channel(&connection, false).await?;
     let failed = |error: lapin::Error| broker.redacted(Failure::from(&error)).during("consume");
+    if let Inlet::Returns(name) = inlet {
+        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await.map_err(failed)?;
+    }
     channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
     let options = BasicConsumeOptions::default();
-    let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await;
-    Ok((connection, consumer.map_err(failed)?))
+    let consumer = channel.basic_consume(inlet.name().into(), "".into(), options, FieldTable::default()).await;
+    let consumer = consumer.map_err(failed)?;
+    Ok((connection, channel, consumer))
 }
 
 /// Receives until the consumer breaks.
-async fn receive(mut messages: Consumer, destination: &Destination) {
+async fn receive(channel: &Channel, mut messages: Consumer, destination: &Destination) {
     while let Some(Ok(message)) = messages.next().await {
         let at = destination.clock.now();
         destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
         if let Some(id) = recognise(&destination.sender, &message.properties) {
             destination.awaited.came(id, at);
+        } else if let Some(queue) = returns_to(&destination.sender, &message.properties) {
+            // An empty message: who awaits it needs no more than its headers. Where nobody does any more the
+            // broker drops it.
+            let options = BasicPublishOptions::default();
+            let passed_on = channel.basic_publish("".into(), queue.into(), options, &[], message.properties.clone());
+            if passed_on.await.is_err() {
+                return;
+            }
         }
         if let Some(intake) = &destination.intake {
             intake.came(at);

@@ -28,12 +28,26 @@ pub(super) fn properties(
 
 /// Which of a sender's awaited messages it is, if it is one.
 pub(super) fn recognise(sender: &Sender, properties: &BasicProperties) -> Option<MessageId> {
-    let headers = properties.headers().as_ref()?.inner();
-    sender.recognise(|name| match headers.get(name)? {
+    sender.recognise(|name| header(properties, name))
+}
+
+/// The queue in which another agent that awaits a message wants to hear of it.
+pub(super) fn returns_to(sender: &Sender, properties: &BasicProperties) -> Option<String> {
+    sender.foreign(|name| header(properties, name)).map(returns_queue)
+}
+
+/// Name of the queue in which a sender hears of its messages that others consumed.
+pub(super) fn returns_queue(source: &str) -> String {
+    format!("slatest-returns-{source}")
+}
+
+/// A header's text.
+fn header<'p>(properties: &'p BasicProperties, name: &str) -> Option<&'p str> {
+    match properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
         AMQPValue::ShortString(text) => Some(ShortString::as_str(text)),
         _ => None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +65,10 @@ mod tests {
         };
         assert_eq!(recognise(&a, &message(&a, true)), Some(id));
         assert_eq!(recognise(&b, &message(&a, true)), None);
+        assert_eq!(returns_to(&b, &message(&a, true)).as_deref(), Some("slatest-returns-a"));
+        assert_eq!(returns_to(&a, &message(&a, true)), None);
+        assert_eq!(returns_to(&b, &message(&a, false)), None);
+        assert_eq!(returns_to(&b, &message(&Sender::named("a.b"), true)), None, "no name of ours");
         assert_eq!(recognise(&a, &message(&a, false)), None);
         assert_eq!(recognise(&a, &BasicProperties::default()), None);
     }

@@ -13,10 +13,11 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use super::broker::{self, Broker};
-use super::compile::Action;
-use super::consumer::{Destination, QueueConsumer};
+use super::compile::{Action, Message};
+use super::consumer::{Destination, Inlet, QueueConsumer};
+use super::envelope::returns_queue;
 use super::failure::Failure;
-use super::file::{QueueSpec, QueueType};
+use super::file::{QueueSpec, QueueType, Until};
 use super::lanes::Lanes;
 use super::session::AmqpSession;
 use crate::driver::awaited::{Awaited, Intake};
@@ -108,20 +109,28 @@ impl Shared {
     async fn consume(&self, seat: &Seat) -> Result<(), Failure> {
         let plan = &self.plan;
         let start = async || {
-            let consumers = plan.consumed.iter().map(|(queue, intake)| {
+            let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
+            let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
+            let queues = plan.consumed.iter().map(|(queue, intake)| (Inlet::Queue(queue.clone()), intake.clone()));
+            let consumers = queues.chain(returns.map(|returns| (returns, None))).map(|(inlet, intake)| {
                 let destination = Destination {
                     clock: Arc::clone(&seat.clock),
                     sender: Arc::clone(&plan.sender),
                     awaited: Arc::clone(&self.awaited),
                     unacknowledged: Arc::clone(&self.unacknowledged),
-                    intake: intake.clone(),
+                    intake,
                 };
-                QueueConsumer::start(Arc::clone(&plan.broker), queue, plan.prefetch, destination)
+                QueueConsumer::start(Arc::clone(&plan.broker), inlet, plan.prefetch, destination)
             });
             consumers.collect::<Result<Vec<_>, Failure>>()
         };
         for consumer in self.consumers.get_or_try_init(start).await? {
-            consumer.ready().await?;
+            match consumer.ready().await {
+                Err(failure) if consumer.is_optional() => {
+                    tracing::warn!("messages that other agents consume will not be heard of: {}", failure.reason);
+                }
+                ready => ready?,
+            }
         }
         Ok(())
     }
