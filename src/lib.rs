@@ -13,6 +13,7 @@
 //! | [`cli`] | one file a verb |
 //! | [`capacity`] | the highest rate that still passes |
 //! | [`cluster`] | a coordinator and its agents: many machines, one run |
+//! | `kubernetes` | agents as pods of a cluster |
 //! | `selftest` | truths that are known beforehand, and whether they are measured |
 //! | [`report`] | one file a format, and the live progress |
 //! | [`store`] | the run record, written as the run goes |
@@ -31,6 +32,8 @@ pub mod cli;
 pub mod cluster;
 pub mod driver;
 pub mod engine;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod measure;
 pub mod model;
 pub mod objective;

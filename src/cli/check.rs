@@ -351,6 +351,7 @@ mod tests {
             allow: crate::target::Allow { hosts: vec![], max_rate: None, drills: false }.into(),
             endpoints: Default::default(),
             absent: Default::default(),
+            agents: None,
         };
         let reached = |endpoint: &str, words: &str| HealthLine {
             scenario: "any".into(),

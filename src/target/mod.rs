@@ -1,5 +1,7 @@
 //! Where load may be sent: endpoints, their credentials, and what is allowed there.
 
+mod agents;
+pub mod cluster_values;
 mod credentials;
 mod endpoint;
 mod guard;
@@ -11,6 +13,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use agents::{
+    Agents, Amounts, KubernetesSection, PullPolicy, Resources, SecretFolder, SecretKey, Spread, TaintEffect, Toleration,
+};
 pub use credentials::Fault;
 pub use endpoint::{
     AmqpEndpoint, BlockSignature, Endpoint, HttpEndpoint, KafkaEndpoint, KafkaSecurity, PostgresEndpoint,
@@ -53,4 +58,7 @@ pub struct Target {
     /// the summary says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub absent: BTreeMap<String, String>,
+    /// How agents are started for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Agents>,
 }
