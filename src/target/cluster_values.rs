@@ -145,7 +145,7 @@ fn cpu(text: &str) -> Result<(), String> {
         None => plain_number(text),
     };
     match cores {
-        Some(cores) if cores >= 0.001 && cores <= 1024.0 => Ok(()),
+        Some(cores) if (0.001..=1024.0).contains(&cores) => Ok(()),
         _ => Err(format!("`{text}` is no amount of CPU: write cores, like 2 or 500m")),
     }
 }
