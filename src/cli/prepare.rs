@@ -96,13 +96,16 @@ pub struct Prepared {
 
 /// What the arguments name, found: the profile, and the target with what was started for it.
 pub struct Found {
-    library: Library,
-    profile: Source,
-    target: Source,
+    /// Where files are found.
+    pub library: Library,
+    /// The profile.
+    pub profile: Source,
+    /// The target.
+    pub target: Source,
     /// How the target was called.
     name: String,
     /// What is left of the target's process when this is dropped: nothing.
-    sandbox: Option<SandboxProcess>,
+    pub sandbox: Option<SandboxProcess>,
 }
 
 fn invalid(problems: &Problems, sources: &[&Source]) -> Exit {
@@ -141,16 +144,32 @@ impl Found {
     /// # Errors
     /// The exit code that tells why it can't be run.
     pub fn resolve(&self, args: &PlanArgs) -> Result<Resolved, Exit> {
-        let overrides =
-            Overrides { rates: args.rate.clone(), duration: args.duration, scale: args.scale, seed: args.seed };
-        // The name that this run has towards the target, in headers, keys and document names. Version 7
-        // begins with the time, so that what a run left at a target sorts by it.
-        let run = format!("slatest-{}", uuid::Uuid::now_v7().simple());
-        let resolved = resolve(&self.library, &self.profile, &self.target, &overrides, &run)
+        self.resolve_as(args, &run_name())
+    }
+
+    /// The same for a run of this name.
+    ///
+    /// # Errors
+    /// As [`Found::resolve`].
+    pub fn resolve_as(&self, args: &PlanArgs, run: &str) -> Result<Resolved, Exit> {
+        let resolved = resolve(&self.library, &self.profile, &self.target, &args.overrides(), run)
             .map_err(|p| invalid(&p, &[&self.profile, &self.target]))?;
         guard(args, &self.name, &resolved)?;
         Ok(resolved)
     }
+}
+
+impl PlanArgs {
+    /// What the command line replaces of the profile.
+    pub fn overrides(&self) -> Overrides {
+        Overrides { rates: self.rate.clone(), duration: self.duration, scale: self.scale, seed: self.seed }
+    }
+}
+
+/// The name that a run has towards the target, in headers, keys and document names. Version 7 begins with
+/// the time, so that what a run left at a target sorts by it.
+pub fn run_name() -> String {
+    format!("slatest-{}", uuid::Uuid::now_v7().simple())
 }
 
 /// Finds, checks and resolves everything that the arguments name. Says what is wrong by itself.

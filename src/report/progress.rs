@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::words::{grouped, length, plain};
 use crate::engine::{Event, Phase};
@@ -22,12 +22,14 @@ const PLAIN_EVERY: Nanos = Nanos::from_secs(10);
 /// The progress of a run, shown on standard error.
 pub struct Progress {
     board: Board,
+    /// What is said of the agents, where there are any.
+    fleet: String,
     show: Show,
 }
 
 /// Where it is shown.
 enum Show {
-    Live(ProgressBar),
+    Live { bars: MultiProgress, run: ProgressBar, fleet: Option<ProgressBar> },
     Plain { out: Box<dyn Write + Send>, next: Nanos },
     Nothing,
 }
@@ -40,26 +42,36 @@ impl Progress {
         let show = if quiet {
             Show::Nothing
         } else if console::user_attended_stderr() {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            Show::Live(bar)
+            let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+            let run = bars.add(bar("{spinner} {wide_msg}"));
+            Show::Live { bars, run, fleet: None }
         } else {
             Show::Plain { out: Box::new(io::stderr()), next: PLAIN_EVERY }
         };
-        Self { board, show }
+        Self { board, fleet: String::new(), show }
+    }
+
+    /// Shows the agents on a line of their own: beside the run's on a terminal, below its next one
+    /// elsewhere.
+    pub fn show_fleet(&mut self, words: String) {
+        if let Show::Live { bars, fleet, .. } = &mut self.show {
+            let line = fleet.get_or_insert_with(|| bars.add(bar("  {wide_msg}")));
+            line.set_message(plain(&words));
+            line.tick();
+        }
+        self.fleet = words;
     }
 
     /// Takes an event and shows what follows. A line that can't be written is lost; the run goes on.
     pub fn show(&mut self, event: &Event) {
         self.board.take(event);
         match &mut self.show {
-            Show::Live(bar) => {
+            Show::Live { run, .. } => {
                 if let Event::Notice(notice) = event {
-                    bar.println(plain(notice));
+                    run.println(plain(notice));
                 }
-                bar.set_message(self.board.line());
-                bar.tick();
+                run.set_message(self.board.line());
+                run.tick();
             }
             Show::Plain { out, next } => {
                 let line = match event {
@@ -67,7 +79,9 @@ impl Progress {
                     Event::Phase(..) => Some(self.board.line()),
                     Event::Window { .. } if self.board.at >= *next => {
                         *next = self.board.at + PLAIN_EVERY;
-                        Some(format!("{}  {}", clock(self.board.at), self.board.line()))
+                        let fleet =
+                            if self.fleet.is_empty() { String::new() } else { format!("\n       {}", self.fleet) };
+                        Some(format!("{}  {}{fleet}", clock(self.board.at), self.board.line()))
                     }
                     Event::Window { .. } | Event::Opened(..) | Event::Ready => None,
                 };
@@ -82,10 +96,17 @@ impl Progress {
 
     /// Takes the live line away.
     pub fn finish(&self) {
-        if let Show::Live(bar) = &self.show {
-            bar.finish_and_clear();
+        if let Show::Live { run, fleet, .. } = &self.show {
+            run.finish_and_clear();
+            fleet.iter().for_each(ProgressBar::finish_and_clear);
         }
     }
+}
+
+/// A line that lives.
+fn bar(template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }
 
 /// Time into the run: `02:05`.
@@ -148,6 +169,12 @@ impl Board {
     }
 
     fn add(&mut self, window: &Window, planned_rate: f64) {
+        // What comes late is of a time that was shown already.
+        if window.late {
+            self.ended += window.all().map(|(_, tally)| tally.completed()).sum::<u64>();
+            self.failures += window.all().map(|(_, tally)| tally.failures()).sum::<u64>();
+            return;
+        }
         self.at = window.start() + window.length;
         self.planned_rate = planned_rate;
         self.in_flight = window.in_flight;
