@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod fleet;
+pub mod identity;
 pub mod journal;
 pub mod wire;
 
