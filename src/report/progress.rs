@@ -298,11 +298,24 @@ mod tests {
         let kept = Kept::default();
         let mut progress = Progress {
             board: Board::new(&sample::plan()),
+            fleet: String::new(),
             show: Show::Plain { out: Box::new(kept.clone()), next: PLAIN_EVERY },
         };
         events().iter().for_each(|event| progress.show(event));
         progress.finish();
         insta::assert_snapshot!(String::from_utf8(kept.0.lock().unwrap().clone()).unwrap());
+    }
+
+    #[test]
+    fn a_fleet_stands_below_the_line_of_every_ten_seconds() {
+        let kept = Kept::default();
+        let show = Show::Plain { out: Box::new(kept.clone()), next: PLAIN_EVERY };
+        let mut progress = Progress { board: Board::new(&sample::plan()), fleet: String::new(), show };
+        progress.show_fleet("4 of 4 agents".into());
+        events().iter().for_each(|event| progress.show(event));
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let below = text.lines().skip_while(|line| !line.starts_with("00:10")).nth(1);
+        assert_eq!(below, Some("       4 of 4 agents"), "{text}");
     }
 
     #[test]
