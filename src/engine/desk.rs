@@ -45,7 +45,7 @@ impl Desk {
     /// A step of a flow or a virtual user's next operation begins now, which is when it is meant to.
     pub fn began(self: &Rc<Self>, operation: OperationId, judged: bool, intended: Nanos) -> Ticket {
         self.close_windows(intended);
-        self.recorder.borrow_mut().began(operation, judged);
+        self.recorder.borrow_mut().began(operation, judged, intended);
         Ticket { desk: Rc::clone(self), operation, judged, intended, ended: false }
     }
 

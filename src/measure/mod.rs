@@ -1,6 +1,7 @@
 //! Histograms and counters: recorded by one worker without locks, merged without loss.
 
 mod batches;
+mod cohort;
 mod errors;
 mod histogram;
 mod recorder;
@@ -10,10 +11,11 @@ mod timeline;
 mod window;
 
 pub use batches::{Batches, Counter};
+pub use cohort::{CoarseTimes, Cohort};
 pub use errors::ErrorKinds;
 pub use histogram::{Latencies, NoSamples, V2Error};
 pub use recorder::Recorder;
 pub use tally::Tally;
 pub use threshold::{Series, Threshold};
 pub use timeline::Timeline;
-pub use window::{OperationShape, Window};
+pub use window::{EventKind, OperationShape, Window, WindowEvent};

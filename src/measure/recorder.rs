@@ -1,5 +1,6 @@
 //! Where one worker counts: owned, without locks.
 
+use super::cohort::{Cohort, cohort_of};
 use super::{Latencies, OperationShape, Series, Tally, Window};
 use crate::model::{Completion, Nanos, OperationId, Outcome};
 
@@ -13,13 +14,36 @@ pub struct Recorder {
     tallies: Vec<[Option<Box<Tally>>; 2]>,
     dispatch_lag: Latencies,
     in_flight: u64,
+    /// By operation, in order of their windows; `None` where nobody asks when operations were meant to start.
+    cohorts: Option<Vec<Vec<Cohort>>>,
 }
 
 impl Recorder {
     /// A recorder whose first window is number 0. `length` is above zero.
     pub fn new(shapes: Vec<OperationShape>, length: Nanos) -> Self {
         let tallies = shapes.iter().map(|_| [None, None]).collect();
-        Self { shapes, length, index: 0, tallies, dispatch_lag: Latencies::default(), in_flight: 0 }
+        Self { shapes, length, index: 0, tallies, dispatch_lag: Latencies::default(), in_flight: 0, cohorts: None }
+    }
+
+    /// Keeps cohorts too, where `asked`: what recovery after a fault is read from.
+    #[must_use]
+    pub fn with_cohorts(mut self, asked: bool) -> Self {
+        self.cohorts = asked.then(|| vec![Vec::new(); self.shapes.len()]);
+        self
+    }
+
+    /// The cohort of what was meant to start at `intended`.
+    fn cohort(&mut self, operation: OperationId, intended: Nanos) -> Option<&mut Cohort> {
+        let window = intended.0 / self.length.0;
+        self.cohorts.as_mut().map(|cohorts| cohort_of(&mut cohorts[operation.index()], window))
+    }
+
+    fn due(&mut self, operation: OperationId, judged: bool, intended: Nanos) {
+        self.tally(operation, judged).planned += 1;
+        self.in_flight += 1;
+        if let Some(cohort) = self.cohort(operation, intended) {
+            cohort.planned += 1;
+        }
     }
 
     fn tally(&mut self, operation: OperationId, judged: bool) -> &mut Tally {
@@ -29,21 +53,27 @@ impl Recorder {
 
     /// An arrival became due and was fired at `fired`.
     pub fn fired(&mut self, operation: OperationId, judged: bool, intended: Nanos, fired: Nanos) {
-        self.tally(operation, judged).planned += 1;
+        self.due(operation, judged, intended);
         self.dispatch_lag.record(fired - intended);
-        self.in_flight += 1;
     }
 
     /// A step of a flow, or a virtual user's next operation, began: planned by the engine itself, so
     /// there is no lateness to record.
-    pub fn began(&mut self, operation: OperationId, judged: bool) {
-        self.tally(operation, judged).planned += 1;
-        self.in_flight += 1;
+    pub fn began(&mut self, operation: OperationId, judged: bool, intended: Nanos) {
+        self.due(operation, judged, intended);
     }
 
     /// What was fired or began has ended.
     pub fn ended(&mut self, operation: OperationId, judged: bool, intended: Nanos, completion: &Completion) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        let mut cohort = self.cohorts.as_mut().map(|cohorts| {
+            let cohort = cohort_of(&mut cohorts[operation.index()], intended.0 / self.length.0);
+            cohort.count(intended, completion);
+            let thresholds = self.shapes[operation.index()].thresholds.len();
+            cohort.exceeded.resize(thresholds, 0);
+            cohort.observed.resize(thresholds, 0);
+            cohort
+        });
         let shape = &self.shapes[operation.index()];
         let tally =
             self.tallies[operation.index()][usize::from(!judged)].get_or_insert_with(|| Box::new(shape.tally()));
@@ -85,8 +115,13 @@ impl Recorder {
                     }
                 };
                 if failed || value.is_some() {
+                    let exceeded = u64::from(failed || value.is_some_and(|v| v >= threshold.limit));
                     tally.observed[i] += 1;
-                    tally.exceeded[i] += u64::from(failed || value.is_some_and(|v| v >= threshold.limit));
+                    tally.exceeded[i] += exceeded;
+                    if let Some(cohort) = &mut cohort {
+                        cohort.observed[i] += 1;
+                        cohort.exceeded[i] += exceeded;
+                    }
                 }
             }
         }
@@ -120,6 +155,9 @@ impl Recorder {
             window.judged.extend(judged.take().map(|t| (operation, *t)));
             window.unjudged.extend(unjudged.take().map(|t| (operation, *t)));
         }
+        for (i, cohorts) in self.cohorts.iter_mut().flatten().enumerate().filter(|(_, cohorts)| !cohorts.is_empty()) {
+            window.cohorts.push((OperationId(i as u16), std::mem::take(cohorts)));
+        }
         self.index += 1;
         window
     }
@@ -129,6 +167,37 @@ impl Recorder {
 mod tests {
     use super::*;
     use crate::measure::Threshold;
+
+    #[test]
+    fn what_ends_late_belongs_to_the_window_in_which_it_was_meant_to_start() {
+        let mut recorder = recorder(500).with_cohorts(true);
+        let operation = OperationId(0);
+        let (first, second) = (Nanos::from_millis(900), Nanos::from_millis(1_100));
+        recorder.fired(operation, true, first, first);
+        let window = recorder.close_window();
+        let cohort = &window.cohorts[0].1[0];
+        assert_eq!((cohort.window, cohort.planned, cohort.ended()), (0, 1, 0));
+        recorder.began(operation, true, second);
+        let timed_out = Completion::failed(Outcome::TimedOut, None, Nanos::from_millis(1_900), "timeout");
+        recorder.ended(operation, true, first, &timed_out);
+        recorder.ended(operation, true, second, &Completion::ok(second, Nanos::from_millis(1_150)));
+        let window = recorder.close_window();
+        assert_eq!(window.judged[0].1.failures(), 1);
+        let [(_, cohorts)] = window.cohorts.as_slice() else { panic!("one operation") };
+        let [late, prompt] = cohorts.as_slice() else { panic!("two cohorts") };
+        assert_eq!((late.window, late.planned, late.failed, late.first_failed), (0, 0, 1, Some(first)));
+        assert_eq!((late.exceeded[0], late.observed[0]), (1, 1));
+        assert_eq!((prompt.window, prompt.planned, prompt.ok), (1, 1, 1));
+        assert_eq!((prompt.exceeded[0], prompt.observed[0]), (0, 1));
+        assert!(recorder.close_window().cohorts.is_empty());
+    }
+
+    #[test]
+    fn nobody_pays_for_cohorts_that_are_not_asked_for() {
+        let mut recorder = recorder(500);
+        recorder.began(OperationId(0), true, Nanos(5));
+        assert!(recorder.close_window().cohorts.is_empty());
+    }
 
     fn recorder(limit_ms: u64) -> Recorder {
         let thresholds = vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(limit_ms) }];

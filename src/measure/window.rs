@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cohort::{Cohort, merge_cohorts};
 use super::tally::COUNT_MAX;
 use super::{Latencies, Tally, Threshold};
 use crate::model::{Nanos, OperationId};
 
 /// No run is longer: ten years.
 const RUN_LENGTH_MAX: Nanos = Nanos::from_secs(10 * 366 * 24 * 3600);
+/// Most events of one window.
+const EVENTS_MAX: usize = 1000;
 
 /// What is kept of one operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +57,42 @@ pub struct Window {
     /// others had long gone on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
+    /// What was heard in it of operations by the window in which they were meant to start, by operation;
+    /// only where a drill is planned. Judged or not makes no difference here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cohorts: Vec<(OperationId, Vec<Cohort>)>,
+    /// What happened in it besides requests: a fault, an alert, a recovery.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<WindowEvent>,
+}
+
+/// Something that happened in a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowEvent {
+    /// When, on the run's clock.
+    pub at: Nanos,
+    /// Of which drill.
+    pub drill: String,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What can happen besides requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The fault's injector was called.
+    FaultIssued,
+    /// It said that it was done.
+    FaultAcknowledged,
+    /// An alert fired.
+    Detected,
+    /// The heal was called.
+    HealIssued,
+    /// It said that it was done.
+    Healed,
+    /// Nothing is watched any more.
+    WatchEnded,
 }
 
 impl Window {
@@ -70,6 +109,12 @@ impl Window {
             && self.in_flight <= COUNT_MAX
             && self.dispatch_lag.count() <= COUNT_MAX
             && self.all().all(|(_, tally)| tally.is_possible())
+            && self
+                .cohorts
+                .iter()
+                .flat_map(|(_, cohorts)| cohorts)
+                .all(|cohort| cohort.window <= self.index.saturating_add(1) && cohort.is_possible())
+            && self.events.len() <= EVENTS_MAX
     }
 
     /// Adds another worker's part of the same window.
@@ -81,6 +126,14 @@ impl Window {
         self.dispatch_lag.merge(&other.dispatch_lag);
         self.stall = self.stall.max(other.stall);
         self.spoiled |= other.spoiled;
+        for (operation, cohorts) in other.cohorts {
+            match self.cohorts.binary_search_by_key(&operation, |(known, _)| *known) {
+                Ok(at) => merge_cohorts(&mut self.cohorts[at].1, cohorts),
+                Err(at) => self.cohorts.insert(at, (operation, cohorts)),
+            }
+        }
+        self.events.extend(other.events);
+        self.events.truncate(EVENTS_MAX);
     }
 
     /// Both parts of one operation, judged first.

@@ -30,7 +30,7 @@ pub struct Judgement {
 }
 
 /// P(Bin(n, p) ≥ x).
-fn at_least(n: u64, p: f64, x: u64) -> f64 {
+pub(super) fn at_least(n: u64, p: f64, x: u64) -> f64 {
     match x {
         0 => 1.0,
         x if x > n => 0.0,

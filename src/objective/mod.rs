@@ -11,8 +11,11 @@ mod holm;
 mod judged;
 mod power;
 mod quantile;
+mod recovery;
+mod repeats;
 mod sequence;
 mod spacing;
+mod steady;
 mod student;
 mod throughput;
 mod trend;
@@ -27,8 +30,15 @@ pub use holm::holm;
 pub use judged::{JudgedObjective, Reading};
 pub use power::{POWER, chance_of_pass, samples_for_power, samples_to_tell, samples_without_bad};
 pub use quantile::{Ranks, effective_ranks, quantile_rank, quantile_ranks};
+pub use recovery::{
+    Asked, CELLS_MAX, Cells, Component, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery,
+    Losses, Mark, Promise, Restored, Rule, Watched, WindowState, fewest_operations, judge_losses, judge_rto, picture,
+    recovery,
+};
+pub use repeats::{Distribution, RepeatFigure, Repeats};
 pub use sequence::{ends, ends_at};
 pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
+pub use steady::{Steady, SteadyLimit};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
 pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, validity};

@@ -1,0 +1,251 @@
+//! What is said of a drill: its components, and whether its recovery objectives hold.
+
+use serde::{Deserialize, Serialize};
+
+use super::bounds::ComponentRecovery;
+use crate::model::{Nanos, Verdict};
+
+/// What became of a drill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrillEnd {
+    /// The fault was injected, and what followed was watched to the end.
+    Watched,
+    /// It was not injected: why.
+    NotStarted(String),
+    /// The injector failed: how. What it did until then is not known.
+    InjectFailed(String),
+    /// The run ended while it was under way.
+    Interrupted,
+}
+
+/// What became of the heal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Heal {
+    /// There was nothing to heal: the fault was not injected.
+    #[default]
+    Nothing,
+    /// It is done, at this instant of the run's clock.
+    Done(Nanos),
+    /// It failed: how. The target is left as it is.
+    Failed(String),
+    /// The profile leaves it to people.
+    ByHand,
+}
+
+/// What was lost, as the ledger of writes found after the recovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Losses {
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Of these, how many were read back or looked for.
+    pub checked: u64,
+    /// Lost ones that were acknowledged before the fault.
+    pub lost_before: u64,
+    /// Lost ones that were acknowledged after it (a split brain).
+    pub lost_after: u64,
+    /// When the oldest of those before was acknowledged, on the run's clock.
+    pub oldest_lost: Option<Nanos>,
+    /// Writes of which nobody can tell whether they were acknowledged; never counted as lost.
+    pub unknown: u64,
+}
+
+impl Losses {
+    /// Lost ones in all.
+    pub const fn lost(&self) -> u64 {
+        self.lost_before + self.lost_after
+    }
+
+    /// The recovery point: fault − the oldest acknowledgement among the lost ones from before the fault; zero where
+    /// none of these was lost.
+    pub fn recovery_point(&self, fault: Nanos) -> Nanos {
+        self.oldest_lost.map_or(Nanos::ZERO, |oldest| fault - oldest)
+    }
+}
+
+/// What a recovery objective asks, one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asked {
+    /// Recovery time below this.
+    Rto(Nanos),
+    /// Recovery point below this.
+    Rpo(Nanos),
+    /// At most so many acknowledged writes lost.
+    LostWrites(u64),
+}
+
+/// One thing that a recovery objective asks, judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedPart {
+    /// What was asked.
+    pub asked: Asked,
+    /// What was measured, in words.
+    pub measured: String,
+    /// Pass, fail, or inconclusive.
+    pub verdict: Verdict,
+    /// Why, where a reader needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+}
+
+impl JudgedPart {
+    /// What was asked, as it is shown: `recovery time < 60 s`.
+    pub fn bound_text(&self) -> String {
+        match self.asked {
+            Asked::Rto(rto) => format!("recovery time < {rto}"),
+            Asked::Rpo(rpo) => format!("recovery point < {rpo}"),
+            Asked::LostWrites(0) => "no acknowledged write lost".into(),
+            Asked::LostWrites(most) => format!("at most {most} acknowledged writes lost"),
+        }
+    }
+}
+
+/// A recovery objective, judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgedRecovery {
+    /// Its name.
+    pub name: String,
+    /// Its scope as written.
+    pub scope: String,
+    /// What it asks, each judged.
+    pub parts: Vec<JudgedPart>,
+    /// The worst of these.
+    pub verdict: Verdict,
+}
+
+/// One drill, judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JudgedDrill {
+    /// Its name.
+    pub name: String,
+    /// What was broken, in words.
+    pub fault: String,
+    /// What became of it.
+    pub end: DrillEnd,
+    /// When the injector was called, on the run's clock: t_fault.
+    pub issued: Option<Nanos>,
+    /// When it said that it was done.
+    pub acknowledged: Option<Nanos>,
+    /// When it happened, as the provider says.
+    pub reported: Option<Nanos>,
+    /// When an alert fired, counted from the fault, and which.
+    pub detected: Option<(Nanos, String)>,
+    /// What became of the heal.
+    pub heal: Heal,
+    /// What it did: the drill's scope, those of its objectives, each operation, and the whole.
+    pub components: Vec<ComponentRecovery>,
+    /// What was lost; `None` where no ledger was kept.
+    pub losses: Option<Losses>,
+    /// Its objectives.
+    pub objectives: Vec<JudgedRecovery>,
+    /// The worst of its objectives; a heal that failed is a fail.
+    pub verdict: Verdict,
+}
+
+/// Judges a recovery time: a pass when its upper bound is under the target, a fail when its lower bound is not, else
+/// inconclusive; so is a fault that did nothing. What was not restored while it was watched fails when it was
+/// still down at the target.
+pub fn judge_rto(component: &ComponentRecovery, rto: Nanos) -> JudgedPart {
+    let part = |measured: String, verdict, words: Option<String>| JudgedPart {
+        asked: Asked::Rto(rto),
+        measured,
+        verdict,
+        words,
+    };
+    if component.first_error.is_none() {
+        let known = component.watched - component.unknown;
+        let words = if known.is_zero() {
+            let why = match component.fewest {
+                Some(fewest) => format!("no window held the {fewest} operations that it takes to see an outage"),
+                None => "too little was measured before the fault to know what is usual".into(),
+            };
+            format!("nothing is known of `{}`: {why}", component.name)
+        } else if component.unknown.is_zero() {
+            format!("the fault did nothing to `{}` that its users felt", component.name)
+        } else {
+            format!("the fault did nothing that shows, and {} are unknown", component.unknown)
+        };
+        return part("nothing happened".into(), Verdict::Inconclusive, Some(words));
+    }
+    let again = (!component.bad_again.is_zero())
+        .then(|| format!("it did not stay so: bad for {} more after that", component.bad_again));
+    match component.restored {
+        Some(restored) => {
+            let measured = format!("{} ({} – {})", restored.after, restored.lower, restored.upper);
+            if restored.upper < rto {
+                part(measured, Verdict::Pass, again)
+            } else if restored.lower >= rto {
+                part(measured, Verdict::Fail, again)
+            } else {
+                let words = format!(
+                    "the target lies within the bounds{}",
+                    again.map_or_else(String::new, |a| format!("; {a}"))
+                );
+                part(measured, Verdict::Inconclusive, Some(words))
+            }
+        }
+        None => {
+            let measured = format!("not restored within {}", component.watched);
+            if component.down_until >= rto {
+                let words = format!("still down after {}", component.down_until);
+                part(measured, Verdict::Fail, Some(words))
+            } else {
+                let words = format!(
+                    "last seen down after {}, and no row of good windows since: watch for longer",
+                    component.down_until
+                );
+                part(measured, Verdict::Inconclusive, Some(words))
+            }
+        }
+    }
+}
+
+/// Judges what was lost. `losses` is `None` where no ledger was kept.
+pub fn judge_losses(losses: Option<&Losses>, fault: Nanos, clock_bound: Nanos, asked: Asked) -> JudgedPart {
+    let part = |measured: String, verdict, words: Option<String>| JudgedPart { asked, measured, verdict, words };
+    let none = |words: &str| part("no data".into(), Verdict::Inconclusive, Some(words.into()));
+    let Some(losses) = losses else {
+        return none("no write was recorded: mark the operations that write with `ledger: true`");
+    };
+    if losses.acknowledged == 0 {
+        return none("no write was acknowledged");
+    }
+    let whole = losses.checked >= losses.acknowledged;
+    let unread = || {
+        Some(format!(
+            "{} of {} acknowledged writes were not read back",
+            losses.acknowledged - losses.checked,
+            losses.acknowledged
+        ))
+    };
+    match asked {
+        Asked::Rto(_) => none("a recovery time is not read from the ledger"),
+        Asked::LostWrites(most) => {
+            let measured = format!("{} of {} acknowledged writes lost", losses.lost(), losses.acknowledged);
+            let words = (losses.lost_after > 0)
+                .then(|| format!("{} of them were acknowledged after the fault", losses.lost_after));
+            match (losses.lost() > most, whole) {
+                (true, _) => part(measured, Verdict::Fail, words),
+                (false, true) => part(measured, Verdict::Pass, words),
+                (false, false) => part(measured, Verdict::Inconclusive, unread()),
+            }
+        }
+        Asked::Rpo(rpo) => {
+            let point = losses.recovery_point(fault);
+            let measured =
+                format!("{point}, {} of {} acknowledged writes lost", losses.lost_before, losses.acknowledged);
+            let bound = if losses.lost_before > 0 { clock_bound } else { Nanos::ZERO };
+            if point - bound >= rpo {
+                part(measured, Verdict::Fail, None)
+            } else if point + bound >= rpo {
+                part(measured, Verdict::Inconclusive, Some("the target lies within the clocks' bound".into()))
+            } else if whole {
+                part(measured, Verdict::Pass, None)
+            } else {
+                part(measured, Verdict::Inconclusive, unread())
+            }
+        }
+    }
+}
