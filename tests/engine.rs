@@ -164,6 +164,7 @@ fn plan(executor: ExecutorPlan, max_in_flight: u64) -> Plan {
         }],
         operations: vec![operation("s/a"), operation("s/b")],
         objectives: vec![],
+        drills: vec![],
         left_out: vec![],
     }
 }

@@ -352,6 +352,7 @@ mod tests {
             endpoints: Default::default(),
             absent: Default::default(),
             agents: None,
+            faults: Default::default(),
         };
         let reached = |endpoint: &str, words: &str| HealthLine {
             scenario: "any".into(),

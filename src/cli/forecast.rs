@@ -222,6 +222,7 @@ pub(super) mod tests {
                 objective("enough", &[0, 1, 2], false, Aim::Throughput { above: 99.0 }),
                 objective("more", &[0, 1, 2], false, Aim::Throughput { above: 101.0 }),
             ],
+            drills: vec![],
             left_out: vec![("queue".into(), "the target `sandbox` has no `queue`: no AMQP broker".into())],
         }
     }

@@ -240,7 +240,8 @@ mod tests {
         (1..=100).for_each(|ms| times.record(Nanos::from_millis(ms)));
         let p50 = times.quantile(0.5).unwrap().as_millis_f64();
         assert!((50.0..63.0).contains(&p50), "{p50}");
-        assert!((20..=30).contains(&times.above(Nanos::from_millis(80))), "{}", times.above(Nanos::from_millis(80)));
+        // 20 are longer, and up to 13 more share their step.
+        assert!((20..=33).contains(&times.above(Nanos::from_millis(80))), "{}", times.above(Nanos::from_millis(80)));
         assert_eq!(times.above(Nanos::from_secs(1)), 0);
     }
 }

@@ -209,6 +209,7 @@ mod tests {
             scenarios,
             operations: Vec::new(),
             objectives: Vec::new(),
+            drills: Vec::new(),
             left_out: Vec::new(),
         }
     }

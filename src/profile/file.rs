@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::drills::{DrillSpec, RecoverySpec};
 use crate::model::{Nanos, Percent, Rate, Span};
 use crate::schedule::ArrivalLaw;
 use crate::source::Located;
@@ -41,9 +42,12 @@ pub struct ProfileFile {
     /// What must hold.
     #[serde(default)]
     pub objectives: Vec<Located<ObjectiveSpec>>,
-    /// What is broken on purpose. None can be planned yet.
+    /// What is broken on purpose.
     #[serde(default)]
     pub drills: Vec<Located<DrillSpec>>,
+    /// What must hold after drills.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovery: Vec<Located<RecoverySpec>>,
 }
 
 /// What becomes of a run of many agents when one of them is lost.
@@ -67,10 +71,6 @@ pub enum OnCoordinatorLoss {
     /// They go on to the end of the plan.
     Finish,
 }
-
-/// A planned fault. This version knows none, so any entry is a mistake that is named.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-pub struct DrillSpec {}
 
 /// How arrivals are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

@@ -78,11 +78,14 @@ impl Objective<'_> {
     ) -> Result<Option<ObjectivePlan>, Problems> {
         let mut problems = Problems::default();
         let asked = problems.take(self.asked());
-        let scope = problems.take(self.scope(operations, left_out));
+        let scope = Scope { source: self.source, written: &self.spec.scope, key: format!("{}.scope", self.key) };
+        let says = "so the objective would say nothing";
+        let scope = problems.take(scope.operations(&self.spec.name, says, operations, left_out));
         let (Some(asked), Some(scope)) = (asked, scope) else { return Err(problems) };
         if scope.is_empty() {
             return Ok(None);
         }
+        let scope = scope.into_iter().map(OperationId::index).collect();
         let (ids, aim) = self.tie(asked, scope, operations)?;
         Ok(Some(ObjectivePlan {
             name: self.spec.name.value.clone(),
@@ -92,36 +95,6 @@ impl Objective<'_> {
             abort_after: self.spec.abort_on_fail.as_ref().and_then(|abort| abort.value.delay()),
             aim,
         }))
-    }
-
-    /// Operations in scope; none when all that it covers were left out.
-    fn scope(&self, operations: &[OperationPlan], left_out: &mut [LeftOut]) -> Result<Vec<usize>, Problems> {
-        let written = &self.spec.scope;
-        let pattern =
-            pattern(written).map_err(|e| self.problem(written, "scope", format!("`{written}` is no pattern: {e}")))?;
-        let matching = |(i, operation): (usize, &OperationPlan)| pattern.is_match(&operation.address).then_some(i);
-        let found: Vec<usize> = operations.iter().enumerate().filter_map(matching).collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        let covers =
-            |gone: &LeftOut| gone.operations.iter().any(|op| pattern.is_match(format!("{}/{op}", gone.scenario)));
-        let mut excused = false;
-        for gone in left_out.iter_mut().filter(|gone| covers(gone)) {
-            gone.objectives.push(self.spec.name.value.clone());
-            excused = true;
-        }
-        if excused {
-            return Ok(found);
-        }
-        let known = operations.iter().map(|operation| operation.address.as_str());
-        let message = format!("`{written}` matches no operation, so the objective would say nothing");
-        let all = known.clone().collect::<Vec<_>>().join(", ");
-        let help = match crate::model::nearest(written, known) {
-            Some(near) => format!("did you mean `{near}`? There is {all}"),
-            None => format!("there is {all}"),
-        };
-        Err(self.problem(written, "scope", message).with_help(help).into())
     }
 
     /// Reads the indicator with the keys that go with it.
@@ -231,7 +204,6 @@ impl Objective<'_> {
         scope: Vec<usize>,
         operations: &mut [OperationPlan],
     ) -> Result<(Vec<OperationId>, Aim), Problems> {
-        let id = |index: usize| OperationId(u16::try_from(index).unwrap_or(u16::MAX));
         let all = || scope.iter().map(|&i| id(i)).collect();
         match asked {
             Asked::ErrorRate { below } => Ok((all(), Aim::ErrorRate { below })),
@@ -291,6 +263,56 @@ impl Objective<'_> {
             None => self.problem(self.spec, key, message).with_help(help).into(),
         }
     }
+}
+
+/// The operations that a pattern covers.
+pub(super) struct Scope<'a> {
+    pub(super) source: &'a Source,
+    pub(super) written: &'a Located<String>,
+    /// Where it is written.
+    pub(super) key: String,
+}
+
+impl Scope<'_> {
+    /// Operations in scope; none when all that it covers were left out, and then `name` is noted there.
+    /// `says` is what comes of a scope that covers nothing.
+    pub(super) fn operations(
+        &self,
+        name: &str,
+        says: &str,
+        operations: &[OperationPlan],
+        left_out: &mut [LeftOut],
+    ) -> Result<Vec<OperationId>, Problems> {
+        let written = self.written;
+        let problem = |message: String| self.source.problem_at(written, self.key.as_str(), message);
+        let pattern = pattern(written).map_err(|e| problem(format!("`{written}` is no pattern: {e}")))?;
+        let matching = |(i, operation): (usize, &OperationPlan)| pattern.is_match(&operation.address).then(|| id(i));
+        let found: Vec<OperationId> = operations.iter().enumerate().filter_map(matching).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let covers =
+            |gone: &LeftOut| gone.operations.iter().any(|op| pattern.is_match(format!("{}/{op}", gone.scenario)));
+        let mut excused = false;
+        for gone in left_out.iter_mut().filter(|gone| covers(gone)) {
+            gone.objectives.push(name.to_owned());
+            excused = true;
+        }
+        if excused {
+            return Ok(found);
+        }
+        let known = operations.iter().map(|operation| operation.address.as_str());
+        let all = known.clone().collect::<Vec<_>>().join(", ");
+        let help = match crate::model::nearest(written, known) {
+            Some(near) => format!("did you mean `{near}`? There is {all}"),
+            None => format!("there is {all}"),
+        };
+        Err(problem(format!("`{written}` matches no operation, {says}")).with_help(help).into())
+    }
+}
+
+fn id(index: usize) -> OperationId {
+    OperationId(u16::try_from(index).unwrap_or(u16::MAX))
 }
 
 /// `*` matches any text, also across the slash: `*` alone is every operation.

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::drills::DrillPlan;
 use super::file::{Mix, OnAgentLoss, OnCoordinatorLoss};
 use crate::measure::{Counter, Series, Threshold};
 use crate::model::{Nanos, OperationId};
@@ -33,6 +34,9 @@ pub struct Plan {
     pub operations: Vec<OperationPlan>,
     /// What must hold.
     pub objectives: Vec<ObjectivePlan>,
+    /// What is broken on purpose, one after another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<DrillPlan>,
     /// Scenarios of the profile that the target can't serve: (scenario, reason).
     pub left_out: Vec<(String, String)>,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::draft::{Draft, Load};
+use super::drills;
 use super::executor;
 use super::file::ProfileFile;
 use super::library::Library;
@@ -107,6 +108,21 @@ pub fn resolve(
         problems.take(objectives::check(profile, &file));
         None
     };
+    let window = file.window.as_ref().map_or(WINDOW_DEFAULT, |window| window.value.0);
+    let drills = if whole && !assembly.scenarios.is_empty() {
+        let stage = drills::Stage {
+            source: profile,
+            file: &file,
+            target: &target,
+            target_name: &target_source.name,
+            window,
+            scenarios: &assembly.scenarios,
+            operations: &assembly.operations,
+        };
+        problems.take(drills::resolve(&stage, &mut left_out)).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     if problems.0.is_empty() {
         check_rate(&ground, &assembly.scenarios, &mut problems);
     }
@@ -124,13 +140,14 @@ pub fn resolve(
         profile: file.name.value.clone(),
         description: file.description.clone(),
         seed,
-        window: file.window.as_ref().map_or(WINDOW_DEFAULT, |window| window.value.0),
+        window,
         graceful_stop: file.graceful_stop.map_or(GRACEFUL_STOP_DEFAULT, |Span(stop)| stop),
         on_agent_loss: file.on_agent_loss.unwrap_or_default(),
         on_coordinator_loss: file.on_coordinator_loss.unwrap_or_default(),
         scenarios: assembly.scenarios,
         operations: assembly.operations,
         objectives,
+        drills,
         left_out: left_out.into_iter().map(LeftOut::told).collect(),
     };
     Ok(Resolved { plan, workloads: assembly.workloads, production: file.production, target })
@@ -153,11 +170,6 @@ fn check_whole(source: &Source, file: &ProfileFile, problems: &mut Problems) {
     {
         let message = format!("a window must be from 100ms to 60s long, not {window}");
         problems.0.push(source.problem_at(window, "window", message));
-    }
-    for (i, drill) in file.drills.iter().enumerate() {
-        let message = "drills are not known to this version";
-        let problem = source.problem_at(drill, format!("drills[{i}]"), message);
-        problems.0.push(problem.with_help("leave `drills` out or empty"));
     }
 }
 

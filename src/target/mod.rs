@@ -61,4 +61,7 @@ pub struct Target {
     /// How agents are started for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<Agents>,
+    /// What drills can break here, by the name that they use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub faults: BTreeMap<String, Located<serde_json::Value>>,
 }

@@ -51,6 +51,7 @@ fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
         }],
         operations: vec![operation("list"), operation("create")],
         objectives,
+        drills: vec![],
         left_out: vec![],
     }
 }

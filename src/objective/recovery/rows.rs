@@ -51,8 +51,8 @@ impl<'a> Row<'a> {
 pub(super) struct Beginning {
     /// Where it starts.
     pub(super) start: usize,
-    /// How many of its windows may still hold a part of the outage: their bad ones together are more than
-    /// a limit leaves room for at 95 %. At least one.
+    /// How many of its windows may still hold a part of the outage: the row begins with more bad ones than a
+    /// limit leaves room for at 95 %, and this is the last window with one of these. At least one.
     pub(super) doubtful: usize,
 }
 
@@ -82,14 +82,17 @@ pub(super) fn first_row(
 /// Whether a row and all of its beginnings hold; then, how many windows are doubtful.
 fn holds(row: &[Option<Vec<(u64, u64)>>], shares: &[f64]) -> Option<usize> {
     let mut sums = Row::new(shares);
-    let mut doubtful = 1;
+    let (mut doubtful, mut last_bad) = (1, 0);
     for (i, counts) in row.iter().flatten().enumerate() {
         sums.add(counts);
         if sums.is_broken() {
             return None;
         }
+        if counts.iter().any(|(bad, _)| *bad > 0) {
+            last_bad = i;
+        }
         if sums.fails() {
-            doubtful = i + 1;
+            doubtful = last_bad + 1;
         }
     }
     (!sums.fails()).then_some(doubtful)

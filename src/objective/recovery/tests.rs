@@ -165,7 +165,8 @@ fn a_partial_outage_that_single_windows_hide_is_no_good_row() {
         [[(30, 0); 100].to_vec(), [(30, 30); 2].to_vec(), [(30, 1); 40].to_vec(), [(30, 0); 40].to_vec()].concat();
     let seen = recovery(&drawn(&hidden), &watched(100, 182, 30));
     let restored = seen.restored.unwrap();
-    assert!(restored.after >= secs(41) && restored.upper >= secs(42), "{restored:?}");
+    // Its last two windows lie in the row's doubtful beginning: the bounds hold its end, 42 s.
+    assert!(restored.after >= secs(40) && restored.upper >= secs(42) && restored.upper < secs(43), "{restored:?}");
 }
 
 #[test]
