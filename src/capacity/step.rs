@@ -72,7 +72,8 @@ pub fn step_plan(
     if objectives.is_empty() {
         return Err(StepError::NoObjectives(scenario.to_owned()));
     }
-    let step = Plan { scenarios: vec![own], operations, objectives, left_out: Vec::new(), ..plan.clone() };
+    let step =
+        Plan { scenarios: vec![own], operations, objectives, drills: Vec::new(), left_out: Vec::new(), ..plan.clone() };
     Ok((step, index))
 }
 

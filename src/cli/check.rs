@@ -8,6 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::Exit;
+use super::drills;
 use super::forecast::{Forecast, Outlook, arrivals, forecasts, length};
 use super::output::print_all;
 use super::prepare::{PlanArgs, Prepared, prepare, reach};
@@ -39,6 +40,9 @@ pub struct CheckArgs {
     /// Contacts nobody: checks the files alone
     #[arg(long)]
     offline: bool,
+    /// Drills may break things on a target that is no sandbox
+    #[arg(long)]
+    drills: bool,
 }
 
 /// Runs it.
@@ -48,9 +52,13 @@ pub fn run(args: &CheckArgs) -> Exit {
         Err(exit) => return exit,
     };
     let plan = &resolved.plan;
+    if let Some(why) = drills::refusal(plan, &resolved.target, args.drills) {
+        eprintln!("slatest: refused: {why}");
+        return Exit::Refused;
+    }
     let objectives = outlook(&forecasts(plan), console::colors_enabled());
     let needs = addresses(&addresses_needed(plan, &resolved.target));
-    print_all(&[head(plan, &resolved.target), scenarios(plan), objectives, needs].concat());
+    print_all(&[head(plan, &resolved.target), scenarios(plan), objectives, drilled(plan), needs].concat());
     if args.offline {
         print_all("\nThe files are valid. Endpoints were not contacted (--offline); nothing was sent.\n");
         return Exit::Pass;
@@ -252,6 +260,22 @@ fn advice(forecast: &Forecast) -> Option<String> {
             Some("virtual users start again when they are done: how often is the target's to say".into())
         }
     }
+}
+
+/// What is broken on purpose, and whether its consequences can be told.
+fn drilled(plan: &Plan) -> String {
+    let drills = drills::outlook(plan);
+    if drills.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("\nDrills: can the run tell?\n");
+    for lines in drills {
+        for (i, line) in lines.into_iter().enumerate() {
+            let indent = if i == 0 { 1 } else { 3 };
+            let _ = writeln!(text, "{:indent$}{}", "", wrapped(&[line], "", indent + 2));
+        }
+    }
+    text
 }
 
 /// How many agents it takes where one address may send only so much.

@@ -5,6 +5,7 @@ mod check;
 mod color;
 mod completions;
 mod doctor;
+mod drills;
 mod exit;
 mod forecast;
 mod init;

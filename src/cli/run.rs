@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
+use super::drills;
 use super::prepare::{PlanArgs, Prepared, prepare, reach, spread};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
 use crate::engine::{Engine, EngineError, Event, Stop, judge};
@@ -36,6 +37,9 @@ pub struct RunArgs {
     /// No progress, just the summary
     #[arg(long, short)]
     quiet: bool,
+    /// Drills may break things on a target that is no sandbox
+    #[arg(long)]
+    drills: bool,
 }
 
 /// Runs it.
@@ -50,6 +54,16 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
+    if let Some(why) = drills::refusal(&resolved.plan, &resolved.target, args.drills) {
+        eprintln!("slatest: refused: {why}");
+        return Exit::Refused;
+    }
+    if !resolved.plan.drills.is_empty() {
+        eprintln!(
+            "slatest: refused: this version checks drills and does not do them yet; `slatest check` says what they would do"
+        );
+        return Exit::Refused;
+    }
     if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
         return exit;
     }

@@ -230,6 +230,7 @@ impl Conductor<'_> {
             resources,
             findings,
             agents: Vec::new(),
+            drills: Vec::new(),
         })
     }
 

@@ -28,9 +28,10 @@ impl Desk {
         clock: Arc<dyn Clock>,
         shapes: Vec<OperationShape>,
         window: Nanos,
+        cohorts: bool,
         to_conductor: SyncSender<Message>,
     ) -> Self {
-        let recorder = RefCell::new(Recorder::new(shapes, window));
+        let recorder = RefCell::new(Recorder::new(shapes, window).with_cohorts(cohorts));
         Self { clock, recorder, to_conductor, engaged: Cell::new(0), quiet: Notify::new() }
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agents::AgentFacts;
+use super::drills::DrillFacts;
 use crate::measure::Timeline;
 use crate::model::{Nanos, OperationId};
 
@@ -97,4 +98,6 @@ pub struct RunFacts {
     pub findings: Vec<ScenarioFinding>,
     /// Who made the load, where it was not this process.
     pub agents: Vec<AgentFacts>,
+    /// What happened in its drills, in any order.
+    pub drills: Vec<DrillFacts>,
 }

@@ -7,11 +7,12 @@ use super::agents::AgentFacts;
 use super::facts::{Resources, RunFacts};
 use crate::measure::{ErrorKinds, Tally, Timeline};
 use crate::model::{GENERATOR_FAULT, Nanos, OUTCOMES, Outcome, Verdict};
-use crate::objective::{AgentEvidence, Check, Evidence, JudgedObjective, anderson_darling, validity};
+use crate::objective::{AgentEvidence, Check, Evidence, JudgedDrill, JudgedObjective, anderson_darling, validity};
 use crate::profile::{ExecutorPlan, Plan};
 
 mod advice;
 mod culprits;
+mod drills;
 mod objective;
 mod steadiness;
 mod times;
@@ -28,11 +29,14 @@ pub struct Judged {
     pub objectives: Vec<JudgedObjective>,
     /// The checks of the run itself.
     pub validity: Vec<Check>,
+    /// Every drill of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<JudgedDrill>,
 }
 
 /// Judges a run. The run's verdict is
 /// - void when a check of the run itself says so, whatever the objectives say;
-/// - otherwise the worst of its objectives and of what the workloads found at the end (a finding
+/// - otherwise the worst of its objectives, of its drills and of what the workloads found at the end (a finding
 ///   that does not hold is a fail);
 /// - without any objective: pass when something was measured, which then only says that the run
 ///   itself is sound (reports say `no objectives`); inconclusive when nothing was;
@@ -42,6 +46,8 @@ pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
     let validity = validity(&evidence);
     let objectives = judge_objectives(plan, facts);
     let mut verdicts: Vec<Verdict> = objectives.iter().map(|o| o.verdict).collect();
+    let drills = drills::judge_drills(plan, &facts.drills);
+    verdicts.extend(drills.iter().map(|drill| drill.verdict));
     if plan.objectives.is_empty() {
         let measured = facts.timeline.judged.iter().any(|tally| tally.completed() > 0);
         verdicts.push(if measured { Verdict::Pass } else { Verdict::Inconclusive });
@@ -55,7 +61,7 @@ pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
     if facts.interrupted {
         verdicts.push(Verdict::Inconclusive);
     }
-    Judged { verdict: Verdict::worst(verdicts), objectives, validity }
+    Judged { verdict: Verdict::worst(verdicts), objectives, validity, drills }
 }
 
 fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {

@@ -177,7 +177,8 @@ pub fn run(setup: WorkerSetup) {
 async fn work(setup: WorkerSetup) -> Result<(), String> {
     let WorkerSetup { plan, workloads, shapes, worker, stripe, parts, mut takeovers, clock, mut stage, to_conductor } =
         setup;
-    let desk = Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, to_conductor.clone()));
+    let desk =
+        Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, !plan.drills.is_empty(), to_conductor.clone()));
     let abort = Cancel::default();
     let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
         .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe), Rc::clone(&desk), abort.clone()))

@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::Render;
 use super::words::reason;
 use crate::model::Verdict;
+use crate::objective::{DrillEnd, Heal};
 use crate::store::{RunRecord, Status};
 
 /// Every objective is a test case, and so is every check of the run itself and every finding. A
@@ -87,9 +88,40 @@ impl Render for Junit {
             case.set_classname("findings");
             validity.add_test_case(case);
         }
-        report.add_test_suites([objectives, validity]);
+        report.add_test_suites([objectives]);
+        if !result.drills.is_empty() {
+            report.add_test_suite(drills(run));
+        }
+        report.add_test_suites([validity]);
         report.serialize(out).map_err(io::Error::other)
     }
+}
+
+/// Everything that a drill's objectives ask is a test case; so are the drill itself and its heal.
+fn drills(run: &RunRecord) -> TestSuite {
+    let mut suite = TestSuite::new(format!("{} drills", run.plan.profile));
+    for drill in &run.result.drills {
+        let mut add = |name: String, verdict: Verdict, text: &str| {
+            let mut case = TestCase::new(name, status(verdict, text));
+            case.set_classname(drill.name.as_str());
+            case.set_system_out(text);
+            suite.add_test_case(case);
+        };
+        let story = super::drills::story(drill);
+        let done = if drill.end == DrillEnd::Watched { Verdict::Pass } else { Verdict::Inconclusive };
+        add("was done".into(), done, &story);
+        if let Heal::Failed(_) = drill.heal {
+            add("was healed".into(), Verdict::Fail, &story);
+        }
+        for objective in &drill.objectives {
+            for part in &objective.parts {
+                let words = part.words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
+                let text = format!("{}; measured {}{words}", part.bound_text(), part.measured);
+                add(format!("{} {} {}", objective.name, objective.scope, part.bound_text()), part.verdict, &text);
+            }
+        }
+    }
+    suite
 }
 
 fn status(verdict: Verdict, message: &str) -> TestCaseStatus {

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::Render;
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, time, top_errors};
+use super::{Render, drills};
 use crate::model::Verdict;
 use crate::store::RunRecord;
 
@@ -27,6 +27,7 @@ impl Render for Markdown {
             run.slatest,
         )?;
         objectives(run, out)?;
+        drills_section(run, out)?;
         operations(run, out)?;
         let errors = top_errors(run);
         if !errors.is_empty() {
@@ -103,6 +104,46 @@ fn objectives(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     for (i, note) in notes.iter().enumerate() {
         let before = if i == 0 { "\n" } else { "" };
         writeln!(out, "{before}- {}", escape(note))?;
+    }
+    Ok(())
+}
+
+/// What was broken on purpose, and how it recovered.
+fn drills_section(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    for drill in &run.result.drills {
+        writeln!(out, "\n### Drill {}: {} {}\n", escape(&drill.name), mark(drill.verdict), drill.verdict)?;
+        writeln!(out, "{}\n", escape(&drills::story(drill)))?;
+        if let Some(losses) = drills::losses(drill) {
+            writeln!(out, "{}\n", escape(&losses))?;
+        }
+        for (verdict, text) in drills::asked(drill) {
+            writeln!(out, "- {} {verdict} {}", mark(verdict), escape(&text))?;
+        }
+        if drill.components.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n| {} |\n|---|---:|---:|---:|---|---:|---:|---:|", drills::COLUMNS.join(" | "))?;
+        let shown = || drill.components.iter().take(drills::COMPONENTS_SHOWN);
+        for component in shown() {
+            writeln!(out, "| {} |", drills::row(component).each_ref().map(|cell| escape(cell)).join(" | "))?;
+        }
+        writeln!(out, "\n{}\n\n```", drills::LEGEND)?;
+        for component in shown() {
+            let [above, cells, each] = drills::timeline(drill, component);
+            writeln!(out, "{} ({each})\n  {above}\n  {cells}", component.name.replace('`', "'"))?;
+        }
+        writeln!(out, "```")?;
+        for (i, line) in drills::good(drill).iter().enumerate() {
+            let before = if i == 0 { "\n" } else { "" };
+            writeln!(out, "{before}- {}", escape(line))?;
+        }
+        if drill.components.len() > drills::COMPONENTS_SHOWN {
+            writeln!(
+                out,
+                "\n{} more components stand in run.json.",
+                drill.components.len() - drills::COMPONENTS_SHOWN
+            )?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Reports: one file per format, each from the record of a run alone.
 
 mod agents;
+mod drills;
 mod hlog;
 mod json;
 mod junit;

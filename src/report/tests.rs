@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::model::{Nanos, Verdict};
+use crate::objective::{
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Losses, Restored,
+};
 use crate::store::{AgentFigures, sample};
 
 fn rendered(format: &dyn Render, run: &RunRecord) -> String {
@@ -73,6 +76,127 @@ fn the_agents_of_a_run_stand_below_it_and_those_that_came_to_grief_first() {
     insta::assert_snapshot!("agents", text[text.find("\nAgents").unwrap()..].trim_start());
     let markdown = rendered(&Markdown, &run);
     insta::assert_snapshot!("agents_markdown", markdown[markdown.find("### Agents").unwrap()..].to_owned());
+}
+
+/// The same run with a drill: 24 s down, seen by an alert, restored, healed.
+fn drilled() -> (tempfile::TempDir, RunRecord) {
+    let (base, mut run) = sample_run();
+    let secs = Nanos::from_secs;
+    let component = |name: &str, failed: u64, timeline: &str| ComponentRecovery {
+        name: name.into(),
+        first_error: Some(Nanos::from_millis(12)),
+        first_success: Some(Nanos::from_millis(24_310)),
+        restored: Some(Restored {
+            after: Nanos::from_millis(24_700),
+            lower: Nanos::from_millis(23_700),
+            upper: Nanos::from_millis(25_712),
+        }),
+        down_until: Nanos::from_millis(23_700),
+        bad: secs(25),
+        bad_again: Nanos::ZERO,
+        unknown: secs(1),
+        spells: 1,
+        failed,
+        operations: 24_000,
+        watched: secs(120),
+        fewest: Some(11),
+        good: vec!["db-errors: error_rate < 0.1%".into(), "db-p95: p95 response_time < 100 ms".into()],
+        window: secs(1),
+        timeline: timeline.into(),
+        timeline_from: secs(25),
+    };
+    let whole = format!("ggggg{}u{}", "b".repeat(25), "g".repeat(94));
+    let nothing = ComponentRecovery {
+        first_error: None,
+        first_success: None,
+        restored: None,
+        down_until: Nanos::ZERO,
+        bad: Nanos::ZERO,
+        spells: 0,
+        ..component("api/list", 0, &"g".repeat(125))
+    };
+    let part = |asked, measured: &str, verdict, words: Option<&str>| JudgedPart {
+        asked,
+        measured: measured.into(),
+        verdict,
+        words: words.map(Into::into),
+    };
+    run.result.drills = vec![JudgedDrill {
+        name: "primary-loss".into(),
+        fault: "postgres-primary-kill".into(),
+        end: DrillEnd::Watched,
+        issued: Some(Nanos::from_millis(30_300)),
+        acknowledged: Some(Nanos::from_millis(30_380)),
+        reported: None,
+        detected: Some((Nanos::from_millis(7_200), "DatabaseDown".into())),
+        heal: Heal::Done(Nanos::from_millis(150_600)),
+        components: vec![component("database/*", 4_900, &whole), component("database/write", 1_470, &whole), nothing],
+        losses: Some(Losses { acknowledged: 12_000, checked: 12_000, unknown: 31, ..Losses::default() }),
+        objectives: vec![
+            JudgedRecovery {
+                name: "db-rto".into(),
+                scope: "database/*".into(),
+                parts: vec![
+                    part(Asked::Rto(secs(60)), "24.7 s (23.7 s – 25.7 s)", Verdict::Pass, None),
+                    part(Asked::LostWrites(0), "0 of 12000 acknowledged writes lost", Verdict::Pass, None),
+                ],
+                verdict: Verdict::Pass,
+            },
+            JudgedRecovery {
+                name: "api-rto".into(),
+                scope: "api/list".into(),
+                parts: vec![part(
+                    Asked::Rto(secs(120)),
+                    "nothing happened",
+                    Verdict::Inconclusive,
+                    Some("the fault did nothing to `api/list` that its users felt"),
+                )],
+                verdict: Verdict::Inconclusive,
+            },
+        ],
+        verdict: Verdict::Inconclusive,
+    }];
+    run.result.verdict = Verdict::Inconclusive;
+    (base, run)
+}
+
+#[test]
+fn a_drill_is_shown_with_its_timeline() {
+    let (_base, run) = drilled();
+    let text = rendered(&Text { color: false }, &run);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "{line}");
+    }
+    let from = text.find("\nDrill").unwrap();
+    insta::assert_snapshot!(
+        "drill",
+        format!("{}\n{}", text.lines().next().unwrap(), &text[from..text.find("\nChecked at").unwrap()])
+    );
+    let markdown = rendered(&Markdown, &run);
+    let from = markdown.find("### Drill").unwrap();
+    insta::assert_snapshot!("drill_markdown", markdown[from..markdown.find("### Operations").unwrap()].to_owned());
+    let junit = rendered(&Junit, &run);
+    let from = junit.find("<testsuite name=\"peak drills").unwrap();
+    insta::assert_snapshot!("drill_junit", junit[from..junit.find("<testsuite name=\"peak run").unwrap()].to_owned());
+    let json = rendered(&Json, &run);
+    let mut back: RunRecord = serde_json::from_str(&json).unwrap();
+    back.folder.clone_from(&run.folder);
+    assert_eq!(back, run);
+}
+
+#[test]
+fn a_target_that_is_left_broken_is_said_first_whatever_the_verdict() {
+    let (_base, mut run) = drilled();
+    run.result.drills[0].heal = Heal::Failed("pg_rewind: exit status 1".into());
+    run.result.drills[0].verdict = Verdict::Fail;
+    run.result.verdict = Verdict::Fail;
+    let first = |run: &RunRecord| rendered(&Text { color: false }, run).lines().next().unwrap().to_owned();
+    assert!(first(&run).contains("THE TARGET IS LEFT BROKEN by primary-loss"), "{}", first(&run));
+    run.result.verdict = Verdict::Void;
+    let check = run.result.validity.iter_mut().find(|c| c.name == "generator CPU").unwrap();
+    check.holds = false;
+    assert!(first(&run).contains("THE TARGET IS LEFT BROKEN by primary-loss"), "{}", first(&run));
+    assert!(rendered(&Junit, &run).contains("was healed"));
 }
 
 #[test]

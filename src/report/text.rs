@@ -6,8 +6,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
-use super::Render;
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, time, top_errors};
+use super::{Render, drills};
 use crate::model::Verdict;
 use crate::objective::{Check, Effect};
 use crate::store::{OperationFigures, RunRecord};
@@ -28,6 +28,7 @@ impl Render for Text {
         self.objectives(run, out)?;
         operations(run, out)?;
         error_kinds(run, out)?;
+        self.drills(run, out)?;
         self.findings(run, out)?;
         notes(run, out)?;
         self.generator(run, out)?;
@@ -105,6 +106,55 @@ impl Text {
         }
         if let Some(culprits) = culprits(run) {
             for line in wrapped(&culprits) {
+                writeln!(out, " {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was broken on purpose, and how it recovered.
+    fn drills(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        for drill in &run.result.drills {
+            let verdict = self.style(drill.verdict).bold().apply_to(drill.verdict.name());
+            writeln!(out, "\nDrill {}: {verdict}", plain(&drill.name))?;
+            for line in
+                std::iter::once(drills::story(drill)).chain(drills::losses(drill)).flat_map(|text| wrapped(&text))
+            {
+                writeln!(out, " {line}")?;
+            }
+            for (verdict, text) in drills::asked(drill) {
+                let lines = wrapped(&text);
+                for (i, line) in lines.iter().enumerate() {
+                    match i {
+                        0 => writeln!(out, " {}  {line}", self.style(verdict).apply_to(verdict.name()))?,
+                        _ => writeln!(out, "   {line}")?,
+                    }
+                }
+            }
+            if drill.components.is_empty() {
+                continue;
+            }
+            writeln!(out, "\nSince the fault (bounds hold the truth)")?;
+            let shown = || drill.components.iter().take(drills::COMPONENTS_SHOWN);
+            let mut table = table(&drills::COLUMNS);
+            shown().for_each(|component| {
+                table.add_row(drills::row(component));
+            });
+            align_right(&mut table, &[1, 2, 3, 5, 6, 7]);
+            for line in table.lines() {
+                writeln!(out, "{}", line.trim_end())?;
+            }
+            if drill.components.len() > drills::COMPONENTS_SHOWN {
+                let more = drill.components.len() - drills::COMPONENTS_SHOWN;
+                writeln!(out, " and {more} more (run.json has them)")?;
+            }
+            writeln!(out, "\n {}", drills::LEGEND)?;
+            for component in shown() {
+                let [above, cells, each] = drills::timeline(drill, component);
+                writeln!(out, " {} ({each})", plain(&component.name))?;
+                writeln!(out, "  {above}\n  {cells}")?;
+            }
+            for line in drills::good(drill).iter().flat_map(|text| wrapped(text)) {
                 writeln!(out, " {line}")?;
             }
         }

@@ -1,6 +1,7 @@
 //! Phrases that several formats share.
 
 use crate::model::{Nanos, Verdict};
+use crate::objective::Heal;
 use crate::store::{OperationFigures, RunRecord, Status, TimeFigures};
 
 /// Most kinds of error that are shown.
@@ -59,7 +60,8 @@ pub(super) fn reason(run: &RunRecord) -> String {
     let broken: Vec<&str> = result.validity.iter().filter(|c| c.voids()).map(|c| c.name.as_str()).collect();
     let findings = result.findings.iter().filter(|f| !f.holds).count();
     if !broken.is_empty() {
-        return format!("the run says nothing about the target: {} out of bounds", broken.join(", "));
+        let words = format!("the run says nothing about the target: {} out of bounds", broken.join(", "));
+        return std::iter::once(words).chain(left_broken(run)).collect::<Vec<_>>().join("; ");
     }
     let mut parts = Vec::new();
     for (verdict, words) in [
@@ -75,7 +77,8 @@ pub(super) fn reason(run: &RunRecord) -> String {
     if findings > 0 {
         parts.push(format!("{findings} of {} checks at the end did not hold", result.findings.len()));
     }
-    if total == 0 {
+    parts.extend(drills(run));
+    if total == 0 && result.drills.is_empty() {
         let any = result.total.count > 0;
         parts.push(if any { "no objectives: only the run itself was checked" } else { "nothing was measured" }.into());
     }
@@ -85,6 +88,29 @@ pub(super) fn reason(run: &RunRecord) -> String {
         Status::Running | Status::Finished => {}
     }
     parts.join("; ")
+}
+
+/// What the verdicts of drills add to the reason.
+fn drills(run: &RunRecord) -> Vec<String> {
+    let drills = &run.result.drills;
+    let mut parts = Vec::new();
+    for (verdict, words) in
+        [(Verdict::Fail, "failed"), (Verdict::Inconclusive, "inconclusive"), (Verdict::Pass, "held")]
+    {
+        let count = drills.iter().filter(|drill| drill.verdict == verdict).count();
+        if count > 0 {
+            parts.push(format!("{count} of {} drills {words}", drills.len()));
+        }
+    }
+    parts.extend(left_broken(run));
+    parts
+}
+
+/// The drills whose heal failed: whatever else is said, somebody must mend what they broke.
+fn left_broken(run: &RunRecord) -> Option<String> {
+    let broken = run.result.drills.iter().filter(|drill| matches!(drill.heal, Heal::Failed(_)));
+    let names: Vec<&str> = broken.map(|drill| drill.name.as_str()).collect();
+    (!names.is_empty()).then(|| format!("THE TARGET IS LEFT BROKEN by {}", names.join(", ")))
 }
 
 /// Which operations are shown to be at fault, where several were judged by themselves: `shown to be

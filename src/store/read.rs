@@ -70,6 +70,7 @@ fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
         resources: Resources::default(),
         findings: Vec::new(),
         agents: Vec::new(),
+        drills: Vec::new(),
     };
     record.status = Status::Interrupted;
     let judged = judge(&record.plan, &facts);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{AgentFigures, GeneratorFigures, OperationFigures};
 use crate::engine::ScenarioFinding;
 use crate::model::{Nanos, Verdict};
-use crate::objective::{Check, JudgedObjective};
+use crate::objective::{Check, JudgedDrill, JudgedObjective};
 use crate::profile::Plan;
 use crate::target::{Environment, Target};
 
@@ -123,6 +123,9 @@ pub struct RunResult {
     /// Every agent's part, where the load was not made by this process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<AgentFigures>,
+    /// Every drill, judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<JudgedDrill>,
     /// How long it ran, in nanoseconds.
     pub length: Nanos,
 }
@@ -139,6 +142,7 @@ impl Default for RunResult {
             total: OperationFigures::default(),
             generator: GeneratorFigures::default(),
             agents: Vec::new(),
+            drills: Vec::new(),
             length: Nanos::ZERO,
         }
     }

@@ -82,6 +82,7 @@ pub(crate) fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
         aborted: None,
         spacing: Vec::new(),
         agents: Vec::new(),
+        drills: Vec::new(),
         resources: Resources {
             workers: 2,
             cores: 2.0,

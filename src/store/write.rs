@@ -132,6 +132,7 @@ pub(super) fn result(plan: &Plan, facts: &RunFacts, judged: Judged) -> RunResult
         total,
         generator,
         agents: agents(facts),
+        drills: judged.drills,
         length: facts.length,
     }
 }

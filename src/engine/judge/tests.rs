@@ -10,7 +10,7 @@ use crate::profile::{Aim, ArrivalLaw, Mix, ObjectivePlan, OperationPlan, Scenari
 
 const LIMIT: Nanos = Nanos::from_millis(100);
 
-fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
+pub(super) fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
     let operation = |name: &str| OperationPlan {
         scenario: 0,
         address: format!("api/{name}"),
@@ -102,6 +102,7 @@ fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
         resources: Resources { workers: 1, cores: 2.0, cpu_secs: 1.0, wall_secs: 12.0, ..Resources::default() },
         findings: vec![],
         agents: vec![],
+        drills: vec![],
     }
 }
 
@@ -306,6 +307,7 @@ fn over_time(plan: &Plan, seconds: &[Vec<(u16, u64, u64)>]) -> RunFacts {
         resources,
         findings: vec![],
         agents: vec![],
+        drills: vec![],
     }
 }
 

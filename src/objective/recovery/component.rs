@@ -147,6 +147,15 @@ impl Cells {
         self.component.promises = promises;
     }
 
+    /// Leaves out what is known of windows before this one. The room is for as many as before, from there on.
+    pub fn forget_before(&mut self, window: u64) {
+        if window > self.first {
+            let gone = usize::try_from(window - self.first).unwrap_or(usize::MAX);
+            self.cells.drain(..gone.min(self.cells.len()));
+            self.first = window;
+        }
+    }
+
     fn cell(&mut self, window: u64) -> Option<&mut Cell> {
         let at = usize::try_from(window.checked_sub(self.first)?).ok().filter(|at| *at < self.room)?;
         if self.cells.len() <= at {

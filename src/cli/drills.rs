@@ -1,0 +1,274 @@
+//! Drills before anything is sent: whether they are allowed here, what they would do, and whether what is
+//! watched can tell what is asked.
+
+use std::fmt::Write as _;
+
+use super::forecast::arrivals;
+use crate::model::{Nanos, OperationId, Span};
+use crate::objective::fewest_operations;
+use crate::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, HealBy, Plan, RecoveryPlan};
+use crate::report::words::{grouped, plain};
+use crate::schedule::Curve;
+use crate::target::{Environment, Target};
+
+/// Share of failures that is reckoned with where no objective promises one: what a clean steady state of some
+/// thousand operations shows.
+const USUAL_FAILURES: f64 = 0.001;
+/// A window must hold so many standard deviations more operations than it takes, or chance leaves some unknown: a row
+/// of thirty is then whole in 999 of 1,000 cases.
+const MARGIN: f64 = 4.0;
+
+/// Why a plan's drills may not be done on a target; `None` where they may. `asked` is whether the command line asks
+/// for them.
+pub fn refusal(plan: &Plan, target: &Target, asked: bool) -> Option<String> {
+    let first = plan.drills.first()?;
+    if !target.allow.drills {
+        return Some(format!(
+            "the profile `{}` breaks things on purpose (drill `{}`), and the target `{}` does not say `allow: {{ drills: true }}`",
+            plan.profile, first.name, target.name
+        ));
+    }
+    if target.environment != Environment::Sandbox && !asked {
+        let kind = match target.environment {
+            Environment::Production => "production",
+            Environment::Staging | Environment::Sandbox => "no sandbox",
+        };
+        return Some(format!(
+            "the profile `{}` breaks things on purpose (drill `{}`), and the target `{}` is {kind}: say --drills if you mean it",
+            plan.profile, first.name, target.name
+        ));
+    }
+    None
+}
+
+/// What the drills of a plan would do, as paragraphs; empty where there are none.
+pub fn outlook(plan: &Plan) -> Vec<Vec<String>> {
+    plan.drills.iter().map(|drill| of_drill(plan, drill)).collect()
+}
+
+fn of_drill(plan: &Plan, drill: &DrillPlan) -> Vec<String> {
+    let when = match drill.start {
+        DrillStart::At(at) => format!("at {}", Span(at)),
+        DrillStart::AfterSteady { windows, within } => {
+            format!("after {windows} windows in which every objective holds (given up after {})", Span(within))
+        }
+    };
+    let heal = match (drill.heal, drill.hold) {
+        (HealBy::Manual, _) => "people heal it".to_owned(),
+        (HealBy::Auto, Some(hold)) => format!("healed after {}", Span(hold)),
+        (HealBy::Auto, None) => "healed when the watch ends".to_owned(),
+    };
+    let mut lines = vec![format!(
+        "{}: injects {} {when}; {heal}; watches {} for {}; restored after {} good windows of {}",
+        plain(&drill.name),
+        plain(&drill.fault_words()),
+        plain(&drill.scope),
+        Span(drill.watch),
+        drill.restored_after,
+        Span(plan.window),
+    )];
+    lines.push(telling(plan, &drill.scope, &drill.operations));
+    for objective in &drill.objectives {
+        if objective.scope != drill.scope {
+            lines.push(telling(plan, &objective.scope, &objective.operations));
+        }
+        lines.extend(of_objective(plan, objective));
+    }
+    lines.extend(sessions(plan, drill));
+    if drill.objectives.is_empty() {
+        lines.push("no recovery objective names it: its figures are shown, and nothing is judged".into());
+    }
+    lines
+}
+
+/// Whether windows hold enough operations of a scope to show an outage.
+fn telling(plan: &Plan, scope: &str, operations: &[OperationId]) -> String {
+    let share = promised_failures(plan, operations).unwrap_or(USUAL_FAILURES);
+    let Some(fewest) = fewest_operations(share) else {
+        return format!("{}: so many may fail that no window can show an outage", plain(scope));
+    };
+    let Some(per_sec) = rate(plan, operations) else {
+        return format!(
+            "{}: a window is known from {fewest} operations on; how many virtual users get done is the target's to say",
+            plain(scope)
+        );
+    };
+    let expected = per_sec * plan.window.as_secs_f64();
+    let needed = needed_for(fewest);
+    let words = format!("{}: {} operations a window, {fewest} needed to see an outage", plain(scope), figure(expected));
+    if expected >= needed {
+        return words;
+    }
+    if per_sec <= 0.0 {
+        return format!("{words}: CAN'T TELL, nothing is sent");
+    }
+    let wanted = Nanos::from_millis((needed / per_sec * 10.0).ceil() as u64 * 100);
+    let word = if expected < fewest as f64 { "CAN'T TELL" } else { "MAY NOT TELL, chance leaves windows unknown" };
+    format!(
+        "{words}: {word}; make `window` {} or the rate {}/s at least",
+        Span(wanted),
+        figure(needed / plan.window.as_secs_f64())
+    )
+}
+
+/// Mean of a Poisson number of operations that is at least `fewest` but by a chance of [`MARGIN`] deviations:
+/// m − k √m = n.
+fn needed_for(fewest: u64) -> f64 {
+    let root = f64::midpoint(MARGIN, MARGIN.mul_add(MARGIN, 4.0 * fewest as f64).sqrt());
+    root * root
+}
+
+/// The tightest share of failures that an objective promises of all these operations.
+fn promised_failures(plan: &Plan, operations: &[OperationId]) -> Option<f64> {
+    let covers =
+        |objective: &&crate::profile::ObjectivePlan| operations.iter().all(|o| objective.operations.contains(o));
+    let shares = plan.objectives.iter().filter(covers).filter_map(|objective| match objective.aim {
+        Aim::ErrorRate { below } => Some(below),
+        _ => None,
+    });
+    shares.min_by(f64::total_cmp)
+}
+
+/// Operations of these per second at the lowest planned rate; `None` in the closed model.
+fn rate(plan: &Plan, operations: &[OperationId]) -> Option<f64> {
+    let mut sum = 0.0;
+    for operation in operations.iter().filter_map(|id| plan.operations.get(id.index())) {
+        let scenario = plan.scenarios.get(operation.scenario)?;
+        arrivals(scenario)?;
+        let ExecutorPlan::Arrivals { stages, .. } = &scenario.executor else { return None };
+        let curve = Curve::new(stages);
+        sum += curve.total() / curve.duration().as_secs_f64().max(1e-9) * operation.share;
+    }
+    Some(sum)
+}
+
+/// Whether a recovery at the target could be told: the bounds are at least two windows apart.
+fn of_objective(plan: &Plan, objective: &RecoveryPlan) -> Option<String> {
+    let rto = objective.rto()?;
+    let width = Nanos(plan.window.0.saturating_mul(2));
+    let name = plain(&objective.name);
+    if rto <= width {
+        return Some(format!(
+            "{name}: CAN'T PASS, the bounds of a recovery time are {} apart with windows of {}, and the target is {}: make `window` {} at most",
+            Span(width),
+            Span(plan.window),
+            Span(rto),
+            Span(Nanos((rto.0 / 10).max(1_000_000))),
+        ));
+    }
+    let least = Span(Nanos(rto.0 - width.0));
+    Some(format!(
+        "{name}: recoveries under {least} pass {}, those over {} fail; in between it is inconclusive",
+        Span(rto),
+        Span(Nanos(rto.0 + width.0))
+    ))
+}
+
+/// In an outage, operations wait for their timeouts; where they take all sessions, what comes next is dropped, after
+/// the recovery too, and the recovery time is the generator's own.
+fn sessions(plan: &Plan, drill: &DrillPlan) -> Vec<String> {
+    let mut said = Vec::new();
+    for (index, scenario) in plan.scenarios.iter().enumerate() {
+        let ExecutorPlan::Arrivals { stages, .. } = &scenario.executor else { continue };
+        let timeouts = drill.operations.iter().filter_map(|id| plan.operations.get(id.index()));
+        let longest = timeouts.filter(|operation| operation.scenario == index).map(|operation| operation.timeout).max();
+        let Some(timeout) = longest else { continue };
+        let waiting = Curve::new(stages).peak() * timeout.as_secs_f64();
+        if waiting > scenario.max_in_flight as f64 {
+            said.push(format!(
+                "{}: in an outage up to {} operations wait for their timeout of {}, and `max_in_flight` is {}: the rest is dropped, also for a while after the recovery; raise it, or shorten the timeout",
+                plain(&scenario.name),
+                grouped(waiting.ceil() as u64),
+                Span(timeout),
+                grouped(scenario.max_in_flight),
+            ));
+        }
+    }
+    said
+}
+
+fn figure(value: f64) -> String {
+    let mut text = String::new();
+    let _ = if value < 10.0 { write!(text, "{value:.1}") } else { write!(text, "{}", grouped(value.ceil() as u64)) };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::forecast::tests::plan as night;
+    use crate::objective::Asked;
+
+    fn plan(window: Nanos, rto: Nanos) -> Plan {
+        let mut plan = night();
+        plan.window = window;
+        let operations = vec![OperationId(0), OperationId(1), OperationId(2)];
+        plan.drills = vec![DrillPlan {
+            name: "primary-loss".into(),
+            start: DrillStart::AfterSteady { windows: 10, within: Nanos::from_secs(30) },
+            fault: Some("primary-kill".into()),
+            injector: serde_json::json!({ "process": {} }),
+            hold: None,
+            heal: HealBy::Auto,
+            watch: Nanos::from_secs(60),
+            restored_after: 30,
+            scope: "api/*".into(),
+            operations: operations.clone(),
+            objectives: vec![RecoveryPlan {
+                name: "rto".into(),
+                scope: "api/*".into(),
+                operations,
+                asks: vec![Asked::Rto(rto)],
+            }],
+        }];
+        plan
+    }
+
+    fn target(environment: Environment, drills: bool) -> Target {
+        Target {
+            name: "staging".into(),
+            description: None,
+            environment,
+            allow: crate::target::Allow { hosts: vec![], max_rate: None, drills }.into(),
+            endpoints: Default::default(),
+            absent: Default::default(),
+            agents: None,
+            faults: Default::default(),
+        }
+    }
+
+    #[test]
+    fn drills_need_the_target_s_word_and_outside_a_sandbox_the_user_s() {
+        let drilled = plan(Nanos::from_secs(1), Nanos::from_secs(60));
+        for (environment, drills, asked, fine) in [
+            (Environment::Sandbox, false, true, false),
+            (Environment::Sandbox, true, false, true),
+            (Environment::Staging, true, false, false),
+            (Environment::Staging, true, true, true),
+            (Environment::Production, true, false, false),
+            (Environment::Production, false, true, false),
+            (Environment::Production, true, true, true),
+        ] {
+            let refused = refusal(&drilled, &target(environment, drills), asked);
+            assert_eq!(refused.is_none(), fine, "{environment:?} {drills} {asked}: {refused:?}");
+        }
+        assert_eq!(refusal(&night(), &target(Environment::Production, false), false), None);
+    }
+
+    #[test]
+    fn what_a_drill_would_do() {
+        let said = outlook(&plan(Nanos::from_secs(1), Nanos::from_secs(60))).concat().join("\n");
+        insta::assert_snapshot!(said);
+    }
+
+    #[test]
+    fn windows_too_short_for_the_load_or_too_long_for_the_target_are_said() {
+        let short = outlook(&plan(Nanos::from_millis(100), Nanos::from_secs(60))).concat().join("\n");
+        assert!(short.contains("CAN'T TELL"), "{short}");
+        let long = outlook(&plan(Nanos::from_secs(60), Nanos::from_secs(60))).concat().join("\n");
+        assert!(long.contains("CAN'T PASS"), "{long}");
+        // One at a time a chance of unknown windows is left; with the rest, none to speak of.
+        let needed = needed_for(11);
+        assert!((needed - MARGIN * needed.sqrt() - 11.0).abs() < 1e-9, "{needed}");
+    }
+}

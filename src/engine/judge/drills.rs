@@ -1,0 +1,194 @@
+//! Drills are judged: recovery times against their targets, losses against what may be lost.
+
+use crate::engine::drills::DrillFacts;
+use crate::model::{Nanos, Verdict};
+use crate::objective::{
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, judge_losses, judge_rto,
+    recovery,
+};
+use crate::profile::{DrillPlan, Plan};
+
+/// Every drill of the plan, in its order; one of which the run has nothing to say was not started.
+pub(super) fn judge_drills(plan: &Plan, facts: &[DrillFacts]) -> Vec<JudgedDrill> {
+    let judged = |(index, drill): (usize, &DrillPlan)| judge_drill(drill, facts.iter().find(|one| one.drill == index));
+    plan.drills.iter().enumerate().map(judged).collect()
+}
+
+fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
+    let end = facts.map_or_else(|| DrillEnd::NotStarted("the run ended before".into()), |facts| facts.end.clone());
+    let watched = facts.and_then(|facts| facts.watched(drill));
+    let components: Vec<ComponentRecovery> = match (facts, watched) {
+        (Some(facts), Some(watched)) => facts.cells.iter().map(|cells| recovery(cells, &watched)).collect(),
+        _ => Vec::new(),
+    };
+    let part = |scope: &str, asked: Asked| -> JudgedPart {
+        let nothing = |words: String| JudgedPart {
+            asked,
+            measured: "no data".into(),
+            verdict: Verdict::Inconclusive,
+            words: Some(words),
+        };
+        match (&end, facts, watched) {
+            (DrillEnd::NotStarted(why), ..) => nothing(format!("the fault was not injected: {why}")),
+            (DrillEnd::InjectFailed(why), ..) => nothing(format!("the fault could not be injected: {why}")),
+            (_, Some(facts), Some(watched)) => match asked {
+                Asked::Rto(rto) => components
+                    .iter()
+                    .find(|one| one.name == scope)
+                    .map_or_else(|| nothing(format!("`{scope}` was not watched")), |one| judge_rto(one, rto)),
+                Asked::Rpo(_) | Asked::LostWrites(_) => {
+                    judge_losses(facts.losses.as_ref(), watched.fault, watched.clock_bound, asked)
+                }
+            },
+            _ => nothing("the run ended while the drill was under way".into()),
+        }
+    };
+    let objectives: Vec<JudgedRecovery> = drill
+        .objectives
+        .iter()
+        .map(|objective| {
+            let parts: Vec<JudgedPart> = objective.asks.iter().map(|asked| part(&objective.scope, *asked)).collect();
+            let verdict = Verdict::worst(parts.iter().map(|part| part.verdict));
+            JudgedRecovery { name: objective.name.clone(), scope: objective.scope.clone(), parts, verdict }
+        })
+        .collect();
+    let heal = facts.map_or(Heal::Nothing, |facts| facts.heal.clone());
+    // Without objectives a drill passes when it was done: it was asked for figures alone.
+    let done = if end == DrillEnd::Watched { Verdict::Pass } else { Verdict::Inconclusive };
+    let healed = if matches!(heal, Heal::Failed(_)) { Verdict::Fail } else { Verdict::Pass };
+    let verdict = Verdict::worst(objectives.iter().map(|one| one.verdict).chain([done, healed]));
+    let since = |at: Nanos| at - facts.and_then(|facts| facts.issued).unwrap_or_default();
+    JudgedDrill {
+        name: drill.name.clone(),
+        fault: drill.fault_words(),
+        end,
+        issued: facts.and_then(|facts| facts.issued),
+        acknowledged: facts.and_then(|facts| facts.acknowledged),
+        reported: facts.and_then(|facts| facts.reported),
+        detected: facts.and_then(|facts| facts.detected.clone()).map(|(at, alert)| (since(at), alert)),
+        heal,
+        components,
+        losses: facts.and_then(|facts| facts.losses.clone()),
+        objectives,
+        verdict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::DrillWatch;
+    use crate::engine::judge::tests::plan as judged_plan;
+    use crate::engine::shapes;
+    use crate::measure::Recorder;
+    use crate::model::{Completion, OperationId, Outcome};
+    use crate::objective::Losses;
+    use crate::profile::{DrillStart, HealBy, RecoveryPlan};
+
+    fn plan() -> Plan {
+        let mut plan = judged_plan(vec![]);
+        let operations = vec![OperationId(0), OperationId(1)];
+        plan.objectives.clear();
+        plan.operations.iter_mut().for_each(|operation| operation.thresholds.clear());
+        plan.drills = vec![DrillPlan {
+            name: "primary-loss".into(),
+            start: DrillStart::At(Nanos::from_secs(20)),
+            fault: Some("primary-kill".into()),
+            injector: serde_json::json!({ "process": { "pid_file": "primary.pid", "signal": "kill" } }),
+            hold: None,
+            heal: HealBy::Auto,
+            watch: Nanos::from_secs(60),
+            restored_after: 10,
+            scope: "api/*".into(),
+            operations: operations.clone(),
+            objectives: vec![RecoveryPlan {
+                name: "db-rto".into(),
+                scope: "api/*".into(),
+                operations,
+                asks: vec![Asked::Rto(Nanos::from_secs(30)), Asked::LostWrites(0)],
+            }],
+        }];
+        plan
+    }
+
+    /// 50/s of two operations for 80 s, down for `down` from 20.25 s on.
+    fn facts(plan: &Plan, down: Nanos) -> DrillFacts {
+        let fault = Nanos::from_millis(20_250);
+        let mut recorder = Recorder::new(shapes(plan), plan.window).with_cohorts(true);
+        let mut watch = DrillWatch::new(plan, &plan.drills[0], 0);
+        for second in 0..80 {
+            for i in 0..50 {
+                let at = Nanos::from_secs(second) + Nanos::from_millis(i * 20);
+                let operation = OperationId((i % 2) as u16);
+                recorder.fired(operation, true, at, at);
+                let is_down = at >= fault && at < fault + down;
+                let completion = if is_down {
+                    Completion::failed(Outcome::Disconnected, Some(at), at + Nanos::from_millis(1), "refused")
+                } else {
+                    Completion::ok(at, at + Nanos::from_millis(4))
+                };
+                recorder.ended(operation, true, at, &completion);
+            }
+            watch.window(&recorder.close_window());
+            if second == 19 {
+                watch.fault(fault);
+            }
+        }
+        DrillFacts {
+            drill: 0,
+            end: DrillEnd::Watched,
+            issued: Some(fault),
+            acknowledged: Some(fault + Nanos::from_millis(80)),
+            reported: None,
+            detected: Some((fault + Nanos::from_secs(7), "DatabaseDown".into())),
+            heal: Heal::Done(Nanos::from_secs(80)),
+            watched_until: Nanos::from_secs(80),
+            clock_bound: Nanos::ZERO,
+            cells: watch.into_cells(),
+            losses: Some(Losses { acknowledged: 900, checked: 900, ..Losses::default() }),
+        }
+    }
+
+    #[test]
+    fn a_drill_is_judged_from_its_facts() {
+        let plan = plan();
+        let judged = judge_drills(&plan, &[facts(&plan, Nanos::from_secs(12))]);
+        let [drill] = judged.as_slice() else { panic!("one drill") };
+        assert_eq!((drill.verdict, drill.fault.as_str()), (Verdict::Pass, "primary-kill"));
+        assert_eq!(drill.detected, Some((Nanos::from_secs(7), "DatabaseDown".into())));
+        let names: Vec<&str> = drill.components.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["api/*", "api/list", "api/create", "*"]);
+        for component in &drill.components {
+            let restored = component.restored.expect("restored");
+            let truth = Nanos::from_secs(12);
+            assert!(restored.lower <= truth && truth <= restored.upper, "{component:?}");
+        }
+        let late = judge_drills(&plan, &[facts(&plan, Nanos::from_secs(40))]);
+        assert_eq!((late[0].verdict, late[0].objectives[0].parts[1].verdict), (Verdict::Fail, Verdict::Pass));
+    }
+
+    #[test]
+    fn what_did_not_happen_is_inconclusive_and_says_why() {
+        let plan = plan();
+        let nothing = judge_drills(&plan, &[facts(&plan, Nanos::ZERO)]);
+        assert_eq!(nothing[0].verdict, Verdict::Inconclusive);
+        assert!(nothing[0].objectives[0].parts[0].words.as_ref().unwrap().contains("the fault did nothing"));
+        let never = judge_drills(&plan, &[]);
+        assert_eq!(never[0].verdict, Verdict::Inconclusive);
+        let words = never[0].objectives[0].parts[0].words.as_ref().unwrap();
+        assert!(words.contains("not injected: the run ended before"), "{words}");
+        let failed =
+            DrillFacts { end: DrillEnd::InjectFailed("no such pid".into()), issued: None, ..facts(&plan, Nanos::ZERO) };
+        let failed = judge_drills(&plan, &[failed]);
+        assert_eq!((failed[0].verdict, failed[0].components.len()), (Verdict::Inconclusive, 0));
+    }
+
+    #[test]
+    fn a_heal_that_failed_is_a_fail_whatever_recovered() {
+        let plan = plan();
+        let broken =
+            DrillFacts { heal: Heal::Failed("it does not start".into()), ..facts(&plan, Nanos::from_secs(12)) };
+        let judged = judge_drills(&plan, &[broken]);
+        assert_eq!((judged[0].objectives[0].verdict, judged[0].verdict), (Verdict::Pass, Verdict::Fail));
+    }
+}
