@@ -67,6 +67,9 @@ fn of_drill(plan: &Plan, drill: &DrillPlan) -> Vec<String> {
         drill.restored_after,
         Span(plan.window),
     )];
+    if let DrillStart::AfterSteady { .. } = drill.start {
+        lines.extend(steady(plan));
+    }
     lines.push(telling(plan, &drill.scope, &drill.operations));
     for objective in &drill.objectives {
         if objective.scope != drill.scope {
@@ -79,6 +82,24 @@ fn of_drill(plan: &Plan, drill: &DrillPlan) -> Vec<String> {
         lines.push("no recovery objective names it: its figures are shown, and nothing is judged".into());
     }
     lines
+}
+
+/// Objectives of which a window holds too few operations to call the run steady.
+fn steady(plan: &Plan) -> Vec<String> {
+    let limits = plan.steady_limits().into_iter();
+    let short = limits.filter_map(|(limit, places)| {
+        let operations: Vec<OperationId> = places.into_iter().map(|(operation, _)| operation).collect();
+        let expected = rate(plan, &operations)? * plan.window.as_secs_f64();
+        (expected < needed_for(limit.fewest)).then(|| {
+            format!(
+                "steady state: MAY NEVER COME: a window holds {} operations of {}, and it takes {} to tell; make `window` longer, or inject it `at` an instant",
+                figure(expected),
+                plain(&limit.words),
+                grouped(limit.fewest),
+            )
+        })
+    });
+    short.collect()
 }
 
 /// Whether windows hold enough operations of a scope to show an outage.
@@ -129,7 +150,7 @@ fn promised_failures(plan: &Plan, operations: &[OperationId]) -> Option<f64> {
     shares.min_by(f64::total_cmp)
 }
 
-/// Operations of these per second at the lowest planned rate; `None` in the closed model.
+/// Operations of these per second, on average over their scenarios; `None` in the closed model.
 fn rate(plan: &Plan, operations: &[OperationId]) -> Option<f64> {
     let mut sum = 0.0;
     for operation in operations.iter().filter_map(|id| plan.operations.get(id.index())) {

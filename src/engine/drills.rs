@@ -1,8 +1,8 @@
 //! What a run hands over of its drills: plain facts, from which they are judged.
 
-use crate::measure::Window;
-use crate::model::Nanos;
-use crate::objective::{Cells, DrillEnd, Heal, Losses, Watched};
+use crate::measure::{Counter, Tally, Window};
+use crate::model::{Nanos, OperationId};
+use crate::objective::{Cells, DrillEnd, Heal, Losses, Steady, Watched};
 use crate::profile::{DrillPlan, Plan};
 
 /// Windows before the fault from which it is known what is usual.
@@ -85,5 +85,54 @@ impl DrillWatch {
     /// What was kept.
     pub fn into_cells(self) -> Vec<Cells> {
         self.cells
+    }
+}
+
+/// Watches a run until it is steady enough for a drill: every objective of the plan holds in so many windows in a row.
+/// An `each: operation` objective is counted over its operations together: a window of one holds too few.
+#[derive(Clone, Debug)]
+pub struct SteadyWatch {
+    steady: Steady,
+    places: Vec<Vec<(OperationId, Counter)>>,
+}
+
+impl SteadyWatch {
+    /// For `windows` in a row.
+    pub fn new(plan: &Plan, windows: u64) -> Self {
+        let (limits, places) = plan.steady_limits().into_iter().unzip();
+        Self { steady: Steady::new(limits, windows), places }
+    }
+
+    /// A window closed. True once it is steady. One that a stall of the generator's machine spoiled counts as it is: it
+    /// can only put the drill off.
+    pub fn window(&mut self, window: &Window) -> bool {
+        let count = |places: &Vec<(OperationId, Counter)>| {
+            let of = |&(operation, counter): &(OperationId, Counter)| {
+                let tallies = window.all().filter(move |(known, _)| *known == operation);
+                tallies.map(move |(_, tally)| counted(tally, counter))
+            };
+            places.iter().flat_map(of).fold((0, 0), |sum, (bad, n)| (sum.0 + bad, sum.1 + n))
+        };
+        let counts: Vec<(u64, u64)> = self.places.iter().map(count).collect();
+        self.steady.window(&counts)
+    }
+
+    /// Why it is not steady, in words.
+    pub fn why_not(&self) -> String {
+        self.steady.why_not()
+    }
+}
+
+/// (bad, out of) of one counter.
+fn counted(tally: &Tally, counter: Counter) -> (u64, u64) {
+    match counter {
+        Counter::Failures => (tally.failures(), tally.countable()),
+        Counter::Threshold(index) => {
+            let at = |counts: &[u64]| counts.get(index).copied().unwrap_or_default();
+            (at(&tally.exceeded), at(&tally.observed))
+        }
+        Counter::Ratio(index) => {
+            tally.ratios.get(index).map_or((0, 0), |(good, all)| (all.saturating_sub(*good), *all))
+        }
     }
 }

@@ -27,7 +27,7 @@ pub use abort::AbortWatch;
 pub use agents::AgentFacts;
 pub use clock::RunClock;
 pub use conductor::{Engine, EngineError, shapes};
-pub use drills::{DrillFacts, DrillWatch};
+pub use drills::{DrillFacts, DrillWatch, SteadyWatch};
 pub use event::{Event, Phase};
 pub use facts::{Abortion, Resources, RunFacts, ScenarioFinding};
 pub use judge::{Judged, judge};

@@ -1,5 +1,7 @@
 //! A drill done again and again: how its recovery times lie, and with what confidence its target holds.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::binomial::{ALPHA, clopper_pearson, fewest_for_pass};
@@ -48,6 +50,25 @@ pub struct Distribution {
     pub p90: RepeatFigure,
     /// The longest; `None` where one never recovered.
     pub max: Option<Nanos>,
+}
+
+impl fmt::Display for RepeatFigure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text =
+            |time: Option<Nanos>, without: &str| time.map_or_else(|| without.to_owned(), |time| time.to_string());
+        let (value, lower, upper) = (text(self.value, "never"), text(self.lower, "?"), text(self.upper, "?"));
+        f.pad(&format!("{value} ({lower} – {upper})"))
+    }
+}
+
+/// `20 goes: min 2.10 s · median 3.40 s (2.90 s – 4.10 s) · p90 6.00 s (4.20 s – ?) · max 8.10 s`; a question mark stands
+/// where there are too few to bound it.
+impl fmt::Display for Distribution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |time: Option<Nanos>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
+        let Self { goes, min, median, p90, max } = self;
+        f.pad(&format!("{goes} goes: min {} · median {median} · p90 {p90} · max {}", end(*min), end(*max)))
+    }
 }
 
 impl Repeats {
@@ -185,6 +206,8 @@ mod tests {
         assert_eq!((lie.median.lower, lie.median.upper), (Some(Nanos::from_secs(2)), Some(Nanos::from_secs(9))));
         assert_eq!(lie.p90.value, Some(Nanos::from_secs(9)));
         assert_eq!(lie.p90.upper, None);
+        let words = "10 goes: min 1.00 s · median 5.00 s (2.00 s – 9.00 s) · p90 9.00 s (7.00 s – ?) · max never";
+        assert_eq!(lie.to_string(), words);
     }
 
     #[test]

@@ -10,6 +10,11 @@ use crate::store::read;
 const RUNS: [&str; 2] = [include_str!("../../fuzz/seeds/record/whole"), include_str!("../../fuzz/seeds/record/killed")];
 const MARK: &str = "\n=====\n";
 
+thread_local! {
+    /// The record of a run with a drill.
+    static DRILLED: Value = serde_json::to_value(super::tests::drilled().1).unwrap();
+}
+
 /// What is put in the place of something.
 fn values() -> Vec<Value> {
     vec![
@@ -88,6 +93,19 @@ proptest! {
             replace(&mut document, &mut at, value.get(&values()));
         }
         show(&document.to_string(), windows);
+    }
+
+    #[test]
+    fn a_changed_drill_is_shown_or_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4),
+    ) {
+        let mut document = DRILLED.with(Clone::clone);
+        for (place, value) in changes {
+            let drills = &mut document["result"]["drills"];
+            let mut at = place.index(size(drills));
+            replace(drills, &mut at, value.get(&values()));
+        }
+        show(&document.to_string(), "");
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn the_agents_of_a_run_stand_below_it_and_those_that_came_to_grief_first() {
 }
 
 /// The same run with a drill: 24 s down, seen by an alert, restored, healed.
-fn drilled() -> (tempfile::TempDir, RunRecord) {
+pub(super) fn drilled() -> (tempfile::TempDir, RunRecord) {
     let (base, mut run) = sample_run();
     let secs = Nanos::from_secs;
     let component = |name: &str, failed: u64, timeline: &str| ComponentRecovery {
@@ -95,6 +95,8 @@ fn drilled() -> (tempfile::TempDir, RunRecord) {
         bad: secs(25),
         bad_again: Nanos::ZERO,
         unknown: secs(1),
+        bad_before: Nanos::ZERO,
+        known_before: secs(30),
         spells: 1,
         failed,
         operations: 24_000,

@@ -123,10 +123,11 @@ impl Text {
                 writeln!(out, " {line}")?;
             }
             for (verdict, text) in drills::asked(drill) {
-                let lines = wrapped(&text);
-                for (i, line) in lines.iter().enumerate() {
+                let name = verdict.name();
+                let colored = self.style(verdict).apply_to(name).to_string();
+                for (i, line) in wrapped(&format!("{name}  {text}")).iter().enumerate() {
                     match i {
-                        0 => writeln!(out, " {}  {line}", self.style(verdict).apply_to(verdict.name()))?,
+                        0 => writeln!(out, " {}", line.replacen(name, &colored, 1))?,
                         _ => writeln!(out, "   {line}")?,
                     }
                 }

@@ -103,7 +103,7 @@ const CASES: &[(&str, In, &str, &str)] = &[
     ("nothing in flight", In::Profile, "rate: 10/s", "rate: 10/s\n    max_in_flight: 0"),
     ("window too short", In::Profile, "name: p\n", "name: p\nwindow: 10ms\n"),
     ("a scenario without a name", In::Profile, "  events:", "  \"\":"),
-    ("drills", In::Profile, "objectives:", "drills:\n  - { kill: primary }\nobjectives:"),
+    ("a drill of unknown keys", In::Profile, "objectives:", "drills:\n  - { kill: primary }\nobjectives:"),
     ("latency without a bound", In::Profile, ", below: 500ms", ""),
     ("latency with a share as bound", In::Profile, "below: 500ms", "below: 5%"),
     ("latency with a bound without unit", In::Profile, "below: 500ms", "below: 500"),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod desk;
+mod drills;
 mod endpoints;
 mod mutations;
 mod peak;

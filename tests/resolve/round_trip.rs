@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use slatest::model::{Nanos, Percent, Rate, Span};
 use slatest::profile::{
-    AbortOnFail, ArrivalLaw, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile,
-    ScenarioSpec, StageSpec, StageTarget,
+    AbortOnFail, ArrivalLaw, BoundValue, DrillSpec, Each, ExecutorKind, HealBy, IndicatorKind, Mix, ObjectiveSpec,
+    ProfileFile, RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
 };
 use slatest::source::{Located, Source};
 
@@ -109,23 +109,82 @@ fn objectives() -> impl Strategy<Value = ObjectiveSpec> {
         })
 }
 
+fn drills() -> impl Strategy<Value = DrillSpec> {
+    let start = prop_oneof![
+        spans().prop_map(|at| (Some(Located::from(at)), None, None)),
+        (1..100_u64, proptest::option::of(spans()))
+            .prop_map(|(windows, within)| { (None, Some(Located::from(windows)), within.map(Located::from)) }),
+    ];
+    let inject = prop_oneof![
+        "[a-z-]{1,8}".prop_map(|name| ("fault".to_owned(), serde_json::json!(name))),
+        ("[a-z]{1,8}", 0..9_u8).prop_map(|(key, n)| ("process".to_owned(), serde_json::json!({ key: n, "x": ["y"] }))),
+    ];
+    let heal = prop_oneof![Just(HealBy::Auto), Just(HealBy::Manual)];
+    let hold = proptest::option::of(spans());
+    let row = proptest::option::of(1..100_u64);
+    ("[a-z]{1,6}", start, inject, hold, heal, spans(), row, "[a-z/*]{1,8}").prop_map(
+        |(name, (at, after_steady, steady_within), inject, hold, heal, watch, row, scope)| DrillSpec {
+            name: name.into(),
+            at,
+            after_steady,
+            steady_within,
+            inject: Located::from(BTreeMap::from([inject])),
+            hold: hold.map(Located::from),
+            heal,
+            watch: watch.into(),
+            restored_after: row.map(Located::from),
+            scope: scope.into(),
+        },
+    )
+}
+
+fn recoveries() -> impl Strategy<Value = RecoverySpec> {
+    let time = || proptest::option::of(spans().prop_map(Located::from));
+    let scope = proptest::option::of("[a-z/*]{1,8}".prop_map(Located::from));
+    ("[a-z]{1,6}", "[a-z]{1,6}", scope, time(), time(), proptest::option::of(0..9_u64)).prop_map(
+        |(name, drill, scope, rto, rpo, lost)| RecoverySpec {
+            name: name.into(),
+            drill: drill.into(),
+            scope,
+            rto,
+            rpo,
+            lost_writes: lost.map(Located::from),
+        },
+    )
+}
+
 fn profiles() -> impl Strategy<Value = ProfileFile> {
     let scenarios = proptest::collection::btree_map("[a-z]{1,6}", scenarios().prop_map(Located::from), 0..4);
     let objectives = proptest::collection::vec(objectives().prop_map(Located::from), 0..4);
     let seed = proptest::option::of(any::<u64>());
-    ("[ -~]{1,20}", proptest::option::of("\\PC{0,40}"), seed, maybe(spans()), scenarios, objectives, any::<bool>())
-        .prop_map(|(name, description, seed, window, scenarios, objectives, production)| ProfileFile {
-            name: name.into(),
-            description,
-            seed,
-            window,
-            graceful_stop: None,
-            on_agent_loss: None,
-            on_coordinator_loss: None,
-            production,
-            scenarios: scenarios as BTreeMap<_, _>,
-            objectives,
-            drills: Vec::new(),
+    let drills = proptest::collection::vec(drills().prop_map(Located::from), 0..3);
+    let recovery = proptest::collection::vec(recoveries().prop_map(Located::from), 0..3);
+    let broken = (drills, recovery);
+    (
+        "[ -~]{1,20}",
+        proptest::option::of("\\PC{0,40}"),
+        seed,
+        maybe(spans()),
+        scenarios,
+        objectives,
+        any::<bool>(),
+        broken,
+    )
+        .prop_map(|(name, description, seed, window, scenarios, objectives, production, (drills, recovery))| {
+            ProfileFile {
+                name: name.into(),
+                description,
+                seed,
+                window,
+                graceful_stop: None,
+                on_agent_loss: None,
+                on_coordinator_loss: None,
+                production,
+                scenarios: scenarios as BTreeMap<_, _>,
+                objectives,
+                drills,
+                recovery,
+            }
         })
 }
 

@@ -77,9 +77,9 @@ fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::DrillWatch;
     use crate::engine::judge::tests::plan as judged_plan;
     use crate::engine::shapes;
+    use crate::engine::{DrillWatch, SteadyWatch};
     use crate::measure::Recorder;
     use crate::model::{Completion, OperationId, Outcome};
     use crate::objective::Losses;
@@ -190,5 +190,30 @@ mod tests {
             DrillFacts { heal: Heal::Failed("it does not start".into()), ..facts(&plan, Nanos::from_secs(12)) };
         let judged = judge_drills(&plan, &[broken]);
         assert_eq!((judged[0].objectives[0].verdict, judged[0].verdict), (Verdict::Pass, Verdict::Fail));
+    }
+
+    #[test]
+    fn a_run_is_steady_when_it_serves_for_long_enough() {
+        let plan = plan();
+        let windows = |failing: u64| {
+            let mut recorder = Recorder::new(shapes(&plan), plan.window);
+            let mut watch = SteadyWatch::new(&plan, 5);
+            let steady = (0..20).find(|&second| {
+                for i in 0..50 {
+                    let at = Nanos::from_secs(second) + Nanos::from_millis(i * 20);
+                    recorder.fired(OperationId(0), true, at, at);
+                    let failed = Completion::failed(Outcome::Rejected, Some(at), at, "status 503");
+                    let completion = if second < failing { failed } else { Completion::ok(at, at) };
+                    recorder.ended(OperationId(0), true, at, &completion);
+                }
+                watch.window(&recorder.close_window())
+            });
+            (steady, watch.why_not())
+        };
+        assert_eq!(windows(0).0, Some(4));
+        assert_eq!(windows(7).0, Some(11));
+        let (steady, why) = windows(20);
+        assert_eq!(steady, None);
+        assert!(why.contains("error_rate < 1% did not hold: 50 of 50"), "{why}");
     }
 }

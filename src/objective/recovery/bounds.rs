@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::component::Cells;
 use super::picture::letters;
 use super::rows::first_row;
-use super::rule::{Rule, WindowState};
+use super::rule::{Rule, WindowState, usual_until};
 use crate::model::Nanos;
 
 /// Windows before the fault that a picture shows.
@@ -56,6 +56,12 @@ pub struct ComponentRecovery {
     pub bad_again: Nanos,
     /// Length of all unknown windows since the fault.
     pub unknown: Nanos,
+    /// Length of all bad windows that are known from before the fault.
+    #[serde(default)]
+    pub bad_before: Nanos,
+    /// Length of all windows, good or bad, that are known from before the fault.
+    #[serde(default)]
+    pub known_before: Nanos,
     /// How often it turned bad: more than once is flapping.
     pub spells: u64,
     /// Operations that were meant to start since the fault's window and failed.
@@ -136,6 +142,9 @@ pub fn recovery(cells: &Cells, watched: &Watched) -> ComponentRecovery {
         .enumerate()
         .filter(|&(i, state)| *state == WindowState::Bad && last_known(&states[..i]) != Some(WindowState::Bad))
         .count() as u64;
+    let usual = cells.first.min(fault_window)..usual_until(cells, fault_window);
+    let usual: Vec<WindowState> = usual.map(|window| rule.state(cells.get(window))).collect();
+    let usual = |wanted: &[WindowState]| Nanos(usual.iter().filter(|state| wanted.contains(state)).count() as u64 * w);
     let shown_from = fault_window.saturating_sub(BEFORE_SHOWN).max(cells.first.min(fault_window));
     let before = (shown_from..fault_window).map(|window| rule.state(cells.get(window)));
     ComponentRecovery {
@@ -147,6 +156,8 @@ pub fn recovery(cells: &Cells, watched: &Watched) -> ComponentRecovery {
         bad: length_of(WindowState::Bad, 0),
         bad_again: beginning.map_or(Nanos::ZERO, |row| length_of(WindowState::Bad, row.start)),
         unknown: length_of(WindowState::Unknown, 0),
+        bad_before: usual(&[WindowState::Bad]),
+        known_before: usual(&[WindowState::Bad, WindowState::Good]),
         spells,
         failed,
         operations,

@@ -32,17 +32,21 @@ pub struct Component {
 }
 
 impl Component {
-    /// Whether promises on this kind of counter cover every operation; `together` where several may
-    /// share the work.
-    pub(super) fn is_covered(&self, together: bool, kind: impl Fn(&Counter) -> bool) -> bool {
-        let has = |promise: &Promise, operation: &OperationId| {
-            promise.counters.iter().any(|(known, counter)| known == operation && kind(counter))
+    /// The tightest share of failures that is promised of all its operations.
+    pub(super) fn promised_failures(&self) -> Option<f64> {
+        let covers = |promise: &&Promise| {
+            self.operations.iter().all(|operation| promise.counters.contains(&(*operation, Counter::Failures)))
         };
-        if together {
-            self.operations.iter().all(|operation| self.promises.iter().any(|promise| has(promise, operation)))
-        } else {
-            self.promises.iter().any(|promise| self.operations.iter().all(|operation| has(promise, operation)))
-        }
+        self.promises.iter().filter(covers).map(|promise| promise.share).min_by(f64::total_cmp)
+    }
+
+    /// Whether each of its operations has a promise on a time.
+    pub(super) fn promises_times(&self) -> bool {
+        let has = |operation: &OperationId| {
+            let mut counters = self.promises.iter().flat_map(|promise| &promise.counters);
+            counters.any(|(known, counter)| known == operation && matches!(counter, Counter::Threshold(_)))
+        };
+        self.operations.iter().all(has)
     }
 }
 
@@ -116,7 +120,7 @@ pub struct Cells {
     pub window: Nanos,
     /// Number of the first.
     pub first: u64,
-    cells: Vec<Cell>,
+    pub(super) cells: Vec<Cell>,
     room: usize,
 }
 

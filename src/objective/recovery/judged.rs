@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::bounds::ComponentRecovery;
 use crate::model::{Nanos, Verdict};
 
+/// A component of which more than one window in so many was bad before the fault was none that could recover.
+const BAD_BEFORE: u64 = 10;
+
 /// What became of a drill.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,7 +57,7 @@ pub struct Losses {
 impl Losses {
     /// Lost ones in all.
     pub const fn lost(&self) -> u64 {
-        self.lost_before + self.lost_after
+        self.lost_before.saturating_add(self.lost_after)
     }
 
     /// The recovery point: fault − the oldest acknowledgement among the lost ones from before the fault; zero where
@@ -154,6 +157,13 @@ pub fn judge_rto(component: &ComponentRecovery, rto: Nanos) -> JudgedPart {
         verdict,
         words,
     };
+    if component.bad_before.0.saturating_mul(BAD_BEFORE) > component.known_before.0 {
+        let words = format!(
+            "`{}` was bad for {} of the {} that are known from before the fault: what is no service can't recover",
+            component.name, component.bad_before, component.known_before
+        );
+        return part("bad before the fault".into(), Verdict::Inconclusive, Some(words));
+    }
     if component.first_error.is_none() {
         let known = component.watched - component.unknown;
         let words = if known.is_zero() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::component::{Cell, Cells};
-use crate::measure::{CoarseTimes, Counter};
+use crate::measure::CoarseTimes;
 use crate::model::Nanos;
 use crate::objective::binomial::{ALPHA, at_least, clopper_pearson};
 use crate::objective::judged::Reading;
@@ -81,26 +81,15 @@ impl Rule {
             words: promise.words.clone(),
         };
         let mut limits: Vec<Limit> = component.promises.iter().enumerate().map(promise).collect();
-        let failures = |promise: &super::Promise| {
-            let counts = |operation| promise.counters.iter().any(|known| *known == (operation, Counter::Failures));
-            component.operations.iter().copied().all(counts)
-        };
-        let promised = component.promises.iter().filter(|p| failures(p)).map(|p| p.share).min_by(f64::total_cmp);
-
-        let (mut failed, mut countable, mut times) = (0, 0, CoarseTimes::default());
-        for cell in cells.before(fault) {
-            failed += cell.failed;
-            countable += cell.countable();
-            times.merge(&cell.times);
-        }
-        let failing = promised.unwrap_or_else(|| {
+        let (failed, countable, times) = usual(cells, fault);
+        let failing = component.promised_failures().unwrap_or_else(|| {
             let share = clopper_pearson(failed, countable, ALPHA).upper;
             let words =
                 format!("failures as before the fault ({failed} of {countable}, at most {})", Reading::Share(share));
             limits.push(Limit { counts: Counts::Failures, share, words });
             share
         });
-        if !component.is_covered(true, |counter| matches!(counter, Counter::Threshold(_)))
+        if !component.promises_times()
             && let Some(usual) = times.quantile(SLOW_QUANTILE)
         {
             let limit = Nanos(usual.0.saturating_mul(SLOW_FACTOR));
@@ -147,6 +136,28 @@ impl Rule {
         let known = !cell.is_pending() && self.fewest.is_some_and(|fewest| cell.countable() >= fewest);
         if known { WindowState::Good } else { WindowState::Unknown }
     }
+}
+
+/// What was usual before the fault: failures, of how many, and the times of the others.
+fn usual(cells: &Cells, fault: u64) -> (u64, u64, CoarseTimes) {
+    let (mut failed, mut countable, mut times) = (0, 0, CoarseTimes::default());
+    for cell in cells.before(usual_until(cells, fault)) {
+        failed += cell.failed;
+        countable += cell.countable();
+        times.merge(&cell.times);
+    }
+    (failed, countable, times)
+}
+
+/// The window before which everything is as usual. The last windows before the fault are left out, as many as a
+/// usual operation may take: what was under way when it came met it.
+pub(super) fn usual_until(cells: &Cells, fault: u64) -> u64 {
+    let mut times = CoarseTimes::default();
+    cells.before(fault).for_each(|cell| times.merge(&cell.times));
+    let longest = times.quantile(SLOW_QUANTILE).unwrap_or_default();
+    let under_way = longest.0.div_ceil(cells.window.0.max(1));
+    // At least half of what there is stays.
+    fault - under_way.min(fault.saturating_sub(cells.first) / 2)
 }
 
 /// Whether one window's counts break a limit.

@@ -29,6 +29,8 @@ pub(super) struct System {
     /// From, to.
     pub(super) outages: Vec<(Nanos, Nanos)>,
     pub(super) outage: Outage,
+    /// How many users with which pause make the load, instead of arrivals.
+    pub(super) users: Option<(u64, Nanos)>,
     /// Share of operations that meet it.
     pub(super) hit: f64,
     /// Share of operations that fail whatever happens.
@@ -47,6 +49,7 @@ impl System {
             fault: Nanos::from_millis(20_300),
             outages: Vec::new(),
             outage: Outage::Refuses,
+            users: None,
             hit: 1.0,
             noise: 0.0,
             until: Nanos::from_secs(80),
@@ -58,8 +61,43 @@ impl System {
         self
     }
 
+    /// How an operation ends that is meant to start at `planned`, when it usually takes `usual`.
+    fn end(&self, planned: Nanos, usual: Nanos, is_hit: bool, fails: bool) -> Completion {
+        let meets = self.outages.iter().find(|(from, to)| (*from..*to).contains(&planned) && is_hit);
+        let failed = |outcome, after| Completion::failed(outcome, Some(planned), planned + after, "down");
+        match (meets, self.outage) {
+            (None, _) if fails => failed(Outcome::Rejected, usual),
+            (None, _) => Completion::ok(planned, planned + usual),
+            (Some(_), Outage::Refuses) => failed(Outcome::Disconnected, Nanos::from_millis(1)),
+            (Some((_, to)), Outage::Holds(timeout)) if *to - planned + usual < timeout => {
+                Completion::ok(planned, *to + usual)
+            }
+            (Some(_), Outage::Swallows(timeout) | Outage::Holds(timeout)) => failed(Outcome::TimedOut, timeout),
+        }
+    }
+
+    /// The same of users who start again when they are done, and thought for a while.
+    fn of_users(&self, users: u64, think: Nanos) -> Vec<(Nanos, Completion)> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut all = Vec::new();
+        for user in 0..users {
+            let mut at = Nanos(think.0 / users * user);
+            while at < self.until {
+                let completion = self.end(at, Nanos::from_millis(rng.random_range(4..12)), true, false);
+                let next = completion.done + think;
+                all.push((at, completion));
+                at = next;
+            }
+        }
+        all.sort_by_key(|(planned, _)| *planned);
+        all
+    }
+
     /// What becomes of every operation: (planned, completion).
     fn operations(&self) -> Vec<(Nanos, Completion)> {
+        if let Some((users, think)) = self.users {
+            return self.of_users(users, think);
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut at = 0.0;
         let mut all = Vec::new();
@@ -73,20 +111,7 @@ impl System {
             let usual = Nanos((5e6 - (1.0 - rng.random::<f64>()).ln() * 3e6) as u64);
             let is_hit = rng.random::<f64>() < self.hit;
             let fails = rng.random::<f64>() < self.noise;
-            let meets = self.outages.iter().find(|(from, to)| (*from..*to).contains(&planned) && is_hit);
-            let failed = |outcome, after| Completion::failed(outcome, Some(planned), planned + after, "down");
-            all.push((
-                planned,
-                match (meets, self.outage) {
-                    (None, _) if fails => failed(Outcome::Rejected, usual),
-                    (None, _) => Completion::ok(planned, planned + usual),
-                    (Some(_), Outage::Refuses) => failed(Outcome::Disconnected, Nanos::from_millis(1)),
-                    (Some((_, to)), Outage::Holds(timeout)) if *to - planned + usual < timeout => {
-                        Completion::ok(planned, *to + usual)
-                    }
-                    (Some(_), Outage::Swallows(timeout) | Outage::Holds(timeout)) => failed(Outcome::TimedOut, timeout),
-                },
-            ));
+            all.push((planned, self.end(planned, usual, is_hit, fails)));
         }
     }
 
