@@ -61,6 +61,7 @@ fn run(base: &std::path::Path) -> PathBuf {
         resources: Resources::default(),
         findings: Vec::new(),
         agents: Vec::new(),
+        drills: Vec::new(),
     };
     let judged = judge(&plan, &facts);
     writer.finish(&facts, judged, "2026-11-20T01:00:20Z".parse().expect("a time")).expect("the record").folder
