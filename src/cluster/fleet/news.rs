@@ -76,6 +76,9 @@ pub enum Refusal {
     /// The same agent has come by another connection.
     #[error("the agent has come again by another connection")]
     Superseded,
+    /// It was silent for so long that its place was given away.
+    #[error("nothing was heard of the agent; its place was given away")]
+    Silent,
     /// It sent what can't be understood.
     #[error("what the agent sent can't be understood: {0}")]
     Malformed(String),
