@@ -45,8 +45,8 @@ impl Link {
         self.seen.get().and_then(certificate_refused)
     }
 
-    /// Calls on it.
-    pub(in crate::cluster) fn calls(&self) -> Calls {
+    /// Calls on it, for a generated client.
+    pub fn calls(&self) -> Calls {
         Calls(self.requests.clone())
     }
 }
@@ -95,7 +95,7 @@ pub async fn dial<S: Carrier>(
 
 /// The connection as the generated client wants it.
 #[derive(Clone)]
-pub(in crate::cluster) struct Calls(http2::SendRequest<Body>);
+pub struct Calls(http2::SendRequest<Body>);
 
 impl tower::Service<http::Request<Body>> for Calls {
     type Response = http::Response<Incoming>;

@@ -10,8 +10,7 @@ mod tcp;
 mod tls;
 mod watched;
 
-pub(super) use dial::Calls;
-pub use dial::{Link, dial};
+pub use dial::{Calls, Link, dial};
 pub use tcp::{connect, listen};
 pub use tls::{TransportError, Trust};
 pub(super) use tls::{certificate_refused, server};

@@ -1,0 +1,4 @@
+//! Coordinator and agents, over real connections.
+
+mod door;
+mod refusals;
