@@ -152,7 +152,7 @@ fn fleet_refusal(why: &Refusal) -> Status {
         Refusal::Twice { .. } => Code::AlreadyExists,
         Refusal::Full { .. } => Code::ResourceExhausted,
         Refusal::Unknown { .. } => Code::NotFound,
-        Refusal::Superseded | Refusal::OutOfStep { .. } => Code::Aborted,
+        Refusal::Superseded | Refusal::OutOfStep { .. } | Refusal::Silent => Code::Aborted,
         Refusal::Unannounced | Refusal::Name | Refusal::Malformed(_) => Code::InvalidArgument,
     };
     refusal(code, why.to_string(), why.may_come_again())
