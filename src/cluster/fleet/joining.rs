@@ -1,11 +1,12 @@
 //! Who is let in, who comes again, who leaves.
 
 use super::{Fleet, FleetNews, Output, Peer, Refusal, Seat, Stage, ToAgent};
+use crate::cluster::identity::is_agent_name;
 use crate::cluster::{PROTOCOL, wire};
 use crate::model::Nanos;
 
-/// Longest name of an agent, in bytes.
-const NAME_BYTES_MAX: usize = 128;
+/// So much of a name is told that can't be one.
+const NAME_SHOWN_MAX: usize = 128;
 /// Bytes that an incarnation has.
 const INCARNATION_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
@@ -27,7 +28,7 @@ impl Fleet {
             Ok(Entry::Sit(index)) => self.sit(now, index, peer, hello, out),
             Ok(Entry::Return(index)) => self.come_back(now, index, peer, &hello, out),
             Err(why) => {
-                let name = hello.agent.chars().filter(|c| !c.is_control()).take(NAME_BYTES_MAX).collect();
+                let name = hello.agent.chars().filter(|c| !c.is_control()).take(NAME_SHOWN_MAX).collect();
                 out.push(Output::News(FleetNews::Refused { name, why: why.clone() }));
                 out.push(Output::Refuse { peer, refusal: why });
             }
@@ -39,8 +40,7 @@ impl Fleet {
             let slatest: String = hello.slatest.chars().filter(|c| !c.is_control()).take(64).collect();
             return Err(Refusal::Protocol { theirs: hello.protocol, slatest });
         }
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if hello.agent.is_empty() || hello.agent.len() > NAME_BYTES_MAX || !hello.agent.chars().all(plain) {
+        if !is_agent_name(&hello.agent) {
             return Err(Refusal::Name);
         }
         if hello.agent != certified {

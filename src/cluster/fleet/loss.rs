@@ -12,8 +12,9 @@ use crate::profile::{OnAgentLoss, OnCoordinatorLoss};
 
 /// How much of the run's time passes before a takeover begins, so that everybody has heard of it.
 const TAKEOVER_LEAD: Nanos = Nanos::from_secs(2);
-/// Most pieces of the schedule that one agent owns. Losses after losses make ever more and smaller ones.
-const PIECES_MAX: usize = 64;
+/// Most pieces of the schedule that one agent owns. Losses after losses make ever more and smaller ones; and
+/// one that comes again is told of all of them at once.
+const PIECES_MAX: usize = 32;
 
 impl Fleet {
     /// Gives up those of whom nothing was heard for too long.
