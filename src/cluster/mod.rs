@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod codec;
+pub mod coordinator;
 pub mod fleet;
 pub mod identity;
 pub mod journal;

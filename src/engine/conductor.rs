@@ -137,18 +137,6 @@ fn rate_curve(scenario: &ScenarioPlan) -> (Nanos, Curve) {
     (scenario.start, Curve::new(stages))
 }
 
-fn abort_words(plan: &Plan, aborted: &Abortion) -> String {
-    let objective = &plan.objectives[aborted.objective];
-    let scope = aborted.operation.and_then(|o| plan.operations.get(o.index())).map_or("", |o| o.address.as_str());
-    format!(
-        "ended early: `{}`{}{scope} is shown not to hold ({} of {} by then)",
-        objective.name,
-        if scope.is_empty() { "" } else { " of " },
-        aborted.bad,
-        aborted.samples
-    )
-}
-
 fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
         // A worker that panicked has already been told of by the panic hook; its windows count.
@@ -349,7 +337,7 @@ impl Conductor<'_> {
                         self.lead(Stage::Stopping);
                         let why = self.aborted.as_ref().map_or_else(
                             || "interrupted: waiting for what is under way (again to end at once)".into(),
-                            |aborted| abort_words(&self.plan, aborted),
+                            |aborted| aborted.words(&self.plan),
                         );
                         self.tell(Event::Notice(why));
                     }
