@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 use super::Exit;
 use super::forecast::forecasts;
-use super::prepare::{Found, PlanArgs, find, reach, spread};
+use super::prepare::{Found, PlanArgs, find, spread};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
 use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
 use crate::driver::Workload;
-use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge};
+use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge, reach};
 use crate::measure::Tally;
 use crate::model::{Nanos, Outcome, Rate, Span, Verdict};
 use crate::profile::{ExecutorPlan, Plan, Resolved, addresses_needed};

@@ -1,26 +1,18 @@
 //! What `run` and `check` do alike before anything is sent: find the files, start the sandbox when it
-//! is the target, resolve the plan, ask the guard, reach the endpoints.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! is the target, resolve the plan, ask the guard.
 
 use clap::Args;
-use futures_util::future::join_all;
 
 use super::Exit;
 use super::problems::report;
 #[cfg(feature = "sandbox")]
 use super::sandbox_process::SandboxProcess;
-use crate::driver::{Unreachable, Workload};
 use crate::model::{Problems, Rate, Span};
 use crate::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
 use crate::report::words::grouped;
 use crate::source::Source;
-use crate::store::HealthLine;
 use crate::target::{Environment, Target};
 
-/// Longest wait for one endpoint's health check.
-const HEALTH: Duration = Duration::from_secs(30);
 /// The target that needs nothing else.
 const SANDBOX: &str = "sandbox";
 
@@ -242,39 +234,4 @@ pub fn spread(args: &PlanArgs, plan: &Plan, target: &Target, addresses: u64) -> 
         }
     }
     if refused { Err(Exit::Refused) } else { Ok(()) }
-}
-
-/// Reaches the endpoint of every scenario, all at once.
-///
-/// # Errors
-/// Every endpoint that can't be used.
-pub fn reach(plan: &Plan, workloads: &[Arc<dyn Workload>]) -> Result<Vec<HealthLine>, Vec<Unreachable>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let unreachable = |endpoint: &str, reason: String| Unreachable {
-        endpoint: endpoint.into(),
-        address: "address not reached".into(),
-        reason,
-    };
-    let runtime = runtime.map_err(|e| vec![unreachable("all", format!("no runtime to reach them with: {e}"))])?;
-    let checks = plan.scenarios.iter().zip(workloads).map(|(scenario, workload)| async move {
-        let found = tokio::time::timeout(HEALTH, workload.health()).await.unwrap_or_else(|_| {
-            Err(unreachable(&scenario.endpoint, format!("its health check did not end within {} s", HEALTH.as_secs())))
-        });
-        found.map(|health| HealthLine {
-            scenario: scenario.name.clone(),
-            endpoint: scenario.endpoint.clone(),
-            words: health.detail,
-        })
-    });
-    let found = runtime.block_on(join_all(checks));
-    runtime.shutdown_timeout(Duration::from_millis(200));
-    let (mut lines, mut failed) = (Vec::new(), Vec::new());
-    for result in found {
-        match result {
-            Ok(line) => lines.push(line),
-            Err(error) => failed.push(error),
-        }
-    }
-    failed.dedup();
-    if failed.is_empty() { Ok(lines) } else { Err(failed) }
 }

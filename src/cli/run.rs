@@ -8,9 +8,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::prepare::{PlanArgs, Prepared, prepare, reach, spread};
+use super::prepare::{PlanArgs, Prepared, prepare, spread};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
-use crate::engine::{Engine, EngineError, Event, Stop, judge};
+use crate::engine::{Engine, EngineError, Event, Stop, judge, reach};
 use crate::report::{Junit, Progress, Render as _, Text};
 use crate::schedule::Stripe;
 use crate::store::{Opening, RunRecord, RunWriter, StoreError, TargetRecord};

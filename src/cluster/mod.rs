@@ -1,5 +1,7 @@
 //! Many machines: a coordinator with its agents, and results merged without loss.
 
+pub mod agent;
+pub mod bundle;
 pub mod client;
 pub mod codec;
 pub mod coordinator;
