@@ -3,12 +3,27 @@
 use std::sync::Arc;
 
 use super::attendance::{Surroundings, live};
+use super::dial::Sockets;
 use super::generator::EngineGenerator;
 use super::line::Dial;
 use super::{AgentClock, AgentEnd, AgentError, AgentNews, AgentSettings};
 use crate::cluster::wire;
 use crate::engine::Stop;
 use crate::store::Machine;
+
+/// Takes part in a run, from joining to its end. Sends load with the engine. Blocks.
+///
+/// # Errors
+/// When the coordinator doesn't want this agent or can't be reached, when it can't get ready, when it can't
+/// keep what it must.
+pub fn attend(
+    settings: AgentSettings,
+    stop: Stop,
+    on_news: impl FnMut(AgentNews) + Send,
+) -> Result<AgentEnd, AgentError> {
+    let dial = Sockets::new(&settings)?;
+    attend_through(Arc::new(dial), settings, stop, on_news)
+}
 
 /// Takes part in a run whose coordinator is reached through `dial`, to its end. Sends load with the
 /// engine. Blocks.

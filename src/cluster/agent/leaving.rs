@@ -23,7 +23,7 @@ impl Attendance<'_> {
             return Some(Ok(self.end(Ending::Interrupted)));
         }
         if let Some(failure) = self.part.failed.clone() {
-            if self.stopped && waited {
+            if self.part.called_off && waited {
                 return Some(Ok(self.end(self.ending())));
             }
             // First the coordinator is to know why.

@@ -11,6 +11,7 @@ mod attendance;
 mod backoff;
 mod clock;
 mod deadman;
+mod dial;
 mod generator;
 mod interval;
 mod leaving;
@@ -21,7 +22,7 @@ mod part;
 mod settings;
 mod state;
 
-pub use attend::attend_through;
+pub use attend::{attend, attend_through};
 pub use attendance::{Surroundings, live};
 pub use backoff::Backoff;
 pub use clock::AgentClock;

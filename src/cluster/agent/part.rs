@@ -51,6 +51,8 @@ pub(super) struct Part {
     /// Why it ends before its time.
     pub(super) early: Option<String>,
     pub(super) failed: Option<Failure>,
+    /// Whether it was asked to end before it failed: then that is no failure of its own.
+    pub(super) called_off: bool,
     pub(super) finished: Option<wire::Finished>,
     /// What was said on this connection.
     said_ready: bool,
@@ -150,6 +152,7 @@ impl Part {
             let early = self.early.get_or_insert(failure.why).clone();
             self.finished = Some(wire::Finished { early, ..wire::Finished::default() });
         } else {
+            self.called_off = self.is_halted();
             self.failed = Some(failure);
         }
     }
