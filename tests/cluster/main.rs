@@ -1,4 +1,5 @@
 //! Coordinator and agents, over real connections.
 
+mod coordinator;
 mod door;
 mod refusals;

@@ -77,3 +77,106 @@ fn expected(curve: &Curve, scenario: &ScenarioPlan, piece: Piece) -> u64 {
     let level = |at: Nanos| curve.integral_to(at - scenario.start);
     ((level(piece.until) - level(piece.from)) / piece.stripe.of as f64).max(0.0).round() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::super::tests::plan;
+    use super::*;
+    use crate::profile::OnAgentLoss;
+
+    fn whole(plan: &Plan) -> Vec<(u64, Nanos)> {
+        let scenario = &plan.scenarios[0];
+        let ExecutorPlan::Arrivals { law, stages } = &scenario.executor else { panic!("an open model") };
+        ArrivalSchedule::new(stages, *law, plan.seed, &scenario.name).collect()
+    }
+
+    /// Agents that are lost one after another, each at an instant; the others share out what it owned.
+    fn after_losses(agents: u64, losses: &[(u64, Nanos)]) -> Vec<(usize, Piece)> {
+        let own = |index| Piece { stripe: Stripe { index, of: agents }, from: Nanos::ZERO, until: Nanos::MAX };
+        let mut pieces: Vec<(usize, Piece)> = (0..agents).map(|index| (index as usize, own(index))).collect();
+        let mut there: Vec<usize> = (0..agents as usize).collect();
+        let mut now = Nanos::ZERO;
+        for (which, after) in losses {
+            if there.len() == 1 {
+                break;
+            }
+            now += *after;
+            let lost = there.remove((which % there.len() as u64) as usize);
+            let mut taken = Vec::new();
+            for (_, piece) in pieces.iter_mut().filter(|(owner, piece)| *owner == lost && piece.until > now) {
+                let from = now.max(piece.from);
+                piece.until = from;
+                for (part, agent) in (0..).zip(&there) {
+                    let stripe = part_of(piece.stripe, part, there.len() as u64).expect("small numbers");
+                    taken.push((*agent, Piece { stripe, from, until: Nanos::MAX }));
+                }
+            }
+            pieces.extend(taken);
+        }
+        pieces
+    }
+
+    proptest! {
+        #[test]
+        fn agents_and_their_workers_make_up_the_one_machine_schedule(
+            agents in 1..7_u64,
+            workers in 1..5_u64,
+            seed: u64,
+            losses in prop::collection::vec((any::<u64>(), (0..6_000_u64).prop_map(Nanos::from_millis)), 0..4),
+        ) {
+            let plan = Plan { seed, ..plan(12, 40.0, OnAgentLoss::Redistribute) };
+            let pieces = after_losses(agents, &losses);
+            let mut union = Vec::new();
+            for (_, piece) in &pieces {
+                for worker in 0..workers {
+                    let ExecutorPlan::Arrivals { law, stages } = &plan.scenarios[0].executor else { panic!("open") };
+                    let schedule = ArrivalSchedule::new(stages, *law, plan.seed, &plan.scenarios[0].name);
+                    let part = piece.stripe.part_of(worker, workers).part(schedule);
+                    union.extend(part.filter(|(_, at)| *at >= piece.from && *at < piece.until));
+                }
+            }
+            union.sort_unstable();
+            prop_assert_eq!(&union, &whole(&plan), "none is missing, none comes twice");
+            // And the books count the same.
+            let counts = arrivals(&plan, &pieces);
+            prop_assert_eq!(counts.values().sum::<u64>(), union.len() as u64);
+            for (agent, count) in counts {
+                let mine = pieces.iter().filter(|(owner, _)| *owner == agent);
+                let owns = |seq: u64, at: Nanos| {
+                    mine.clone().any(|(_, p)| p.stripe.owns(seq) && at >= p.from && at < p.until)
+                };
+                prop_assert_eq!(whole(&plan).iter().filter(|(seq, at)| owns(*seq, *at)).count() as u64, count);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_is_counted_up_to_there() {
+        let plan = Arc::new(plan(12, 40.0, OnAgentLoss::Void));
+        let until = Nanos::from_secs(5);
+        let piece = Piece { stripe: Stripe { index: 1, of: 3 }, from: Nanos::from_secs(2), until };
+        let counted = whole(&plan).iter().filter(|(seq, at)| seq % 3 == 1 && *at >= piece.from && *at < until).count();
+        assert_eq!(arrivals(&plan, &[(7, piece)]).get(&7), Some(&(counted as u64)));
+        let none = Piece { until: piece.from, ..piece };
+        assert!(arrivals(&plan, &[(7, none)]).is_empty());
+    }
+
+    #[test]
+    fn a_schedule_that_is_too_long_is_counted_by_its_rate() {
+        let plan = plan(1_000_000, 1_000.0, OnAgentLoss::Void);
+        let stripe = Stripe { index: 0, of: 4 };
+        let piece = Piece { stripe, from: Nanos::from_secs(10), until: Nanos::from_secs(30) };
+        assert_eq!(arrivals(&plan, &[(0, piece)]).get(&0), Some(&5_000));
+    }
+
+    #[test]
+    fn numbers_beyond_any_run_are_no_stripe() {
+        assert_eq!(part_of(Stripe { index: 0, of: u64::MAX }, 0, 2), None);
+        assert_eq!(part_of(Stripe { index: 0, of: 4 }, 0, 0), None);
+        assert_eq!(part_of(Stripe { index: 1, of: 4 }, 2, 3), Some(Stripe { index: 9, of: 12 }));
+    }
+}

@@ -14,7 +14,7 @@ use crate::schedule::{ArrivalLaw, StagePlan};
 const RUN: &str = "20261121T080000Z-test-abc123";
 
 /// One open scenario of two operations.
-fn plan(secs: u64, rate: f64, on_agent_loss: OnAgentLoss) -> Plan {
+pub(super) fn plan(secs: u64, rate: f64, on_agent_loss: OnAgentLoss) -> Plan {
     let operation = |name: &str| OperationPlan {
         scenario: 0,
         address: format!("api/{name}"),
