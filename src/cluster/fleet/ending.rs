@@ -113,7 +113,7 @@ impl Fleet {
         let owned_by =
             |index: u64| usize::try_from(index).ok().and_then(|index| owned.get(&index)).copied().unwrap_or(0);
         let seats = self.seats.iter_mut().flatten();
-        let agents = seats.map(|seat| seat.leave(now, horizon, owned_by(seat.index))).collect();
+        let agents = seats.map(|seat| seat.leave(now, (horizon, stopped), owned_by(seat.index))).collect();
         out.push(Output::Ended(FleetEnd { not_started: None, stopped: stopped.is_some(), agents }));
     }
 

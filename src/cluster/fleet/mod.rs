@@ -227,11 +227,13 @@ impl Fleet {
             Input::Message { peer, message } => self.message(now, peer, message, out),
             Input::Stored { agent, through } => self.stored(now, agent, through, out),
             Input::Stop { urgent, why } => self.stop(now, urgent, why, out),
-            Input::Tick => {}
+            Input::Tick => self.tick(now, out),
         }
-        if self.stage == Stage::Over {
-            return;
-        }
+    }
+
+    /// What goes over all agents is done when time passes, not with each message: a thousand agents say
+    /// thousands of things a second.
+    fn tick(&mut self, now: Nanos, out: &mut Vec<Output>) {
         self.ping(now, out);
         self.find_silent(now, out);
         match self.stage {
@@ -300,7 +302,7 @@ impl Fleet {
             }
             FromAgent::Opened(opened) => seat.opened = (opened.opened.min(opened.wanted), opened.wanted),
             FromAgent::Ready(_) => self.ready(index, out),
-            FromAgent::NotReady(not) => self.not_ready(index, &not.why, out),
+            FromAgent::NotReady(not) => self.not_ready(now, index, &not.why, out),
             FromAgent::Interval(interval) => self.interval(now, index, interval, out),
             FromAgent::Finished(finished) => self.finished(now, index, finished, out),
             FromAgent::Notice(text) => {

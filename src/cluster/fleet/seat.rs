@@ -19,6 +19,9 @@ const NOTICES_MAX: u32 = 50;
 /// Longest notice, in bytes.
 const NOTICE_BYTES_MAX: usize = 400;
 
+/// Clocks agree to far better than this.
+const CLOCK_SLACK: Nanos = Nanos::from_secs(1);
+
 /// An agent that was given up.
 #[derive(Clone, Debug)]
 pub struct Loss {
@@ -234,11 +237,16 @@ impl Seat {
         }
     }
 
-    /// All that is known of it at the end of a run that was to last until `horizon`, when it owned so many
-    /// arrivals as far as anybody but itself can say. What is large is taken out of it.
-    pub fn leave(&mut self, now: Nanos, horizon: Nanos, owned: u64) -> AgentEnd {
+    /// All that is known of it at the end of a run that was to last until `horizon`, and was stopped for
+    /// all at an instant if it was, when it owned so many arrivals as far as anybody but itself can say.
+    /// What is large is taken out of it.
+    pub fn leave(&mut self, now: Nanos, (horizon, stopped): (Nanos, Option<Nanos>), owned: u64) -> AgentEnd {
         let offset = self.clock.offset(now).unwrap_or_default();
-        let finished = self.finished.take().filter(|_| self.ended).unwrap_or_default();
+        let mut finished = self.finished.take().filter(|_| self.ended).unwrap_or_default();
+        // To end when all are told to is not to end before one's time.
+        if stopped.is_some_and(|at| Nanos(finished.length_run_ns) + CLOCK_SLACK >= at) {
+            finished.early.clear();
+        }
         let arrived = std::mem::take(&mut self.arrived);
         let mut missing = arrived.missing;
         let short = !self.ended || !finished.early.is_empty();

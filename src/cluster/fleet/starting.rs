@@ -15,6 +15,8 @@ const LEAD_MAX: Nanos = Nanos::from_secs(5);
 const LEAD_ROUND_TRIPS: u64 = 20;
 /// However often agents leave and others come, a start is waited for so many times the wait.
 const WAITS_MAX: u64 = 4;
+/// So much is told of why an agent is not ready.
+const WHY_CHARS_MAX: usize = 4_096;
 
 impl Fleet {
     pub(super) fn ready(&mut self, index: usize, out: &mut Vec<Output>) {
@@ -28,15 +30,16 @@ impl Fleet {
         out.push(Output::News(FleetNews::Ready { name, ready, agents }));
     }
 
-    /// One that can't get ready ends the run: without its share the run is another one.
-    pub(super) fn not_ready(&mut self, index: usize, why: &str, out: &mut Vec<Output>) {
+    /// One that can't get ready ends the run: without its share the run is another one. Under way, it is
+    /// one that is lost.
+    pub(super) fn not_ready(&mut self, now: Nanos, index: usize, why: &str, out: &mut Vec<Output>) {
+        let why: String = why.chars().filter(|c| !c.is_control() || *c == '\n').take(WHY_CHARS_MAX).collect();
         if self.stage != Stage::Gathering {
+            self.lose(now, index, format!("it could not start: {why}"), false, out);
             return;
         }
         let name = self.seats[index].as_ref().map_or("", |seat| seat.name());
-        let line: String = why.chars().filter(|c| !c.is_control() || *c == '\n').take(4_096).collect();
-        let why = format!("agent {name} is not ready: {line}");
-        self.call_off(why, false, out);
+        self.call_off(format!("agent {name} is not ready: {why}"), false, out);
     }
 
     /// Starts once all are there, ready, and their clocks are known; gives up when it takes too long.

@@ -121,7 +121,7 @@ fn the_others_take_over_what_a_killed_agent_owes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn connections_that_end_and_race(agents in 1..6_u64, seed: u64, cut in 0.0..0.05_f64, race in 0.0..0.05_f64) {
