@@ -183,6 +183,20 @@ impl RunningJob {
     }
 }
 
+/// What is worth telling of a watch that broke. Its end and a version that is forgotten are everyday: it is
+/// begun anew, and only where that fails is the cluster away.
+fn trouble(error: watcher::Error) -> Option<String> {
+    let doing = "watching the pods";
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            Some(KubernetesError::new(doing, error).to_string())
+        }
+        watcher::Error::WatchError(status) if status.code != 410 => Some(status.message),
+        watcher::Error::NoResourceVersion => Some(error.to_string()),
+        watcher::Error::WatchError(_) | watcher::Error::WatchFailed(_) => None,
+    }
+}
+
 type Sightings<K> = Pin<Box<dyn Stream<Item = Result<Seen<K>, watcher::Error>> + Send>>;
 
 /// News of a Job's pods, as they come.
@@ -230,14 +244,16 @@ impl Watch {
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
-                if !std::mem::replace(&mut self.broken, true) {
-                    let why = super::error::chain(&error);
+                if let Some(why) = trouble(error)
+                    && !std::mem::replace(&mut self.broken, true)
+                {
                     self.next.push_back(News::trouble(format!("the pods can't be watched, trying again: {why}")));
                 }
                 return;
             }
         };
-        self.broken = false;
+        // A list that only begins may fail again.
+        self.broken &= matches!(seen, Seen::Init | Seen::InitApply(_));
         match seen {
             Seen::Init => self.listed.clear(),
             Seen::InitApply(pod) => {

@@ -49,7 +49,10 @@ fn every_fate_has_its_words() {
         (node, json!({ "phase": "Running" })),
         (node, json!({ "phase": "Succeeded" })),
         (node, json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory." })),
-        (node, disrupted("PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod")),
+        (
+            node,
+            disrupted("PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod"),
+        ),
         (node, disrupted("EvictionByEvictionAPI", "Eviction API: evicting")),
         (node, disrupted("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint")),
         (node, disrupted("DeletionByPodGC", "PodGC: node no longer exists")),
