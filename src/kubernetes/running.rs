@@ -66,7 +66,8 @@ pub struct RunningJob {
 /// When the settings make no Job, or the cluster doesn't do as it is asked.
 pub async fn start(client: Client, settings: &JobSettings) -> Result<RunningJob, KubernetesError> {
     settings.check()?;
-    let namespace = settings.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let named = settings.namespace.clone().or_else(|| settings.section.namespace.as_ref().map(ToString::to_string));
+    let namespace = named.unwrap_or_else(|| client.default_namespace().to_owned());
     let name = settings.name();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     // Nothing is made that couldn't be watched.
