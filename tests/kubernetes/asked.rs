@@ -51,6 +51,11 @@ async fn a_job_and_its_secret_are_made_and_deleted_with_their_pods() {
     }
     running.delete().await.unwrap();
     cluster.assert_clean();
+    {
+        let state = cluster.state();
+        let deletion = state.asked.iter().find(|asked| asked.method == "DELETE" && asked.resource == "jobs").unwrap();
+        assert_eq!(deletion.body["propagationPolicy"], "Foreground");
+    }
     // Again is no mistake: Ctrl-C may come while it is deleted.
     running.delete().await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -188,32 +188,6 @@ impl Cluster {
         config.default_namespace = "load".into();
         config.auth_info.token = Some(secrecy::SecretString::from(BEARER));
         kube::Client::try_from(config).expect("a client")
-    }
-
-    /// A kubeconfig that points here.
-    pub fn kubeconfig(&self, folder: &std::path::Path) -> std::path::PathBuf {
-        let file = folder.join("kubeconfig");
-        let text = json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "stand-in",
-            "clusters": [{ "name": "stand-in", "cluster": { "server": format!("http://{}", self.address) } }],
-            "users": [{ "name": "tester", "user": { "token": BEARER } }],
-            "contexts": [{ "name": "stand-in", "context": { "cluster": "stand-in", "user": "tester", "namespace": "load" } }],
-        });
-        std::fs::write(&file, text.to_string()).expect("the file can be written");
-        file
-    }
-
-    /// Waits until something holds.
-    pub fn wait(&self, what: &str, holds: impl Fn(&State) -> bool) {
-        let since = Instant::now();
-        while !holds(&self.state()) {
-            assert!(since.elapsed() < SOON, "{what}: not within {SOON:?}");
-            std::thread::yield_now();
-            #[expect(clippy::disallowed_methods, reason = "asked again until it holds")]
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 
     /// Everything that is there but events, by name, and every process.

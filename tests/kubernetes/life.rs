@@ -33,7 +33,7 @@ async fn pods_that_come_stay_or_go_are_told_in_words() {
     assert_eq!(first[4], format!("agent 4 can't be placed on a node: {why}"));
 
     let pod = |index| cluster.pod(index).unwrap();
-    cluster.becomes(&pod(0), None, pods::evicted("The node was low on resource: memory."));
+    cluster.evict(&pod(0), "The node was low on resource: memory.");
     let evicted = next(&mut watch).await;
     assert_eq!((evicted.kind, evicted.agent), (NewsKind::Lost, Some(0)));
     assert_eq!(evicted.words, "agent 0 was evicted by node-0: The node was low on resource: memory.");
@@ -122,6 +122,8 @@ async fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
         // Polled once and let go, as a caller with other things to wait for does.
         let _ = tokio::time::timeout(Duration::ZERO, watch.next()).await;
     }
+    // A server ends watches now and then: nothing is told of it, and nothing missed.
+    cluster.break_watches();
     cluster.becomes(&cluster.pod(1).unwrap(), None, pods::ended(0, ""));
     assert_eq!(next(&mut watch).await.words, "agent 1 has ended");
     drop(watch);

@@ -89,8 +89,9 @@ impl Cluster {
     /// Name of the newest pod of an index.
     pub fn pod(&self, index: usize) -> Option<String> {
         let pods = self.state().all("pods");
+        let number = index.to_string();
         let fits =
-            |pod: &&Value| pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == index.to_string();
+            |pod: &&Value| pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == number.as_str();
         pods.iter().rfind(fits).and_then(|pod| Some(pod["metadata"]["name"].as_str()?.to_owned()))
     }
 

@@ -43,7 +43,12 @@ async fn unknown(Shared(cluster): Shared<Cluster>, request: Request) -> Response
 }
 
 /// Notes a request, and says who may not or what is scripted.
-fn admitted(cluster: &Cluster, asked: Asked, namespace: &str, headers: &HeaderMap) -> Result<Option<Answer>, Response> {
+fn admitted(
+    cluster: &Cluster,
+    asked: Asked,
+    namespace: &str,
+    headers: &HeaderMap,
+) -> Result<Option<Answer>, Box<Response>> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let mut state = cluster.state();
     let answer = state.answer(&asked.method, &asked.resource);
@@ -51,13 +56,13 @@ fn admitted(cluster: &Cluster, asked: Asked, namespace: &str, headers: &HeaderMa
     state.asked.push(asked);
     if bearer != Some(&format!("Bearer {BEARER}")) {
         state.unexpected.push(format!("{words} by {bearer:?}"));
-        return Err(status(401, "Unauthorized", "Unauthorized"));
+        return Err(status(401, "Unauthorized", "Unauthorized").into());
     }
     if namespace != "load" {
-        return Err(status(404, "NotFound", format!("namespaces \"{namespace}\" not found")));
+        return Err(status(404, "NotFound", format!("namespaces \"{namespace}\" not found")).into());
     }
     match answer {
-        Some(Answer::Refuse(code, message)) => Err(status(code, "Scripted", message)),
+        Some(Answer::Refuse(code, message)) => Err(status(code, "Scripted", message).into()),
         other => Ok(other),
     }
 }
@@ -77,7 +82,7 @@ async fn collection(
         Asked { method: method.to_string(), resource: resource.clone(), query: words.join("&"), body: body.clone() };
     let answer = match admitted(&cluster, asked, &namespace, &headers) {
         Ok(answer) => answer,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     match (method.as_str(), resource.as_str()) {
         ("POST", "jobs") => {
@@ -134,7 +139,7 @@ async fn single(
     let asked =
         Asked { method: method.to_string(), resource: resource.clone(), query: name.clone(), body: body.clone() };
     if let Err(refused) = admitted(&cluster, asked, &namespace, &headers) {
-        return refused;
+        return *refused;
     }
     let found = cluster.state().get(&resource, &name).cloned();
     let Some(object) = found else {
