@@ -125,8 +125,8 @@ impl Door {
 
 /// A conversation from the agent's side.
 pub struct Attending {
-    say: mpsc::Sender<wire::FromAgent>,
-    heard: Incoming,
+    pub say: mpsc::Sender<wire::FromAgent>,
+    pub heard: Incoming,
 }
 
 impl Attending {
@@ -145,7 +145,7 @@ pub fn hello(agent: &str) -> wire::Hello {
         protocol: PROTOCOL,
         slatest: env!("CARGO_PKG_VERSION").to_owned(),
         agent: agent.to_owned(),
-        incarnation: agent.to_owned().into_bytes().into(),
+        incarnation: format!("first of {agent}").into_bytes().into(),
         workers: 1,
         ..wire::Hello::default()
     }

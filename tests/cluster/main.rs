@@ -2,4 +2,5 @@
 
 mod coordinator;
 mod door;
+mod places;
 mod refusals;
