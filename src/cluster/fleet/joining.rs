@@ -97,8 +97,9 @@ impl Fleet {
         if !hello.run.is_empty() && hello.index != seat.index {
             return Err(Refusal::Malformed(format!("it says it is agent {}, and is {}", hello.index, seat.index)));
         }
-        // An agent makes more intervals, never fewer: this was said before the connection that it has now.
-        if !hello.run.is_empty() && hello.last_interval < seat.received {
+        // An agent makes more intervals, never fewer: this was said before the connection that it has now. One
+        // that has none and knows of fewer is another process, which hands over what an earlier one left.
+        if !hello.run.is_empty() && hello.last_interval < seat.received && seat.peer.is_some() {
             return Err(Refusal::Superseded);
         }
         Ok(())

@@ -253,7 +253,9 @@ impl Seat {
         if short && arrived.end < horizon && missing.len() < MISSING_MAX {
             missing.push((arrived.end, horizon));
         }
-        let fired = if self.ended { finished.fired } else { arrived.fired };
+        // One that broke down says nothing of what it fired.
+        let fired = finished.fired.max(arrived.fired);
+        let length = if finished.length_run_ns == 0 { arrived.end } else { Nanos(finished.length_run_ns) };
         let early = match &self.lost {
             Some(loss) if finished.early.is_empty() => loss.why.clone(),
             _ => finished.early,
@@ -285,7 +287,7 @@ impl Seat {
             joined: self.joined,
             spacing: codec::spacing(&finished.spacing).unwrap_or_default(),
             findings: codec::findings(&finished.findings).unwrap_or_default(),
-            length: if self.ended { Nanos(finished.length_run_ns) } else { arrived.end },
+            length,
             last_interval_end: arrived.end,
         }
     }

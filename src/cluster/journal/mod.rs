@@ -1,9 +1,10 @@
 //! The run's journal: what the coordinator must not forget, on disk before anybody is told that it arrived.
 //!
-//! A file that only grows, `cluster/intervals.bin` in the run's folder: records one after another, each
-//! `length: u32 LE · CRC-32 of what follows: u32 LE · protobuf`. The first is the [`Head`]. A coordinator
-//! that was killed leaves at most one torn record at the end: it was never acknowledged, so it is cut off,
-//! and whoever sent it sends it again.
+//! A file that only grows, `cluster/intervals.bin` in the run's folder: batches one after another, each
+//! `length: u32 LE · CRC-32 of what follows: u32 LE · DEFLATE of protobuf records, each after its length`.
+//! Histograms of one moment look alike, so that a batch takes a fraction of its records. The first record is
+//! the [`Head`]. A coordinator that was killed leaves at most one torn batch at the end: nothing of it was
+//! acknowledged, so it is cut off, and whoever sent it sends it again.
 
 mod note;
 mod read;
@@ -22,10 +23,14 @@ use super::wire;
 pub const JOURNAL_FILE: &str = "cluster/intervals.bin";
 /// Version of its format.
 const VERSION: u32 = 1;
-/// Bytes before each record.
+/// Bytes before each batch.
 const FRAME_BYTES: usize = 8;
 /// Largest record: an agent's message is at most 16 MiB.
-const RECORD_BYTES_MAX: u32 = 32 << 20;
+const RECORD_BYTES_MAX: usize = 32 << 20;
+/// A batch is closed once its records have so many bytes.
+const BATCH_BYTES: usize = 4 << 20;
+/// Most bytes of a batch's records: the last one may be as large as a record can be.
+const BATCH_BYTES_MAX: usize = BATCH_BYTES + RECORD_BYTES_MAX + 16;
 
 /// What can go wrong with a journal.
 #[derive(Debug, thiserror::Error)]

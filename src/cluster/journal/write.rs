@@ -2,20 +2,22 @@
 //! never the signs of life that agents wait for.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
 use prost::Message as _;
 
-use super::{Entry, FRAME_BYTES, Head, JOURNAL_FILE, JournalError, RECORD_BYTES_MAX, Record, RecordBody, checksum};
+use super::{
+    BATCH_BYTES, Entry, FRAME_BYTES, Head, JOURNAL_FILE, JournalError, RECORD_BYTES_MAX, Record, RecordBody, checksum,
+};
 
 /// How long records gather before they are brought to the disk together.
 const GATHER: Duration = Duration::from_millis(100);
-/// Bytes that are enough for a batch.
-const BATCH_BYTES: usize = 4 << 20;
 /// Entries that may wait for the thread; whoever writes more waits.
 const QUEUE: usize = 4_096;
 
@@ -196,16 +198,9 @@ impl Writer {
     }
 
     fn push(&mut self, record: &Record) -> bool {
-        let length = record.encoded_len();
-        // Messages are bounded far below where they come in; one that is not has no place in a file.
-        let Some(frame) = u32::try_from(length).ok().filter(|&length| length <= RECORD_BYTES_MAX) else { return false };
-        let start = self.batch.len();
-        self.batch.extend_from_slice(&frame.to_le_bytes());
-        self.batch.extend_from_slice(&[0; FRAME_BYTES - 4]);
-        self.batch.extend_from_slice(&record.encode_to_vec());
-        let sum = checksum(&self.batch[start + FRAME_BYTES..]);
-        self.batch[start + 4..start + FRAME_BYTES].copy_from_slice(&sum.to_le_bytes());
-        true
+        // Messages are bounded far below where they come in; one that is not has no place in a file. And
+        // memory takes whatever is written to it.
+        record.encoded_len() <= RECORD_BYTES_MAX && record.encode_length_delimited(&mut self.batch).is_ok()
     }
 
     fn flush(&mut self, stored: &mut impl FnMut(Vec<Stored>)) -> Result<(), JournalError> {
@@ -220,12 +215,23 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), JournalError> {
-        self.file
-            .write_all(&self.batch)
-            .and_then(|()| self.file.sync_data())
-            .map_err(JournalError::io(&self.path, "written"))?;
+        let written =
+            pack(&self.batch).and_then(|packed| self.file.write_all(&packed)).and_then(|()| self.file.sync_data());
+        written.map_err(JournalError::io(&self.path, "written"))?;
         self.batch.clear();
         self.batch.shrink_to(2 * BATCH_BYTES);
         Ok(())
     }
+}
+
+/// A batch as it lies on disk.
+fn pack(records: &[u8]) -> io::Result<Vec<u8>> {
+    let mut packed = DeflateEncoder::new(vec![0; FRAME_BYTES], Compression::fast());
+    packed.write_all(records)?;
+    let mut packed = packed.finish()?;
+    let (frame, body) = packed.split_at_mut(FRAME_BYTES);
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    let (length, sum) = (length.to_le_bytes(), checksum(body).to_le_bytes());
+    frame.iter_mut().zip(length.iter().chain(&sum)).for_each(|(to, from)| *to = *from);
+    Ok(packed)
 }
