@@ -35,7 +35,7 @@ pub fn merge(agents: Vec<AgentEnd>, timeline: Timeline, aborted: Option<Abortion
         interrupted,
         aborted,
         spacing,
-        resources: Resources::of_all(facts.iter().filter_map(|agent| agent.resources.as_ref())),
+        resources: Resources::of_all(&facts),
         findings,
         agents: facts,
     }

@@ -1,0 +1,82 @@
+//! Agents as pods: `--kubernetes`.
+
+use std::sync::mpsc::Sender;
+
+use clap::Args;
+use secrecy::SecretString;
+
+use super::Exit;
+use super::invitation::Door;
+use crate::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
+use crate::model::Nanos;
+use crate::target::KubernetesSection;
+
+/// How pods are started.
+#[derive(Clone, Debug, Args)]
+pub struct PodArgs {
+    /// Starts the agents as pods of the cluster of the usual kubeconfig
+    #[arg(long, requires = "agents", conflicts_with = "local_agents")]
+    pub kubernetes: bool,
+    /// How many agents, each a pod of its own
+    #[arg(long, value_name = "N", requires = "kubernetes", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub agents: Option<u32>,
+    /// Their namespace [default: that of the kubeconfig's context]
+    #[arg(long, value_name = "NAMESPACE", requires = "kubernetes")]
+    pub namespace: Option<String>,
+    /// Their image [default: the target's `agents.kubernetes.image`]
+    #[arg(long, value_name = "IMAGE", requires = "kubernetes")]
+    pub image: Option<String>,
+    /// Where pods reach this machine [default: what --listen says]
+    #[arg(long, value_name = "HOST:PORT", requires = "kubernetes")]
+    pub advertise: Option<String>,
+}
+
+/// What pods are made of, but for what is known only when the coordinator listens.
+#[derive(Clone, Debug)]
+pub struct Pods {
+    /// The arguments.
+    pub args: PodArgs,
+    /// The target's section.
+    pub section: KubernetesSection,
+    /// The run's name; the Job is called after it.
+    pub run: String,
+    /// How long the plan is.
+    pub length: Nanos,
+}
+
+impl Pods {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// Why not, with the exit code.
+    pub(super) fn start(self, door: &Door<'_>, agents: u64, news: Sender<String>) -> Result<Placement, (Exit, String)> {
+        let settings = JobSettings {
+            namespace: self.args.namespace,
+            agents: u32::try_from(agents).unwrap_or(u32::MAX),
+            run: self.run,
+            coordinator_address: self.args.advertise.unwrap_or_else(|| door.address.to_string()),
+            token: SecretString::from(door.token.to_string()),
+            ca_pem: door.authority.ca_pem(),
+            length: self.length,
+            image: self.args.image,
+            section: self.section,
+        };
+        if settings.dials_loopback() {
+            eprintln!(
+                "slatest: warning: pods are told to find the coordinator at {}, which is this machine's own: they reach it only if they run here; say --listen 0.0.0.0:7420 and --advertise HOST:7420",
+                settings.coordinator_address
+            );
+        }
+        // Nobody listens any more when the run is over.
+        let tell = move |told: crate::kubernetes::News| drop(news.send(told.words));
+        Placement::start(settings, tell).map_err(|error| (exit(&error), error.to_string()))
+    }
+}
+
+const fn exit(error: &KubernetesError) -> Exit {
+    match error {
+        KubernetesError::Settings(SettingsError::Agents(_)) => Exit::Usage,
+        KubernetesError::Settings(_) => Exit::Invalid,
+        _ => Exit::Unreachable,
+    }
+}
