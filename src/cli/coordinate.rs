@@ -58,7 +58,7 @@ pub enum Bringing {
     },
     /// Pods.
     #[cfg(feature = "kubernetes")]
-    Kubernetes(super::pods::Pods),
+    Kubernetes(Box<super::pods::Pods>),
 }
 
 /// What is led.

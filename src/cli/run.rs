@@ -176,7 +176,7 @@ fn bringing(args: &RunArgs, found: &Found) -> Result<(u64, u64, Bringing), Exit>
         let length = resolved.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
         let run = format!("{}-{}", resolved.plan.profile, short_id());
         let pods = Pods { args: args.pods.clone(), section, run, length: length + resolved.plan.graceful_stop };
-        return Ok((agents.into(), agents.into(), Bringing::Kubernetes(pods)));
+        return Ok((agents.into(), agents.into(), Bringing::Kubernetes(Box::new(pods))));
     }
     #[cfg(not(feature = "kubernetes"))]
     let _ = found;

@@ -38,7 +38,7 @@ fn the_share_of_a_killed_agent_is_taken_over_where_the_profile_says_so() {
     wait_for("five windows", || field.scratch.windows() >= 5);
     dies.0.kill();
     let (_, said) = coordinator.process.end();
-    survivors.map(|agent| assert_eq!(agent.0.end().0, Some(0)));
+    assert_eq!(survivors.map(|agent| agent.0.end().0), [Some(0), Some(0)]);
     let record = field.record();
     let agents = check(&record, "agents");
     assert_eq!((&agents["holds"], &agents["effect"]), (&false.into(), &"warn".into()), "{agents} {said}");
@@ -85,7 +85,7 @@ fn a_short_partition_loses_nothing() {
     let coordinator = field.coordinator(2, &[]);
     let relay = Relay::to(coordinator.address);
     let near = field.agent("near", coordinator.address, &[]);
-    let mut far = field.agent("far", relay.address(), &[]);
+    let far = field.agent("far", relay.address(), &[]);
     wait_for("five windows", || field.scratch.windows() >= 5);
     relay.set(Mode::Broken);
     let requests = field.target.requests();

@@ -4,7 +4,6 @@
 #[expect(dead_code, reason = "made for other tests too")]
 mod relay;
 #[path = "../run/scratch.rs"]
-#[expect(dead_code, reason = "made for other tests too")]
 mod scratch;
 
 mod field;

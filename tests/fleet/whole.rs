@@ -81,7 +81,9 @@ fn ctrl_c_ends_all_of_them_with_a_full_report() {
     coordinator.process.signal(Signal::SIGINT);
     let (code, said) = coordinator.process.end();
     assert_eq!(code, Some(105), "{said}");
-    agents.map(|agent| agent.0.end());
+    for agent in agents {
+        agent.0.end();
+    }
     let record = field.record();
     assert_eq!(record["status"], "interrupted");
     assert_eq!(field.target.requests(), record["result"]["generator"]["sent"].as_u64().expect("sent"));
