@@ -14,6 +14,8 @@ mod fleet_line;
 mod forecast;
 mod init;
 mod invitation;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod local_agents;
 mod log;
 mod output;
@@ -75,6 +77,9 @@ enum Command {
     Agent(Box<agent::AgentArgs>),
     /// Finds the highest rate of a scenario at which its objectives still pass
     Capacity(Box<capacity::CapacityArgs>),
+    /// Manifests for a run whose agents are pods of a cluster
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(kubernetes::KubernetesArgs),
     /// Proves on this machine, in about a minute, that what is measured is what is true
     #[cfg(feature = "sandbox")]
     Selftest(selftest::SelftestArgs),
@@ -98,6 +103,8 @@ pub fn main() -> ExitCode {
         Command::Coordinator(args) => coordinator::run(&args).into(),
         Command::Agent(args) => agent::run(&args).into(),
         Command::Capacity(args) => capacity::run(&args).into(),
+        #[cfg(feature = "kubernetes")]
+        Command::Kubernetes(args) => kubernetes::run(&args).into(),
         #[cfg(feature = "sandbox")]
         Command::Selftest(args) => selftest::run(&args).into(),
         #[cfg(feature = "sandbox")]

@@ -26,7 +26,7 @@ pub struct PodArgs {
     /// Their image [default: the target's `agents.kubernetes.image`]
     #[arg(long, value_name = "IMAGE", requires = "kubernetes")]
     pub image: Option<String>,
-    /// Where pods reach this machine [default: what --listen says]
+    /// Where pods reach this machine [default: the target's `agents.kubernetes.coordinator`, else what --listen says]
     #[arg(long, value_name = "HOST:PORT", requires = "kubernetes")]
     pub advertise: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Pods {
             namespace: self.args.namespace,
             agents: u32::try_from(agents).unwrap_or(u32::MAX),
             run: self.run,
-            coordinator_address: self.args.advertise.unwrap_or_else(|| door.address.to_string()),
+            coordinator_address: address(self.args.advertise.or(self.section.coordinator.clone()), door.address),
             token: SecretString::from(door.token.to_string()),
             ca_pem: door.authority.ca_pem(),
             length: self.length,
@@ -70,6 +70,15 @@ impl Pods {
         // Nobody listens any more when the run is over.
         let tell = move |told: crate::kubernetes::News| drop(news.send(told.words));
         Placement::start(settings, tell).map_err(|error| (exit(&error), error.to_string()))
+    }
+}
+
+/// Where pods dial: what is said, with the port that is listened at where it has none.
+fn address(said: Option<String>, listening: std::net::SocketAddr) -> String {
+    match said {
+        None => listening.to_string(),
+        Some(said) if said.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => said,
+        Some(host) => format!("{host}:{}", listening.port()),
     }
 }
 

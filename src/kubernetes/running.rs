@@ -55,6 +55,8 @@ pub struct RunningJob {
     namespace: String,
     name: String,
     uid: String,
+    /// None where it is not known to have been made.
+    secret_uid: Option<String>,
     ends_after_secs: i64,
 }
 
@@ -89,18 +91,28 @@ pub async fn start(client: Client, settings: &JobSettings) -> Result<RunningJob,
     }?;
     let ends_after_secs = job.spec.and_then(|spec| spec.active_deadline_seconds).unwrap_or_default();
     let uid = made.metadata.uid.unwrap_or_default();
-    let running = RunningJob { client: client.clone(), namespace: namespace.clone(), name, uid, ends_after_secs };
+    let mut running = RunningJob {
+        client: client.clone(),
+        namespace: namespace.clone(),
+        name,
+        uid,
+        secret_uid: None,
+        ends_after_secs,
+    };
     let secrets: Api<Secret> = Api::namespaced(client, &namespace);
     let secret = agents_secret(settings, &running.uid);
-    if let Err(error) = asked("creating a Secret", secrets.create(&PostParams::default(), &secret)).await {
-        return Err(match running.delete().await {
-            Ok(()) => error,
-            // The user must know of what is left; why it came to that is the lesser trouble.
-            Err(left) => {
-                tracing::error!("{error}");
-                left
-            }
-        });
+    match asked("creating a Secret", secrets.create(&PostParams::default(), &secret)).await {
+        Ok(made) => running.secret_uid = made.metadata.uid,
+        Err(error) => {
+            return Err(match running.delete().await {
+                Ok(()) => error,
+                // The user must know of what is left; why it came to that is the lesser trouble.
+                Err(left) => {
+                    tracing::error!("{error}");
+                    left
+                }
+            });
+        }
     }
     Ok(running)
 }
@@ -167,10 +179,12 @@ impl RunningJob {
         let own = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
         let whole = DeleteParams::foreground().preconditions(own);
         asked("deleting the Job", unless_gone(jobs.delete(&self.name, &whole))).await?;
-        // Credentials don't wait for the pods' grace, nor for the cluster's collector.
-        let secret = asked("looking for the Secret", secrets.get_metadata_opt(&self.name)).await?;
-        if secret.is_some_and(|s| s.metadata.owner_references.unwrap_or_default().iter().any(|o| o.uid == self.uid)) {
-            asked("deleting the Secret", unless_gone(secrets.delete(&self.name, &DeleteParams::default()))).await?;
+        // Credentials don't wait for the pods' grace, nor for the cluster's collector, which takes what is not
+        // known here. Nobody needs the right to read Secrets for that.
+        if let Some(uid) = &self.secret_uid {
+            let own = Preconditions { uid: Some(uid.clone()), resource_version: None };
+            let only = DeleteParams::default().preconditions(own);
+            asked("deleting the Secret", unless_gone(secrets.delete(&self.name, &only))).await?;
         }
         let mut pause = RETRY.0;
         while asked("looking for the Job", jobs.get_metadata_opt(&self.name))

@@ -1,10 +1,11 @@
 //! The stand-in's memory: objects, their versions, who watches them, and what it was asked.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::controller::Kubelet;
@@ -134,6 +135,7 @@ pub struct Cluster {
     state: Arc<Mutex<State>>,
     changed: watch::Sender<u64>,
     pub kubelet: Arc<Mutex<Kubelet>>,
+    runtime: Arc<OnceLock<Handle>>,
 }
 
 impl Cluster {
@@ -146,10 +148,12 @@ impl Cluster {
             state: Arc::new(Mutex::new(State { fates: fates.to_vec(), ..State::default() })),
             changed: watch::Sender::new(0),
             kubelet: Arc::new(Mutex::new(Kubelet::new())),
+            runtime: Arc::default(),
         };
         let served = cluster.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let _ = served.runtime.set(runtime.handle().clone());
             runtime.block_on(server::serve(served, listener));
         });
         cluster
@@ -164,6 +168,11 @@ impl Cluster {
         let result = change(&mut self.state());
         self.changed.send_modify(|generation| *generation += 1);
         result
+    }
+
+    /// Does something beside everything else.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.get().expect("a cluster that runs").spawn(work);
     }
 
     pub fn changes(&self) -> watch::Receiver<u64> {

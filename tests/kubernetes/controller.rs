@@ -61,7 +61,7 @@ fn make(cluster: &Cluster, job: &Value, index: usize) {
         (made["metadata"]["name"].as_str().unwrap_or_default().to_owned(), fate)
     });
     if fate == Fate::Process {
-        tokio::spawn(run(cluster.clone(), name));
+        cluster.spawn(run(cluster.clone(), name));
     }
 }
 
@@ -150,6 +150,24 @@ impl Cluster {
         if let Some(pid) = pid {
             signal(pid, Signal::SIGKILL);
         }
+        let (job, index) = {
+            let state = self.state();
+            let Some(object) = state.get("pods", pod) else { return };
+            let labels = &object["metadata"]["labels"];
+            let label = |key: &str| labels[key].as_str().unwrap_or_default().to_owned();
+            let index = label("batch.kubernetes.io/job-completion-index").parse::<usize>();
+            (state.get("jobs", &label("batch.kubernetes.io/job-name")).cloned(), index)
+        };
+        if let (Some(job), Ok(index)) = (job, index) {
+            let ignored = job["spec"]["podFailurePolicy"]["rules"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|rule| rule["action"] == "Ignore" && rule["onPodConditions"][0]["type"] == "DisruptionTarget");
+            if ignored {
+                make(self, &job, index);
+            }
+        }
     }
 
     /// A warning of the cluster.
@@ -181,7 +199,7 @@ pub fn delete(cluster: &Cluster, name: &str) {
             state.put("jobs", job);
         }
     });
-    tokio::spawn(collect(cluster.clone(), name.to_owned()));
+    cluster.spawn(collect(cluster.clone(), name.to_owned()));
 }
 
 async fn collect(cluster: Cluster, job: String) {

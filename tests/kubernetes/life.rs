@@ -32,11 +32,14 @@ async fn pods_that_come_stay_or_go_are_told_in_words() {
     assert_eq!(first[..4], expected);
     assert_eq!(first[4], format!("agent 4 can't be placed on a node: {why}"));
 
-    let pod = |index| cluster.pod(index).unwrap();
+    // By their first names: one that is evicted gets a successor.
+    let names: Vec<String> = (0..5).map(|index| cluster.pod(index).unwrap()).collect();
+    let pod = |index: usize| names[index].clone();
     cluster.evict(&pod(0), "The node was low on resource: memory.");
     let evicted = next(&mut watch).await;
     assert_eq!((evicted.kind, evicted.agent), (NewsKind::Lost, Some(0)));
     assert_eq!(evicted.words, "agent 0 was evicted by node-0: The node was low on resource: memory.");
+    assert_eq!(next(&mut watch).await.words, "agent 0 runs on node-0, in the place of one that is gone");
     cluster.becomes(&pod(1), None, pods::preempted("preempting to accommodate a higher priority pod"));
     assert!(next(&mut watch).await.words.starts_with("agent 1 was preempted: a pod of higher priority"));
     cluster.becomes(&pod(2), None, pods::out_of_memory());

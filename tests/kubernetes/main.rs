@@ -8,5 +8,6 @@ mod asked;
 mod cluster;
 mod controller;
 mod life;
+mod manifest;
 mod pods;
 mod server;
