@@ -21,7 +21,7 @@ use crate::cluster::wire;
 use crate::engine::{Event, Phase, Stop};
 use crate::model::{Nanos, Span};
 use crate::profile::{Overrides, Plan};
-use crate::store::{Opening, RunWriter, TargetRecord, locate};
+use crate::store::{Opening, RunWriter, TargetRecord, locate, resumable};
 
 /// Where the coordinator's secrets lie in a run's folder until the run is over.
 const SECRETS: &str = "cluster/authority";
@@ -157,11 +157,9 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
 pub fn resume(out: &Path, run: &str, invitation: &Invitation, quiet: bool, stop: &Stop) -> Exit {
     let resumed = || -> Result<Exit, Failure> {
         let folder = locate(out, run).map_err(|error| (Exit::Usage, error.to_string()))?;
+        resumable(&folder).map_err(|error| (Exit::Usage, error.to_string()))?;
         let authority = RunAuthority::load(&folder.join(SECRETS)).map_err(|error| {
-            (
-                Exit::Usage,
-                format!("run `{run}` can't be gone on with: {error} (it was no run of agents, or it is over)"),
-            )
+            (Exit::Usage, format!("run `{run}` can't be gone on with, it was not led by a coordinator: {error}"))
         })?;
         let writer = RunWriter::resume(&folder).map_err(|error| (Exit::Usage, error.to_string()))?;
         let secrets = Secrets(folder.join(SECRETS));

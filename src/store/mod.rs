@@ -31,7 +31,7 @@ pub use locate::locate;
 pub use read::read;
 pub use record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
 pub use redact::redact;
-pub use write::{RunWriter, result_folder, save_json};
+pub use write::{RunWriter, result_folder, resumable, save_json};
 
 /// Name of the record in a run's folder.
 const RECORD_FILE: &str = "run.json";

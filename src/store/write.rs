@@ -64,10 +64,7 @@ impl RunWriter {
     /// # Errors
     /// When there is no such run, it has ended already, or the file system says no.
     pub fn resume(folder: &Path) -> Result<Self, StoreError> {
-        let record = load(folder)?;
-        if record.status != Status::Running {
-            return Err(StoreError::Ended { id: record.id });
-        }
+        let record = resumable(folder)?;
         for file in [WINDOWS_FILE, LOG_FILE] {
             let path = folder.join(file);
             match fs::remove_file(&path) {
@@ -153,6 +150,15 @@ impl RunWriter {
         save(&self.record)?;
         Ok(self.record)
     }
+}
+
+/// The record of a run that did not come to its end.
+///
+/// # Errors
+/// When there is no such run, or it has ended already.
+pub fn resumable(folder: &Path) -> Result<RunRecord, StoreError> {
+    let record = load(folder)?;
+    if record.status == Status::Running { Ok(record) } else { Err(StoreError::Ended { id: record.id }) }
 }
 
 /// Takes credentials out of what a user typed.
