@@ -199,6 +199,21 @@ impl Cluster {
         kube::Client::try_from(config).expect("a client")
     }
 
+    /// A kubeconfig that points here.
+    pub fn kubeconfig(&self, folder: &std::path::Path) -> std::path::PathBuf {
+        let file = folder.join("kubeconfig");
+        let text = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "stand-in",
+            "clusters": [{ "name": "stand-in", "cluster": { "server": format!("http://{}", self.address) } }],
+            "users": [{ "name": "tester", "user": { "token": BEARER } }],
+            "contexts": [{ "name": "stand-in", "context": { "cluster": "stand-in", "user": "tester", "namespace": "load" } }],
+        });
+        std::fs::write(&file, text.to_string()).expect("the file can be written");
+        file
+    }
+
     /// Everything that is there but events, by name, and every process.
     pub fn left(&self) -> Vec<String> {
         let state = self.state();

@@ -10,4 +10,5 @@ mod controller;
 mod life;
 mod manifest;
 mod pods;
+mod runs;
 mod server;
