@@ -123,7 +123,7 @@ impl Agent {
                         coordinator_clock_ns: ping.coordinator_clock_ns,
                         received_agent_clock_ns: now,
                         sent_agent_clock_ns: now,
-                        sent_wall_ns: 0,
+                        sent_wall_ns: u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or_default(),
                     };
                     say.send(message(from_agent::Body::Pong(pong))).await?;
                 }

@@ -135,7 +135,11 @@ impl Attending {
     }
 
     pub async fn hear(&mut self) -> Result<to_agent::Body, ClientError> {
-        let message = soon(self.heard.next()).await;
+        self.heard_within(PATIENCE).await
+    }
+
+    pub async fn heard_within(&mut self, time: Duration) -> Result<to_agent::Body, ClientError> {
+        let message = tokio::time::timeout(time, self.heard.next()).await.expect("it never came");
         message.unwrap_or_else(|| Err(ClientError::Lost("ended".to_owned()))).map(|m| m.body.expect("a body"))
     }
 }

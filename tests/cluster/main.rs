@@ -4,3 +4,4 @@ mod coordinator;
 mod door;
 mod places;
 mod refusals;
+mod silence;
