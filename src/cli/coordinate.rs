@@ -1,5 +1,6 @@
 //! What every verb does that leads a run of many agents, however they are brought.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -25,6 +26,9 @@ use crate::store::{Opening, RunWriter, TargetRecord, locate, resumable};
 
 /// Where the coordinator's secrets lie in a run's folder until the run is over.
 const SECRETS: &str = "cluster/authority";
+
+/// How much of what is told of agents that are brought is told again when they don't come.
+const PLACEMENTS_MAX: usize = 20;
 
 /// How agents find their way in.
 #[derive(Clone, Debug, Args)]
@@ -281,8 +285,14 @@ fn follow(
     stop: &Stop,
     mut started: bool,
 ) -> Exit {
+    // Why not all came is said by those who bring them, also where nothing else is said.
+    let mut placements = VecDeque::new();
     let facts = coordinator.run(stop, &mut |told| {
         while let Ok(words) = placed.try_recv() {
+            if placements.len() == PLACEMENTS_MAX {
+                placements.pop_front();
+            }
+            placements.push_back(words.clone());
             chronicle.take(&Event::Notice(words));
         }
         match told {
@@ -307,6 +317,7 @@ fn follow(
             eprintln!("slatest: {error}");
             match error {
                 CoordinatorError::NotStarted { interrupted, .. } => {
+                    placements.iter().for_each(|words| eprintln!("  {words}"));
                     chronicle.discard();
                     if interrupted { Exit::Interrupted } else { Exit::Unreachable }
                 }
