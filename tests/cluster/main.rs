@@ -5,3 +5,5 @@ mod door;
 mod places;
 mod refusals;
 mod silence;
+mod simulated;
+mod world;

@@ -25,8 +25,9 @@ use crate::profile::OnCoordinatorLoss;
 
 /// How often an agent looks at its clock and at its user's wish to stop.
 const TICK: Duration = Duration::from_millis(50);
-/// Longest time that dialling may take.
-const DIAL_MAX: Duration = Duration::from_secs(5);
+/// After such a silence a second connection is tried beside the first: what a network swallowed is sent
+/// again by TCP only after ever longer waits, and the load stops when they take too long.
+const SUSPECT: Nanos = Nanos::from_secs(2);
 
 /// What surrounds an agent: where it dials, what makes its load, its clock.
 pub struct Surroundings {
@@ -63,6 +64,7 @@ pub async fn live(
         deadman: Deadman::new(now),
         line: None,
         connected_at: now,
+        suspecting: false,
         dialing: never(),
         welcomed: false,
         outbox: None,
@@ -109,6 +111,8 @@ pub(super) struct Attendance<'a> {
     pub(super) deadman: Deadman,
     pub(super) line: Option<Line>,
     pub(super) connected_at: Nanos,
+    /// Whether it dials although there is a connection, because that is silent.
+    pub(super) suspecting: bool,
     pub(super) dialing: BoxFuture<'static, Result<Line, LineError>>,
     pub(super) welcomed: bool,
     pub(super) outbox: Option<Outbox>,
@@ -160,10 +164,11 @@ impl Attendance<'_> {
                 }
                 Woken::Word(Some(Err(error))) => self.lose(error)?,
                 Woken::Word(None) => self.lose(LineError::Lost("the connection ended".into()))?,
-                Woken::Dialled(Ok(line)) => {
-                    self.dialing = never();
-                    self.line = Some(line);
-                    self.connected_at = self.clock.now();
+                Woken::Dialled(Ok(line)) => self.connected(line)?,
+                Woken::Dialled(Err(LineError::Lost(_))) if self.line.is_some() => {
+                    // The first connection may still come back.
+                    let wait = self.backoff.wait();
+                    self.dial_after(wait);
                 }
                 Woken::Dialled(Err(error)) => self.lose(error)?,
                 Woken::Made(made) => self.made(made)?,
@@ -197,20 +202,32 @@ impl Attendance<'_> {
 
     fn dial_after(&mut self, wait: Duration) {
         let (dial, hello, clock, heard) = (Arc::clone(&self.dial), self.hello(), self.clock, self.heard.clone());
+        let within = self.backoff.answer_within();
         self.dialing = async move {
             sleep(wait).await;
-            timeout(DIAL_MAX, connect(dial, hello, clock, heard))
+            timeout(within, connect(dial, hello, clock, heard))
                 .await
-                .unwrap_or_else(|_| Err(LineError::Lost(format!("no answer within {} s", DIAL_MAX.as_secs()))))
+                .unwrap_or_else(|_| Err(LineError::Lost(format!("no answer within {} s", within.as_secs()))))
         }
         .boxed();
+    }
+
+    fn connected(&mut self, line: Line) -> Result<(), AgentError> {
+        (self.dialing, self.suspecting) = (never(), false);
+        // Where there still is another, this one takes its place.
+        if let (Some(_), Some(outbox)) = (self.line.replace(line), &mut self.outbox) {
+            outbox.disconnected()?;
+        }
+        self.welcomed = false;
+        self.connected_at = self.clock.now();
+        Ok(())
     }
 
     /// The connection is gone, or none came about.
     fn lose(&mut self, error: LineError) -> Result<(), AgentError> {
         let was_welcome = std::mem::take(&mut self.welcomed);
         self.line = None;
-        self.dialing = never();
+        (self.dialing, self.suspecting) = (never(), false);
         if let Some(outbox) = &mut self.outbox {
             outbox.disconnected()?;
         }
@@ -422,8 +439,14 @@ impl Attendance<'_> {
             }
             self.part.halt(false, &format!("nothing was heard of the coordinator for {silence}"));
         }
-        if self.line.is_some() && now - last.max(self.connected_at) >= SILENCE_MAX {
+        let silence = now - last.max(self.connected_at);
+        if self.line.is_some() && silence >= SILENCE_MAX {
             self.lose(LineError::Lost(format!("nothing was heard for {SILENCE_MAX}")))?;
+        } else if self.line.is_some() && silence >= SUSPECT && !self.suspecting {
+            self.suspecting = true;
+            self.dial_after(Duration::ZERO);
+        } else if self.suspecting && silence < SUSPECT {
+            (self.dialing, self.suspecting) = (never(), false);
         }
         Ok(())
     }

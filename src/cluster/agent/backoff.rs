@@ -31,6 +31,12 @@ impl Backoff {
         doubled.mul_f64(self.random.random_range(0.5..=1.0))
     }
 
+    /// How long the next try may take: a second at first, so that one that was swallowed does not hold up the
+    /// next; up to 8 s for coordinators that are busy or far away.
+    pub fn answer_within(&self) -> Duration {
+        Duration::from_secs(1 << self.tries.min(3))
+    }
+
     /// It worked: the next wait is short again.
     pub fn reset(&mut self) {
         self.tries = 0;
@@ -49,7 +55,9 @@ mod tests {
         assert!(waits[0] <= WAIT_MIN * 2 && waits[10..].iter().all(|wait| *wait >= WAIT_MAX / 2), "{waits:?}");
         assert_ne!(waits[10], Backoff::new(8).wait());
         assert!(waits[10..].windows(2).any(|pair| pair[0] != pair[1]), "no jitter");
+        assert_eq!(backoff.answer_within(), Duration::from_secs(8));
         backoff.reset();
+        assert_eq!(backoff.answer_within(), Duration::from_secs(1));
         assert!(backoff.wait() <= WAIT_MIN * 2);
     }
 }
