@@ -125,7 +125,9 @@ impl World {
         }
         let world = self.clone();
         sim.client("observer", async move {
-            while (world.kept().ends.len() as u64) < world.expected.load(Ordering::Relaxed) {
+            let over =
+                |kept: &Kept| kept.end.is_some() && kept.ends.len() as u64 >= world.expected.load(Ordering::Relaxed);
+            while !over(&world.kept()) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Ok(())
