@@ -19,7 +19,8 @@ pub struct Merger {
 }
 
 impl Merger {
-    /// Adds an agent's part of a window: itself, where the window was handed on already.
+    /// Adds an agent's part of a window, which was checked when it came: itself, where the window was handed
+    /// on already.
     ///
     /// # Errors
     /// When it can't be a window of this run; then nothing has been added.
@@ -30,7 +31,7 @@ impl Merger {
             return Ok(Some(window));
         }
         if let Some(window) = self.pending.get_mut(&part.index) {
-            codec.add(window, part)?;
+            codec.add_checked(window, part)?;
         } else {
             self.pending.insert(part.index, codec.read(part)?);
         }
