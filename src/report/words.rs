@@ -44,7 +44,7 @@ pub(crate) fn length(length: Nanos) -> String {
 /// Errors of an operation with their share: `12 (0.05%)`, `0`.
 pub(super) fn errors(operation: &OperationFigures) -> String {
     let failures = operation.outcomes.failures();
-    let countable = operation.count - operation.outcomes.blocked;
+    let countable = operation.count.saturating_sub(operation.outcomes.blocked);
     if failures == 0 || countable == 0 {
         return grouped(failures);
     }

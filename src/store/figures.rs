@@ -43,7 +43,10 @@ impl From<&Tally> for OutcomeCounts {
 impl OutcomeCounts {
     /// How many count against the target.
     pub const fn failures(&self) -> u64 {
-        self.rejected + self.timed_out + self.disconnected + self.dropped + self.unknown
+        // A record that somebody changed may hold counts that no sum takes.
+        let (failed, lost) =
+            (self.rejected.saturating_add(self.timed_out), self.disconnected.saturating_add(self.unknown));
+        failed.saturating_add(lost).saturating_add(self.dropped)
     }
 }
 
