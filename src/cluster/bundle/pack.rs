@@ -175,7 +175,11 @@ impl Freight<'_> {
         let mut problems = Problems::default();
         for (name, endpoint) in target.endpoints.iter().filter(|(name, _)| used.contains(name.as_str())) {
             let place = |key: &str, why: String| source.problem_at(endpoint, format!("endpoints.{name}.{key}"), why);
-            if let Some(ca) = endpoint.tls_files().ca {
+            // What is named by a place of the whole machine, outside of here, is looked for there by agents too.
+            let everywhere = |ca: &&str| {
+                Path::new(ca).is_absolute() && InsidePath::of(Path::new(ca), self.working_directory).is_none()
+            };
+            if let Some(ca) = endpoint.tls_files().ca.filter(|ca| !everywhere(ca)) {
                 let added = self.add_certificates(&source.path(ca), ca);
                 problems.take(added.map_err(|(why, help)| Problems::from(place("ca", why).with_help(help))));
             }
@@ -206,7 +210,7 @@ impl Freight<'_> {
     fn add(&mut self, path: &Path, written: &str) -> Result<InsidePath, (String, String)> {
         let inside = InsidePath::of(path, self.working_directory).ok_or_else(|| {
             let why = format!("{written} lies outside of the working directory, and can't be sent to agents");
-            (why, "start slatest in a folder above it, or move it".to_owned())
+            (why, "move it, start slatest in a folder above it, or (certificates) give it an absolute path, the same on every agent".to_owned())
         })?;
         if self.files.contains_key(&inside) {
             return Ok(inside);

@@ -152,6 +152,21 @@ fn what_lies_outside_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_certificate_at_a_place_of_the_machine_is_looked_for_there() {
+    let here = working_directory();
+    let outside = tempfile::tempdir().unwrap();
+    let ca = outside.path().join("ca.pem");
+    std::fs::rename(here.path().join("tls/ca.pem"), &ca).unwrap();
+    for target in std::fs::read_dir(here.path().join("targets")).unwrap().map(|entry| entry.unwrap().path()) {
+        if let Ok(text) = std::fs::read_to_string(&target) {
+            std::fs::write(&target, text.replace("../tls/ca.pem", ca.to_str().unwrap())).unwrap();
+        }
+    }
+    let assignment = coordinator(here.path(), Overrides::default()).unwrap().pack(here.path()).unwrap();
+    assert!(assignment.files.iter().all(|file| !file.path.contains("ca.pem")), "{:?}", assignment.files);
+}
+
+#[test]
 fn too_much_is_refused_before_it_is_sent() {
     let here = working_directory();
     let mut feed = String::from("ward\n");
