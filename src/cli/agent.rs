@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Exit;
-use super::process::{listen_for_signals, raise_file_limit, workers_default};
+use super::process::{begin, workers_default};
 use crate::cluster::agent::{AgentEnd, AgentError, AgentNews, AgentSettings, Credentials, Ending, PATIENCE, attend};
-use crate::engine::Stop;
 use crate::model::Span;
+use crate::store::Machine;
 
 /// Longest token that is read from a file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 4096;
@@ -61,12 +61,10 @@ pub struct AgentArgs {
 
 /// Runs it.
 pub fn run(args: &AgentArgs) -> Exit {
-    raise_file_limit();
-    let stop = Stop::default();
-    if let Err(why) = listen_for_signals(stop.clone()) {
-        eprintln!("slatest: {why}");
-        return Exit::Unexpected;
-    }
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
     let credentials = match credentials(args) {
         Ok(credentials) => credentials,
         Err(why) => {
@@ -137,8 +135,8 @@ fn credentials(args: &AgentArgs) -> Result<Credentials, String> {
 
 /// The host and the process: two agents of one machine differ.
 fn default_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
+    let host = Machine::this().host;
+    let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
     let host = if host.is_empty() { "agent" } else { &host };
     format!("{host}-{}", std::process::id())
 }

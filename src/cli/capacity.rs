@@ -11,14 +11,13 @@ use jiff::Timestamp;
 use super::Exit;
 use super::forecast::forecasts;
 use super::prepare::{Found, PlanArgs, find, spread};
-use super::process::{listen_for_signals, raise_file_limit, workers_default};
+use super::process::{begin, workers_default};
 use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
 use crate::driver::Workload;
 use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge, reach};
 use crate::measure::Tally;
 use crate::model::{Nanos, Outcome, Rate, Span, Verdict};
 use crate::profile::{ExecutorPlan, Plan, Resolved, addresses_needed};
-use crate::schedule::Stripe;
 use crate::store::{Machine, TargetRecord, redact, result_folder, save_json};
 
 /// Sent before a step is judged: connections open, caches fill, what the step before left drains.
@@ -103,9 +102,7 @@ pub fn run(args: &CapacityArgs) -> Exit {
 }
 
 fn search(args: &CapacityArgs) -> Result<Account, Exit> {
-    raise_file_limit();
-    let stop = Stop::default();
-    listen_for_signals(stop.clone()).map_err(said(Exit::Unexpected))?;
+    let stop = begin()?;
     let plan_args = PlanArgs {
         profile: args.profile.clone(),
         target: args.target.clone(),
@@ -261,14 +258,8 @@ impl Climb<'_> {
         let judged_length = step.scenarios.first().map(|s| s.judged_length()).unwrap_or_default();
         let again = if attempt > 1 { ", once more" } else { "" };
         eprintln!("slatest: {} at {} for {}{again}", self.args.scenario, Rate(rate), Span(judged_length));
-        let engine = Engine {
-            plan: Arc::new(step.clone()),
-            workloads: workloads.to_vec(),
-            workers: self.args.workers.map_or_else(workers_default, usize::from),
-            stop: self.stop.clone(),
-            share: Stripe::WHOLE,
-            orders: None,
-        };
+        let workers = self.args.workers.map_or_else(workers_default, usize::from);
+        let engine = Engine::alone(Arc::new(step.clone()), workloads.to_vec(), workers, self.stop.clone());
         let blank = Measured {
             rate,
             attempt,

@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::Exit;
-use super::forecast::{Forecast, Outlook, arrivals, forecasts, length};
+use super::forecast::{Forecast, Outlook, arrivals, forecasts};
 use super::output::print_all;
 use super::prepare::{PlanArgs, Prepared, prepare};
 use crate::engine::reach;
@@ -87,7 +87,7 @@ fn head(plan: &Plan, target: &Target) -> String {
     let closed = plan.scenarios.iter().filter(|s| matches!(s.executor, ExecutorPlan::Users { .. })).count();
     let beside = if closed == 0 { "" } else { ", and what the virtual users get done" };
     let parts = vec![
-        format!("{} long, then up to {} to end what is under way", spoken(length(plan)), spoken(plan.graceful_stop)),
+        format!("{} long, then up to {} to end what is under way", spoken(plan.end()), spoken(plan.graceful_stop)),
         format!("{} arrivals expected{beside}", grouped(known.round() as u64)),
         format!("at most {}/s in all", figure(peak_rate(&plan.scenarios))),
         format!("seed {}", plan.seed),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
@@ -14,15 +14,14 @@ use super::fleet_line::fleet_line;
 use super::invitation::{Door, hand_out};
 use super::local_agents::LocalAgents;
 use super::prepare::{Found, PlanArgs, run_name, spread};
-use super::problems::report;
-use crate::cluster::bundle::{Packing, pack};
 use crate::cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
 use crate::cluster::identity::{IdentityError, RunAuthority};
 use crate::cluster::wire;
 use crate::engine::{Event, Phase, Stop};
 use crate::model::{Nanos, Span};
-use crate::profile::{Overrides, Plan};
+use crate::profile::Plan;
 use crate::store::{Opening, RunWriter, TargetRecord, locate, resumable};
+use crate::target::Target;
 
 /// Where the coordinator's secrets lie in a run's folder until the run is over.
 const SECRETS: &str = "cluster/authority";
@@ -62,7 +61,7 @@ pub enum Bringing {
     },
     /// Pods.
     #[cfg(feature = "kubernetes")]
-    Kubernetes(Box<super::pods::Pods>),
+    Kubernetes(Box<super::pods::PodArgs>),
 }
 
 /// What is led.
@@ -115,7 +114,7 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
     let name = run_name();
     let resolved = found.resolve_as(leading.plan, &name).map_err(said)?;
     spread(leading.plan, &resolved.plan, &resolved.target, leading.addresses).map_err(said)?;
-    let assignment = assignment(found, leading.plan, &resolved.plan, &name).map_err(said)?;
+    let assignment = found.pack(leading.plan, &resolved.plan, &name).map_err(said)?;
     let opening = Opening {
         plan: resolved.plan.clone(),
         target: TargetRecord::new(&resolved.target),
@@ -140,21 +139,25 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
         assignment,
         authority: Arc::clone(&authority),
     };
-    let coordinator = Coordinator::open(setup, &leading.invitation.listen).map_err(refused)?;
-    let door = Door { address: coordinator.address(), token, authority: &authority };
+    let chronicle = Chronicle::new(Arc::clone(&plan), writer, leading.quiet);
     let (news, told) = channel();
-    let brought = bring(&door, leading, bringing, &secrets, news);
-    let chronicle = Chronicle::new(plan, writer, leading.quiet);
-    let brought = match brought {
-        Ok(brought) => brought,
+    let opened = || {
+        let coordinator = Coordinator::open(setup, &leading.invitation.listen).map_err(refused)?;
+        let door = Door { address: coordinator.address(), token, authority: &authority };
+        let brought = bring(&door, leading, &bringing, (&plan, &resolved.target), &secrets, news)?;
+        Ok((coordinator, brought))
+    };
+    match opened() {
+        Ok((coordinator, brought)) => {
+            let exit = follow(coordinator, chronicle, &told, stop, false);
+            end(brought);
+            Ok(exit)
+        }
         Err(failure) => {
             chronicle.discard();
-            return Err(failure);
+            Err(failure)
         }
-    };
-    let exit = follow(coordinator, chronicle, &told, stop, false);
-    end(brought);
-    Ok(exit)
+    }
 }
 
 /// Goes on with a run whose coordinator was lost.
@@ -218,49 +221,29 @@ fn refused(error: CoordinatorError) -> Failure {
     (exit, error.to_string())
 }
 
-/// What agents are told to do. Says what is wrong by itself.
-fn assignment(found: &Found, args: &PlanArgs, plan: &Plan, name: &str) -> Result<wire::Assignment, Exit> {
-    let here = std::env::current_dir().unwrap_or_default();
-    let overrides: Overrides = args.overrides();
-    let packing = Packing {
-        library: &found.library,
-        working_directory: &here,
-        profile: &found.profile,
-        target: &found.target,
-        overrides: &overrides,
-        plan,
-        name,
-    };
-    pack(packing).map_err(|problems| {
-        report(&problems, &[&found.profile, &found.target]);
-        Exit::Invalid
-    })
-}
-
 /// Brings the agents, or says how they come.
 fn bring(
     door: &Door<'_>,
     leading: &Leading<'_>,
-    bringing: Bringing,
+    bringing: &Bringing,
+    planned: (&Plan, &Target),
     secrets: &Secrets,
-    news: std::sync::mpsc::Sender<String>,
+    news: Sender<String>,
 ) -> Result<Brought, Failure> {
     match bringing {
         Bringing::ByHand { certificates } => {
-            drop(news);
             hand_out(door, leading.agents, leading.invitation, certificates.as_deref()).map_err(unexpected)?;
             Ok(Brought::Nothing)
         }
         Bringing::Local { workers } => {
-            drop(news);
             // Beside the other secrets of the run, and gone with them.
             let token_file = secrets.0.join("token-for-agents");
             super::invitation::write_token(door, &token_file).map_err(unexpected)?;
-            let agents = LocalAgents::start(leading.agents, door.address, &token_file, workers);
+            let agents = LocalAgents::start(leading.agents, door.address, &token_file, *workers);
             Ok(Brought::Local(agents.map_err(unexpected)?))
         }
         #[cfg(feature = "kubernetes")]
-        Bringing::Kubernetes(pods) => Ok(Brought::Pods(pods.start(door, leading.agents, news)?)),
+        Bringing::Kubernetes(pods) => Ok(Brought::Pods(pods.start(door, leading.agents, planned, news)?)),
     }
 }
 

@@ -7,8 +7,7 @@ use clap::Args;
 use super::Exit;
 use super::coordinate::{self, Bringing, Invitation};
 use super::prepare::{PlanArgs, find};
-use super::process::{listen_for_signals, raise_file_limit};
-use crate::engine::Stop;
+use super::process::begin;
 
 /// Arguments of `slatest coordinator`.
 #[derive(Clone, Debug, Args)]
@@ -42,12 +41,10 @@ pub struct CoordinatorArgs {
 
 /// Runs it.
 pub fn run(args: &CoordinatorArgs) -> Exit {
-    raise_file_limit();
-    let stop = Stop::default();
-    if let Err(why) = listen_for_signals(stop.clone()) {
-        eprintln!("slatest: {why}");
-        return Exit::Unexpected;
-    }
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
     if let Some(run) = &args.resume {
         return coordinate::resume(&args.out, run, &args.invitation, args.quiet, &stop);
     }

@@ -1,9 +1,9 @@
 //! How agents learn where to go and how to get in.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use super::coordinate::Invitation;
@@ -27,6 +27,8 @@ pub(super) struct Door<'a> {
 pub(super) fn write_token(door: &Door<'_>, path: &Path) -> Result<(), String> {
     let written = || -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+        // The mode above is for a file that is made: one that was there keeps its own.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         writeln!(file, "{}", door.token)
     };
     written().map_err(|error| format!("{}: the token can't be written: {error}", path.display()))

@@ -6,17 +6,11 @@ use clap::{Args, Subcommand};
 
 use super::Exit;
 use super::output::print_all;
-use super::prepare::{Found, PlanArgs, find, spread};
-use super::problems::report;
-use crate::cluster::bundle::{Packing, pack};
+use super::prepare::{Found, PlanArgs, SANDBOX, find, spread};
 use crate::cluster::wire;
 use crate::kubernetes::{ByHand, MountedFile, by_hand};
-use crate::model::Nanos;
-use crate::profile::{Resolved, ScenarioPlan};
+use crate::profile::Resolved;
 use crate::source::to_yaml;
-
-/// The target that is a process of the machine that runs slatest.
-const SANDBOX: &str = "sandbox";
 
 /// Arguments of `slatest kubernetes`.
 #[derive(Clone, Debug, Args)]
@@ -73,8 +67,7 @@ pub fn run(args: &KubernetesArgs) -> Exit {
 
 fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
     let said = |why: &dyn std::fmt::Display| eprintln!("slatest: {why}");
-    let asked = args.plan.target.clone().or_else(|| std::env::var("SLATEST_TARGET").ok()).unwrap_or_default();
-    if asked.is_empty() || asked == SANDBOX {
+    if args.plan.target_name() == SANDBOX {
         said(&"the sandbox is a process of one machine, which pods can't reach: name a target with --target");
         return Err(Exit::Usage);
     }
@@ -94,7 +87,7 @@ fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
         profile: resolved.plan.profile.clone(),
         namespace,
         agents: args.agents,
-        length: resolved.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO),
+        length: resolved.plan.end(),
         image: args.image.clone(),
         arguments,
         files,
@@ -118,22 +111,8 @@ fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
 
 /// The files that make the run, and what the coordinator is told to make the same of them.
 fn files(args: &ManifestArgs, found: &Found, resolved: &Resolved) -> Result<(Vec<MountedFile>, Vec<String>), Exit> {
-    let here = std::env::current_dir().unwrap_or_default();
     let plan = &args.plan;
-    let overrides = plan.overrides();
-    let packing = Packing {
-        library: &found.library,
-        working_directory: &here,
-        profile: &found.profile,
-        target: &found.target,
-        overrides: &overrides,
-        plan: &resolved.plan,
-        name: "manifest",
-    };
-    let packed = pack(packing).map_err(|problems| {
-        report(&problems, &[&found.profile, &found.target]);
-        Exit::Invalid
-    })?;
+    let packed = found.pack(plan, &resolved.plan, "manifest")?;
     let path = |file: &Option<wire::File>| file.as_ref().map(|file| file.path.clone()).unwrap_or_default();
     let mut arguments =
         vec!["--profile".to_owned(), path(&packed.profile), "--target".to_owned(), path(&packed.target)];

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::process::end_by;
+
 /// How long an agent that is done may take to end.
 const END: Duration = Duration::from_secs(10);
 /// How long they look for a coordinator that is gone: as long as somebody may need to start it again.
@@ -47,18 +49,7 @@ impl LocalAgents {
 
 impl Drop for LocalAgents {
     fn drop(&mut self) {
-        let since = Instant::now();
-        for child in &mut self.children {
-            while matches!(child.try_wait(), Ok(None)) {
-                if since.elapsed() >= END {
-                    // Nothing to be done about a child that is already gone.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    break;
-                }
-                #[expect(clippy::disallowed_methods, reason = "waiting for a process that can't be awaited here")]
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
+        let when = Instant::now() + END;
+        self.children.iter_mut().for_each(|child| end_by(child, when));
     }
 }

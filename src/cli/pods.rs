@@ -4,12 +4,13 @@ use std::sync::mpsc::Sender;
 
 use clap::Args;
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use super::Exit;
 use super::invitation::Door;
 use crate::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
-use crate::model::Nanos;
-use crate::target::KubernetesSection;
+use crate::profile::Plan;
+use crate::target::Target;
 
 /// How pods are started.
 #[derive(Clone, Debug, Args)]
@@ -31,35 +32,30 @@ pub struct PodArgs {
     pub advertise: Option<String>,
 }
 
-/// What pods are made of, but for what is known only when the coordinator listens.
-#[derive(Clone, Debug)]
-pub struct Pods {
-    /// The arguments.
-    pub args: PodArgs,
-    /// The target's section.
-    pub section: KubernetesSection,
-    /// The run's name; the Job is called after it.
-    pub run: String,
-    /// How long the plan is.
-    pub length: Nanos,
-}
-
-impl Pods {
-    /// Starts them.
+impl PodArgs {
+    /// Starts them, to make this plan.
     ///
     /// # Errors
     /// Why not, with the exit code.
-    pub(super) fn start(self, door: &Door<'_>, agents: u64, news: Sender<String>) -> Result<Placement, (Exit, String)> {
+    pub(super) fn start(
+        &self,
+        door: &Door<'_>,
+        agents: u64,
+        (plan, target): (&Plan, &Target),
+        news: Sender<String>,
+    ) -> Result<Placement, (Exit, String)> {
+        let section = target.agents.as_ref().and_then(|agents| agents.kubernetes.clone()).unwrap_or_default();
         let settings = JobSettings {
-            namespace: self.args.namespace,
+            namespace: self.namespace.clone(),
             agents: u32::try_from(agents).unwrap_or(u32::MAX),
-            run: self.run,
-            coordinator_address: address(self.args.advertise.or(self.section.coordinator.clone()), door.address),
+            // The Job is called after it; two runs of one profile have two.
+            run: format!("{}-{}", plan.profile, &Uuid::new_v4().simple().to_string()[..8]),
+            coordinator_address: address(self.advertise.clone().or(section.coordinator.clone()), door.address),
             token: SecretString::from(door.token.to_string()),
             ca_pem: door.authority.ca_pem(),
-            length: self.length,
-            image: self.args.image,
-            section: self.section,
+            length: plan.end() + plan.graceful_stop,
+            image: self.image.clone(),
+            section,
         };
         if settings.dials_loopback() {
             eprintln!(

@@ -7,6 +7,8 @@ use super::Exit;
 use super::problems::report;
 #[cfg(feature = "sandbox")]
 use super::sandbox_process::SandboxProcess;
+use crate::cluster::bundle::{Packing, pack};
+use crate::cluster::wire;
 use crate::model::{Problems, Rate, Span};
 use crate::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
 use crate::report::words::grouped;
@@ -14,7 +16,7 @@ use crate::source::Source;
 use crate::target::{Environment, Target};
 
 /// The target that needs nothing else.
-const SANDBOX: &str = "sandbox";
+pub const SANDBOX: &str = "sandbox";
 
 /// Which plan, and where it is sent.
 #[derive(Clone, Debug, Args)]
@@ -88,16 +90,13 @@ pub struct Prepared {
 
 /// What the arguments name, found: the profile, and the target with what was started for it.
 pub struct Found {
-    /// Where files are found.
-    pub library: Library,
-    /// The profile.
-    pub profile: Source,
-    /// The target.
-    pub target: Source,
+    library: Library,
+    profile: Source,
+    target: Source,
     /// How the target was called.
     name: String,
     /// What is left of the target's process when this is dropped: nothing.
-    pub sandbox: Option<SandboxProcess>,
+    sandbox: Option<SandboxProcess>,
 }
 
 fn invalid(problems: &Problems, sources: &[&Source]) -> Exit {
@@ -113,8 +112,7 @@ pub fn find(args: &PlanArgs) -> Result<Found, Exit> {
     let here = std::env::current_dir().unwrap_or_default();
     let library = Library::new(here);
     let profile = library.profile(&args.profile).map_err(|p| invalid(&p, &[]))?;
-    let from_environment = std::env::var("SLATEST_TARGET").ok().filter(|t| !t.is_empty());
-    let name = args.target.clone().or(from_environment).unwrap_or_else(|| SANDBOX.into());
+    let name = args.target_name();
     let mut sandbox = None;
     let target = if name == SANDBOX {
         let process = SandboxProcess::start(&args.sandbox_flags).map_err(|why| {
@@ -149,9 +147,32 @@ impl Found {
         guard(args, &self.name, &resolved)?;
         Ok(resolved)
     }
+
+    /// What agents need to come to the same plan, for a run of this name. Says what is wrong by itself.
+    ///
+    /// # Errors
+    /// [`Exit::Invalid`], when a file can't travel.
+    pub fn pack(&self, args: &PlanArgs, plan: &Plan, name: &str) -> Result<wire::Assignment, Exit> {
+        let packing = Packing {
+            library: &self.library,
+            working_directory: &std::env::current_dir().unwrap_or_default(),
+            profile: &self.profile,
+            target: &self.target,
+            overrides: &args.overrides(),
+            plan,
+            name,
+        };
+        pack(packing).map_err(|p| invalid(&p, &[&self.profile, &self.target]))
+    }
 }
 
 impl PlanArgs {
+    /// The target's name: as it was said, else as the environment says it, else the sandbox.
+    pub fn target_name(&self) -> String {
+        let from_environment = || std::env::var("SLATEST_TARGET").ok().filter(|name| !name.is_empty());
+        self.target.clone().or_else(from_environment).unwrap_or_else(|| SANDBOX.into())
+    }
+
     /// What the command line replaces of the profile.
     pub fn overrides(&self) -> Overrides {
         Overrides { rates: self.rate.clone(), duration: self.duration, scale: self.scale, seed: self.seed }

@@ -10,14 +10,11 @@ use super::Exit;
 use super::chronicle::Chronicle;
 use super::coordinate::{Bringing, Invitation, Leading, lead};
 #[cfg(feature = "kubernetes")]
-use super::pods::{PodArgs, Pods};
-use super::prepare::{Found, PlanArgs, Prepared, find, prepare, spread};
-use super::process::{listen_for_signals, raise_file_limit, workers_default};
+use super::pods::PodArgs;
+use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
+use super::process::{begin, workers_default};
 use crate::engine::{Engine, EngineError, Stop, reach};
 use crate::model::{Nanos, Span};
-#[cfg(feature = "kubernetes")]
-use crate::profile::ScenarioPlan;
-use crate::schedule::Stripe;
 use crate::store::{Opening, RunWriter, TargetRecord};
 
 /// Arguments of `slatest run`.
@@ -70,12 +67,10 @@ impl RunArgs {
 
 /// Runs it.
 pub fn run(args: &RunArgs) -> Exit {
-    raise_file_limit();
-    let stop = Stop::default();
-    if let Err(why) = listen_for_signals(stop.clone()) {
-        eprintln!("slatest: {why}");
-        return Exit::Unexpected;
-    }
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
     if args.by_agents() {
         return by_agents(args, &stop);
     }
@@ -112,16 +107,8 @@ pub fn run(args: &RunArgs) -> Exit {
             return Exit::Unexpected;
         }
     };
-    let plan = Arc::new(resolved.plan);
     let workers = args.workers.map_or_else(workers_default, usize::from);
-    let engine = Engine {
-        plan: Arc::clone(&plan),
-        workloads: resolved.workloads,
-        workers,
-        stop,
-        share: Stripe::WHOLE,
-        orders: None,
-    };
+    let engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
     let exit = conduct(engine, writer, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
@@ -152,11 +139,7 @@ fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    let brought = match bringing(args, &found) {
-        Ok(brought) => brought,
-        Err(exit) => return exit,
-    };
-    let (agents, addresses, bringing) = brought;
+    let (agents, addresses, bringing) = bringing(args);
     let listen = args.listen.clone().unwrap_or_else(|| match bringing {
         Bringing::Local { .. } => "127.0.0.1:0".into(),
         _ => "127.0.0.1:7420".into(),
@@ -168,27 +151,14 @@ fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
 }
 
 /// How many agents, from how many addresses, and how they come.
-fn bringing(args: &RunArgs, found: &Found) -> Result<(u64, u64, Bringing), Exit> {
+fn bringing(args: &RunArgs) -> (u64, u64, Bringing) {
     #[cfg(feature = "kubernetes")]
     if let Some(agents) = args.pods.agents.filter(|_| args.pods.kubernetes) {
-        let resolved = found.resolve(&args.plan)?;
-        let section = resolved.target.agents.as_ref().and_then(|agents| agents.kubernetes.clone()).unwrap_or_default();
-        let length = resolved.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
-        let run = format!("{}-{}", resolved.plan.profile, short_id());
-        let pods = Pods { args: args.pods.clone(), section, run, length: length + resolved.plan.graceful_stop };
-        return Ok((agents.into(), agents.into(), Bringing::Kubernetes(Box::new(pods))));
+        return (agents.into(), agents.into(), Bringing::Kubernetes(Box::new(args.pods.clone())));
     }
-    #[cfg(not(feature = "kubernetes"))]
-    let _ = found;
     let agents = args.local_agents.unwrap_or(1);
     // The processors are shared out; what is left over is nobody's.
     let each = (workers_default() / usize::try_from(agents).unwrap_or(usize::MAX)).max(1);
     let workers = args.workers.map_or(each, usize::from);
-    Ok((agents, 1, Bringing::Local { workers }))
-}
-
-/// Tells two runs of one profile apart.
-#[cfg(feature = "kubernetes")]
-fn short_id() -> String {
-    uuid::Uuid::new_v4().simple().to_string()[..8].to_owned()
+    (agents, 1, Bringing::Local { workers })
 }

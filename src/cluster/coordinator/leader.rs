@@ -13,11 +13,10 @@ use super::{CoordinatorError, CoordinatorSetup, Told};
 use crate::cluster::fleet::{Fleet, FleetEnd, FleetNews, Input, Output};
 use crate::cluster::journal::{Entry, Journal, JournalError, JournalReader};
 use crate::cluster::service::{Connections, Service};
-use crate::engine::{AbortWatch, Abortion, Event, Phase, RunFacts, Stop, shapes};
+use crate::engine::{AbortWatch, Abortion, Course, Event, Phase, RunFacts, Stop, shapes};
 use crate::measure::{Timeline, Window};
 use crate::model::Nanos;
-use crate::profile::{ExecutorPlan, Plan, ScenarioPlan};
-use crate::schedule::Curve;
+use crate::profile::Plan;
 
 /// How often the fleet hears the clock.
 const TICK: Duration = Duration::from_millis(50);
@@ -36,7 +35,7 @@ pub struct Leader<'a> {
     timeline: Timeline,
     abort: AbortWatch,
     aborted: Option<Abortion>,
-    curves: Vec<(Nanos, Curve)>,
+    course: Course,
     phase: Option<Phase>,
     opened: (u64, u64),
     shown: Nanos,
@@ -56,7 +55,7 @@ impl<'a> Leader<'a> {
             timeline: Timeline::new(&shapes(&plan)),
             abort: AbortWatch::new(&plan),
             aborted: None,
-            curves: plan.scenarios.iter().map(rate_curve).collect(),
+            course: Course::new(&plan),
             phase: None,
             opened: (0, 0),
             shown: Nanos::ZERO,
@@ -204,15 +203,7 @@ impl<'a> Leader<'a> {
             let run = i128::from(now.0) - i128::from(zero);
             // Before the zero the sessions are open, and nothing is sent.
             if let Ok(run) = u64::try_from(run).map(Nanos) {
-                let end = self.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
-                let judged = self.plan.scenarios.iter().map(|s| s.start + s.warm_up).min().unwrap_or(Nanos::ZERO);
-                let phase = if self.stops_told > 0 || self.aborted.is_some() || run >= end {
-                    Phase::Draining
-                } else if run >= judged {
-                    Phase::Measuring
-                } else {
-                    Phase::WarmUp
-                };
+                let phase = self.course.phase(run, self.stops_told > 0 || self.aborted.is_some());
                 self.begin(phase, run);
             }
         }
@@ -267,15 +258,13 @@ impl<'a> Leader<'a> {
     fn hand_on(&mut self, window: Window) {
         self.timeline.add(&window);
         let at = window.start() + window.length;
-        let rate = |(start, curve): &(Nanos, Curve)| if at < *start { 0.0 } else { curve.value_at(at - *start) };
-        let planned_rate = self.curves.iter().map(rate).sum();
+        let planned_rate = self.course.rate_at(at);
         self.tell(Event::Window { window: Arc::new(window), planned_rate, gauges: Vec::new() });
     }
 
     /// Ends the run where an objective with `abort_on_fail` is shown not to hold.
     fn watch(&mut self) -> Option<Input> {
-        let end = self.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
-        if self.aborted.is_some() || self.stops_told > 0 || self.timeline.end >= end {
+        if self.aborted.is_some() || self.stops_told > 0 || self.timeline.end >= self.course.end() {
             return None;
         }
         self.aborted = self.abort.look(&self.plan, &self.timeline, self.timeline.end);
@@ -298,13 +287,4 @@ impl<'a> Leader<'a> {
             }
         }
     }
-}
-
-/// The rate of a scenario's arrivals; nothing for a closed model, whose rate nobody plans.
-fn rate_curve(scenario: &ScenarioPlan) -> (Nanos, Curve) {
-    let stages = match &scenario.executor {
-        ExecutorPlan::Arrivals { stages, .. } => stages.as_slice(),
-        ExecutorPlan::Users { .. } => &[],
-    };
-    (scenario.start, Curve::new(stages))
 }

@@ -7,7 +7,6 @@ use super::{Asked, Fleet, FleetEnd, Output, Stage, ToAgent, note};
 use crate::cluster::journal::{NoteBody, Stopped};
 use crate::cluster::wire;
 use crate::model::Nanos;
-use crate::profile::ScenarioPlan;
 
 /// How long agents let what is under way end after a stop.
 const STOP_GRACE: Nanos = Nanos::from_secs(5);
@@ -23,11 +22,6 @@ const HAND_OVER_MAX: Nanos = Nanos::from_secs(30 * 60);
 const URGENT: Nanos = Nanos::from_secs(15);
 
 impl Fleet {
-    /// When the last arrival of the plan can be.
-    pub(super) fn planned_end(&self) -> Nanos {
-        self.settings.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO)
-    }
-
     pub(super) fn stop(&mut self, now: Nanos, urgent: bool, why: String, out: &mut Vec<Output>) {
         match self.stage {
             Stage::Over => return,
@@ -66,7 +60,7 @@ impl Fleet {
         let settling = Nanos(SETTLE.0.saturating_mul(scenarios)) + CLOSING;
         let end = match &self.asked {
             Some(asked) => asked.at + STOP_GRACE,
-            None => self.planned_end() + self.settings.plan.graceful_stop,
+            None => self.settings.plan.end() + self.settings.plan.graceful_stop,
         };
         let now_wide = i128::from(now.0);
         // A coordinator that was started again waits for those who come back, however long ago the end was.
@@ -107,7 +101,7 @@ impl Fleet {
             out.push(Output::Window { window });
         }
         let stopped = self.asked.as_ref().map(|asked| asked.at);
-        let horizon = stopped.unwrap_or(Nanos::MAX).min(self.planned_end());
+        let horizon = stopped.unwrap_or(Nanos::MAX).min(self.settings.plan.end());
         let owned = self.owned(horizon);
         self.stage = Stage::Over;
         let owned_by =

@@ -89,7 +89,7 @@ impl Fleet {
     /// doesn't want it, or nothing is left of the schedule.
     fn redistribute(&mut self, from: Nanos, lost: usize) -> Result<Vec<(usize, wire::Takeover)>, &'static str> {
         let plan = &self.settings.plan;
-        if plan.on_agent_loss == OnAgentLoss::Void || self.asked.is_some() || from >= self.planned_end() {
+        if plan.on_agent_loss == OnAgentLoss::Void || self.asked.is_some() || from >= plan.end() {
             return Ok(Vec::new());
         }
         if plan.on_coordinator_loss == OnCoordinatorLoss::Finish {
