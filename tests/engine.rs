@@ -177,14 +177,7 @@ fn run_with(
     on: &mut dyn FnMut(Event),
 ) -> (RunFacts, Arc<Scripted>) {
     let workload = Arc::new(workload);
-    let engine = Engine {
-        plan: Arc::new(plan),
-        workloads: vec![Arc::<Scripted>::clone(&workload)],
-        workers,
-        stop: stop.clone(),
-        share: Stripe::WHOLE,
-        orders: None,
-    };
+    let engine = Engine::alone(Arc::new(plan), vec![Arc::<Scripted>::clone(&workload)], workers, stop.clone());
     (engine.run(on).expect("the run starts"), workload)
 }
 

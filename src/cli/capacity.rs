@@ -10,15 +10,14 @@ use jiff::Timestamp;
 
 use super::Exit;
 use super::forecast::forecasts;
-use super::prepare::{Found, PlanArgs, find, reach, spread};
-use super::process::{listen_for_signals, raise_file_limit, workers_default};
+use super::prepare::{Found, PlanArgs, find, spread};
+use super::process::{begin, workers_default};
 use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
 use crate::driver::Workload;
-use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge};
+use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge, reach};
 use crate::measure::Tally;
 use crate::model::{Nanos, Outcome, Rate, Span, Verdict};
 use crate::profile::{ExecutorPlan, Plan, Resolved, addresses_needed};
-use crate::schedule::Stripe;
 use crate::store::{Machine, TargetRecord, redact, result_folder, save_json};
 
 /// Sent before a step is judged: connections open, caches fill, what the step before left drains.
@@ -103,9 +102,7 @@ pub fn run(args: &CapacityArgs) -> Exit {
 }
 
 fn search(args: &CapacityArgs) -> Result<Account, Exit> {
-    raise_file_limit();
-    let stop = Stop::default();
-    listen_for_signals(stop.clone()).map_err(said(Exit::Unexpected))?;
+    let stop = begin()?;
     let plan_args = PlanArgs {
         profile: args.profile.clone(),
         target: args.target.clone(),
@@ -114,10 +111,19 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
         scale: None,
         seed: args.seed,
         allow_listed: args.allow_listed,
+        drills: false,
         sandbox_flags: args.sandbox_flags.clone(),
     };
     let found = find(&plan_args)?;
     let resolved = found.resolve(&plan_args)?;
+    if let Some(drill) = resolved.plan.drills.first() {
+        let profile = &resolved.plan.profile;
+        let why = format!(
+            "the profile `{profile}` breaks things on purpose (drill `{}`): how much the platform carries is asked of one that doesn't",
+            drill.name
+        );
+        return Err(said(Exit::Usage)(why));
+    }
     let limits = limits(args, &resolved);
     // What is wrong with the question shows before anything is sent.
     let (first, index) =
@@ -261,14 +267,8 @@ impl Climb<'_> {
         let judged_length = step.scenarios.first().map(|s| s.judged_length()).unwrap_or_default();
         let again = if attempt > 1 { ", once more" } else { "" };
         eprintln!("slatest: {} at {} for {}{again}", self.args.scenario, Rate(rate), Span(judged_length));
-        let engine = Engine {
-            plan: Arc::new(step.clone()),
-            workloads: workloads.to_vec(),
-            workers: self.args.workers.map_or_else(workers_default, usize::from),
-            stop: self.stop.clone(),
-            share: Stripe::WHOLE,
-            orders: None,
-        };
+        let workers = self.args.workers.map_or_else(workers_default, usize::from);
+        let engine = Engine::alone(Arc::new(step.clone()), workloads.to_vec(), workers, self.stop.clone());
         let blank = Measured {
             rate,
             attempt,

@@ -9,9 +9,10 @@ use console::Style;
 
 use super::Exit;
 use super::drills;
-use super::forecast::{Forecast, Outlook, arrivals, forecasts, length};
+use super::forecast::{Forecast, Outlook, arrivals, forecasts};
 use super::output::print_all;
-use super::prepare::{PlanArgs, Prepared, prepare, reach};
+use super::prepare::{PlanArgs, Prepared, prepare};
+use crate::engine::reach;
 use crate::model::{Nanos, Span};
 use crate::profile::{AddressNeed, ExecutorPlan, Plan, ScenarioPlan, addresses_needed, peak_rate};
 use crate::report::words::{grouped, length as spoken, plain};
@@ -40,9 +41,6 @@ pub struct CheckArgs {
     /// Contacts nobody: checks the files alone
     #[arg(long)]
     offline: bool,
-    /// Drills may break things on a target that is no sandbox
-    #[arg(long)]
-    drills: bool,
 }
 
 /// Runs it.
@@ -52,10 +50,6 @@ pub fn run(args: &CheckArgs) -> Exit {
         Err(exit) => return exit,
     };
     let plan = &resolved.plan;
-    if let Some(why) = drills::refusal(plan, &resolved.target, args.drills) {
-        eprintln!("slatest: refused: {why}");
-        return Exit::Refused;
-    }
     let objectives = outlook(&forecasts(plan), console::colors_enabled());
     let needs = addresses(&addresses_needed(plan, &resolved.target));
     print_all(&[head(plan, &resolved.target), scenarios(plan), objectives, drilled(plan), needs].concat());
@@ -94,7 +88,7 @@ fn head(plan: &Plan, target: &Target) -> String {
     let closed = plan.scenarios.iter().filter(|s| matches!(s.executor, ExecutorPlan::Users { .. })).count();
     let beside = if closed == 0 { "" } else { ", and what the virtual users get done" };
     let parts = vec![
-        format!("{} long, then up to {} to end what is under way", spoken(length(plan)), spoken(plan.graceful_stop)),
+        format!("{} long, then up to {} to end what is under way", spoken(plan.end()), spoken(plan.graceful_stop)),
         format!("{} arrivals expected{beside}", grouped(known.round() as u64)),
         format!("at most {}/s in all", figure(peak_rate(&plan.scenarios))),
         format!("seed {}", plan.seed),

@@ -114,13 +114,13 @@ fn forecast(plan: &Plan, objective: &ObjectivePlan, scope: String, operations: &
         (forecast.outlook, samples, forecast.fewest, forecast.enough)
         && n > 0.0
     {
-        let rest = length(plan) - judged_length;
+        let rest = plan.end() - judged_length;
         let lasting = |wanted: u64| {
             // Up to a whole second: what is said must be enough.
             let secs = (judged_length.as_secs_f64() * wanted as f64 / n + rest.as_secs_f64()).ceil();
             Nanos::from_secs_f64(secs)
         };
-        forecast.lengths = Some((lasting(fewest).max(length(plan)), lasting(enough)));
+        forecast.lengths = Some((lasting(fewest).max(plan.end()), lasting(enough)));
     }
     forecast
 }
@@ -132,11 +132,6 @@ fn chance(n: u64, limit: f64) -> f64 {
     let worth = (n as f64 * worth_of_one(1.0)) as u64;
     let none_bad = if n < samples_without_bad(limit) { 0.0 } else { (n as f64 * (-share).ln_1p()).exp() };
     chance_of_pass(worth, limit, share).max(none_bad)
-}
-
-/// How long a plan lasts until its last arrival.
-pub fn length(plan: &Plan) -> Nanos {
-    plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or_default()
 }
 
 #[cfg(test)]

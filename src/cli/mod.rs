@@ -1,16 +1,27 @@
 //! The command line: one file per verb.
 
+mod agent;
 mod capacity;
 mod check;
+mod chronicle;
 mod color;
 mod completions;
+mod coordinate;
+mod coordinator;
 mod doctor;
 mod drills;
 mod exit;
+mod fleet_line;
 mod forecast;
 mod init;
+mod invitation;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+mod local_agents;
 mod log;
 mod output;
+#[cfg(feature = "kubernetes")]
+mod pods;
 mod prepare;
 mod problems;
 mod process;
@@ -61,8 +72,15 @@ enum Command {
     Doctor,
     /// Shows a run that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
+    /// Leads a run that agents make, on many machines
+    Coordinator(Box<coordinator::CoordinatorArgs>),
+    /// Makes a share of a coordinator's load
+    Agent(Box<agent::AgentArgs>),
     /// Finds the highest rate of a scenario at which its objectives still pass
     Capacity(Box<capacity::CapacityArgs>),
+    /// Manifests for a run whose agents are pods of a cluster
+    #[cfg(feature = "kubernetes")]
+    Kubernetes(kubernetes::KubernetesArgs),
     /// Proves on this machine, in about a minute, that what is measured is what is true
     #[cfg(feature = "sandbox")]
     Selftest(selftest::SelftestArgs),
@@ -83,7 +101,11 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
+        Command::Coordinator(args) => coordinator::run(&args).into(),
+        Command::Agent(args) => agent::run(&args).into(),
         Command::Capacity(args) => capacity::run(&args).into(),
+        #[cfg(feature = "kubernetes")]
+        Command::Kubernetes(args) => kubernetes::run(&args).into(),
         #[cfg(feature = "sandbox")]
         Command::Selftest(args) => selftest::run(&args).into(),
         #[cfg(feature = "sandbox")]

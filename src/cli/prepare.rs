@@ -1,28 +1,23 @@
 //! What `run` and `check` do alike before anything is sent: find the files, start the sandbox when it
-//! is the target, resolve the plan, ask the guard, reach the endpoints.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! is the target, resolve the plan, ask the guard.
 
 use clap::Args;
-use futures_util::future::join_all;
 
 use super::Exit;
+use super::drills;
 use super::problems::report;
 #[cfg(feature = "sandbox")]
 use super::sandbox_process::SandboxProcess;
-use crate::driver::{Unreachable, Workload};
+use crate::cluster::bundle::{Packing, pack};
+use crate::cluster::wire;
 use crate::model::{Problems, Rate, Span};
 use crate::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
 use crate::report::words::grouped;
 use crate::source::Source;
-use crate::store::HealthLine;
 use crate::target::{Environment, Target};
 
-/// Longest wait for one endpoint's health check.
-const HEALTH: Duration = Duration::from_secs(30);
 /// The target that needs nothing else.
-const SANDBOX: &str = "sandbox";
+pub const SANDBOX: &str = "sandbox";
 
 /// Which plan, and where it is sent.
 #[derive(Clone, Debug, Args)]
@@ -49,6 +44,9 @@ pub struct PlanArgs {
     /// the target's endpoints does not hold for them
     #[arg(long)]
     pub allow_listed: bool,
+    /// Drills may break things on a target that is no sandbox
+    #[arg(long)]
+    pub drills: bool,
     /// A flag for the sandbox, when it is the target: `--sandbox=--latency=*=lognormal:20ms,0.5`
     #[arg(long = "sandbox", value_name = "FLAG", allow_hyphen_values = true)]
     pub sandbox_flags: Vec<String>,
@@ -96,16 +94,13 @@ pub struct Prepared {
 
 /// What the arguments name, found: the profile, and the target with what was started for it.
 pub struct Found {
-    /// Where files are found.
-    pub library: Library,
-    /// The profile.
-    pub profile: Source,
-    /// The target.
-    pub target: Source,
+    library: Library,
+    profile: Source,
+    target: Source,
     /// How the target was called.
     name: String,
     /// What is left of the target's process when this is dropped: nothing.
-    pub sandbox: Option<SandboxProcess>,
+    sandbox: Option<SandboxProcess>,
 }
 
 fn invalid(problems: &Problems, sources: &[&Source]) -> Exit {
@@ -121,8 +116,7 @@ pub fn find(args: &PlanArgs) -> Result<Found, Exit> {
     let here = std::env::current_dir().unwrap_or_default();
     let library = Library::new(here);
     let profile = library.profile(&args.profile).map_err(|p| invalid(&p, &[]))?;
-    let from_environment = std::env::var("SLATEST_TARGET").ok().filter(|t| !t.is_empty());
-    let name = args.target.clone().or(from_environment).unwrap_or_else(|| SANDBOX.into());
+    let name = args.target_name();
     let mut sandbox = None;
     let target = if name == SANDBOX {
         let process = SandboxProcess::start(&args.sandbox_flags).map_err(|why| {
@@ -155,11 +149,38 @@ impl Found {
         let resolved = resolve(&self.library, &self.profile, &self.target, &args.overrides(), run)
             .map_err(|p| invalid(&p, &[&self.profile, &self.target]))?;
         guard(args, &self.name, &resolved)?;
+        if let Some(why) = drills::refusal(&resolved.plan, &resolved.target, args.drills) {
+            eprintln!("slatest: refused: {why}");
+            return Err(Exit::Refused);
+        }
         Ok(resolved)
+    }
+
+    /// What agents need to come to the same plan, for a run of this name. Says what is wrong by itself.
+    ///
+    /// # Errors
+    /// [`Exit::Invalid`], when a file can't travel.
+    pub fn pack(&self, args: &PlanArgs, plan: &Plan, name: &str) -> Result<wire::Assignment, Exit> {
+        let packing = Packing {
+            library: &self.library,
+            working_directory: &std::env::current_dir().unwrap_or_default(),
+            profile: &self.profile,
+            target: &self.target,
+            overrides: &args.overrides(),
+            plan,
+            name,
+        };
+        pack(packing).map_err(|p| invalid(&p, &[&self.profile, &self.target]))
     }
 }
 
 impl PlanArgs {
+    /// The target's name: as it was said, else as the environment says it, else the sandbox.
+    pub fn target_name(&self) -> String {
+        let from_environment = || std::env::var("SLATEST_TARGET").ok().filter(|name| !name.is_empty());
+        self.target.clone().or_else(from_environment).unwrap_or_else(|| SANDBOX.into())
+    }
+
     /// What the command line replaces of the profile.
     pub fn overrides(&self) -> Overrides {
         Overrides { rates: self.rate.clone(), duration: self.duration, scale: self.scale, seed: self.seed }
@@ -242,39 +263,4 @@ pub fn spread(args: &PlanArgs, plan: &Plan, target: &Target, addresses: u64) -> 
         }
     }
     if refused { Err(Exit::Refused) } else { Ok(()) }
-}
-
-/// Reaches the endpoint of every scenario, all at once.
-///
-/// # Errors
-/// Every endpoint that can't be used.
-pub fn reach(plan: &Plan, workloads: &[Arc<dyn Workload>]) -> Result<Vec<HealthLine>, Vec<Unreachable>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let unreachable = |endpoint: &str, reason: String| Unreachable {
-        endpoint: endpoint.into(),
-        address: "address not reached".into(),
-        reason,
-    };
-    let runtime = runtime.map_err(|e| vec![unreachable("all", format!("no runtime to reach them with: {e}"))])?;
-    let checks = plan.scenarios.iter().zip(workloads).map(|(scenario, workload)| async move {
-        let found = tokio::time::timeout(HEALTH, workload.health()).await.unwrap_or_else(|_| {
-            Err(unreachable(&scenario.endpoint, format!("its health check did not end within {} s", HEALTH.as_secs())))
-        });
-        found.map(|health| HealthLine {
-            scenario: scenario.name.clone(),
-            endpoint: scenario.endpoint.clone(),
-            words: health.detail,
-        })
-    });
-    let found = runtime.block_on(join_all(checks));
-    runtime.shutdown_timeout(Duration::from_millis(200));
-    let (mut lines, mut failed) = (Vec::new(), Vec::new());
-    for result in found {
-        match result {
-            Ok(line) => lines.push(line),
-            Err(error) => failed.push(error),
-        }
-    }
-    failed.dedup();
-    if failed.is_empty() { Ok(lines) } else { Err(failed) }
 }

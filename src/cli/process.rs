@@ -1,7 +1,11 @@
 //! What every process that sends load sets up: file descriptors, signals, workers.
 
+use std::process::Child;
+use std::time::{Duration, Instant};
+
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::Exit;
 use crate::engine::Stop;
 
 /// Most workers by default; beyond, their stripes get thin.
@@ -13,8 +17,39 @@ pub fn workers_default() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(WORKERS_DEFAULT_MAX)
 }
 
+/// Sets this process up to send load; what ends it early is asked of the result. Says what is wrong by
+/// itself.
+///
+/// # Errors
+/// When there is nothing to listen for signals with.
+pub fn begin() -> Result<Stop, Exit> {
+    raise_file_limit();
+    let stop = Stop::default();
+    listen_for_signals(stop.clone()).map_err(|why| {
+        eprintln!("slatest: {why}");
+        Exit::Unexpected
+    })?;
+    Ok(stop)
+}
+
+/// Waits until a child has ended, and kills it where it has not by then.
+pub fn end_by(child: &mut Child, when: Instant) {
+    while Instant::now() < when {
+        match child.try_wait() {
+            Ok(None) => {
+                #[expect(clippy::disallowed_methods, reason = "waiting for a process that can't be awaited here")]
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(Some(_)) | Err(_) => return,
+        }
+    }
+    // Nothing to be done about a child that is already gone.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
 /// 10,000 sessions need 10,000 descriptors; the soft limit is often 1,024 where the hard one is more.
-pub fn raise_file_limit() {
+fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
         && soft < hard
         && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
@@ -27,7 +62,7 @@ pub fn raise_file_limit() {
 ///
 /// # Errors
 /// In words, when there is nothing to listen with.
-pub fn listen_for_signals(stop: Stop) -> Result<(), String> {
+fn listen_for_signals(stop: Stop) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,6 +1,5 @@
 //! `slatest run`: a profile against a target, to its verdict.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,13 +7,15 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::drills;
-use super::prepare::{PlanArgs, Prepared, prepare, reach, spread};
-use super::process::{listen_for_signals, raise_file_limit, workers_default};
-use crate::engine::{Engine, EngineError, Event, Stop, judge};
-use crate::report::{Junit, Progress, Render as _, Text};
-use crate::schedule::Stripe;
-use crate::store::{Opening, RunRecord, RunWriter, StoreError, TargetRecord};
+use super::chronicle::Chronicle;
+use super::coordinate::{Bringing, Invitation, Leading, lead};
+#[cfg(feature = "kubernetes")]
+use super::pods::PodArgs;
+use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
+use super::process::{begin, workers_default};
+use crate::engine::{Engine, EngineError, Stop, reach};
+use crate::model::{Nanos, Span};
+use crate::store::{Opening, RunWriter, TargetRecord};
 
 /// Arguments of `slatest run`.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +23,9 @@ use crate::store::{Opening, RunRecord, RunWriter, StoreError, TargetRecord};
   slatest run --profile peak                        embedded sandbox, nothing else needed
   slatest run --profile peak --target staging       the endpoints of targets/staging.yaml
   slatest run --profile smoke --rate api=20/s --duration 1m --seed 7
+  slatest run --profile peak --local-agents 4       the same run, made by four processes
+  slatest run --profile peak --target staging --kubernetes --agents 20 --namespace load \\
+              --listen 0.0.0.0:7420 --advertise load.example.internal:7420
 
 Exit codes: 0 pass, 99 an objective failed, 98 inconclusive, 97 void, 2 wrong usage, 3 refused,
 103 target unreachable, 104 invalid file, 105 interrupted, 1 unexpected.")]
@@ -34,36 +38,46 @@ pub struct RunArgs {
     /// Worker threads [default: one for each core, at most 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
+    /// Makes the load by so many agents, as processes of this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    local_agents: Option<u64>,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pods: PodArgs,
+    /// Where agents reach this process [default: a loopback address]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// How long to wait until all agents have joined, and then until all are ready
+    #[arg(long, value_name = "DURATION", default_value_t = Span(Nanos::from_secs(600)))]
+    wait: Span,
     /// No progress, just the summary
     #[arg(long, short)]
     quiet: bool,
-    /// Drills may break things on a target that is no sandbox
-    #[arg(long)]
-    drills: bool,
+}
+
+impl RunArgs {
+    fn by_agents(&self) -> bool {
+        #[cfg(feature = "kubernetes")]
+        if self.pods.kubernetes {
+            return true;
+        }
+        self.local_agents.is_some()
+    }
 }
 
 /// Runs it.
 pub fn run(args: &RunArgs) -> Exit {
-    raise_file_limit();
-    let stop = Stop::default();
-    if let Err(why) = listen_for_signals(stop.clone()) {
-        eprintln!("slatest: {why}");
-        return Exit::Unexpected;
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
+    if args.by_agents() {
+        return by_agents(args, &stop);
     }
     let Prepared { resolved, sandbox } = match prepare(&args.plan) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    if let Some(why) = drills::refusal(&resolved.plan, &resolved.target, args.drills) {
-        eprintln!("slatest: refused: {why}");
-        return Exit::Refused;
-    }
-    if !resolved.plan.drills.is_empty() {
-        eprintln!(
-            "slatest: refused: this version checks drills and does not do them yet; `slatest check` says what they would do"
-        );
-        return Exit::Refused;
-    }
     if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
         return exit;
     }
@@ -93,16 +107,8 @@ pub fn run(args: &RunArgs) -> Exit {
             return Exit::Unexpected;
         }
     };
-    let plan = Arc::new(resolved.plan);
     let workers = args.workers.map_or_else(workers_default, usize::from);
-    let engine = Engine {
-        plan: Arc::clone(&plan),
-        workloads: resolved.workloads,
-        workers,
-        stop,
-        share: Stripe::WHOLE,
-        orders: None,
-    };
+    let engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
     let exit = conduct(engine, writer, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
@@ -110,56 +116,49 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, mut writer: RunWriter, quiet: bool) -> Exit {
-    let plan = Arc::clone(&engine.plan);
-    let mut progress = Progress::new(&plan, quiet);
-    let mut lost: Option<StoreError> = None;
-    let facts = engine.run(&mut |event| {
-        match &event {
-            Event::Window { window, .. } if lost.is_none() => lost = writer.window(window).err(),
-            Event::Notice(notice) => writer.notice(notice.clone()),
-            _ => {}
-        }
-        progress.show(&event);
-    });
-    progress.finish();
-    let facts = match facts {
-        Ok(facts) => facts,
+fn conduct(engine: Engine, writer: RunWriter, quiet: bool) -> Exit {
+    let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
+    match engine.run(&mut |event| chronicle.take(&event)) {
+        Ok(facts) => chronicle.conclude(&facts),
         Err(error @ EngineError::NotReady(_)) => {
+            chronicle.quieten();
             eprintln!("slatest: {error}");
-            return Exit::Unreachable;
+            Exit::Unreachable
         }
         Err(error @ EngineError::Worker(_)) => {
-            eprintln!("slatest: {error}; what was measured until then is in {}", writer.folder().display());
-            return Exit::Void;
-        }
-    };
-    if let Some(error) = lost {
-        eprintln!("slatest: the run could not be written to the end: {error}");
-        return Exit::Void;
-    }
-    let judged = judge(&plan, &facts);
-    match writer.finish(&facts, judged, Timestamp::now()) {
-        Ok(record) => conclude(&record),
-        Err(error) => {
-            eprintln!("slatest: the record could not be written: {error}");
-            Exit::Unexpected
+            chronicle.quieten();
+            eprintln!("slatest: {error}; what was measured until then is in {}", chronicle.folder().display());
+            Exit::Void
         }
     }
 }
 
-/// Shows the summary, writes what other tools read, and gives the exit code.
-fn conclude(record: &RunRecord) -> Exit {
-    let mut stdout = std::io::stdout().lock();
-    let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
-    let junit = record.folder.join("junit.xml");
-    let written = std::fs::File::create(&junit).and_then(|mut file| Junit.render(record, &mut file));
-    if let Err(error) = written {
-        eprintln!("slatest: {} could not be written: {error}", junit.display());
-        return Exit::Unexpected;
+/// The same by agents that this process leads.
+fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
+    let found = match find(&args.plan) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    let (agents, addresses, bringing) = bringing(args);
+    let listen = args.listen.clone().unwrap_or_else(|| match bringing {
+        Bringing::Local { .. } => "127.0.0.1:0".into(),
+        _ => "127.0.0.1:7420".into(),
+    });
+    let invitation = Invitation { listen, wait: args.wait, token_ttl: args.wait, token_file: None };
+    let leading =
+        Leading { plan: &args.plan, agents, addresses, invitation: &invitation, out: &args.out, quiet: args.quiet };
+    lead(found, &leading, bringing, stop)
+}
+
+/// How many agents, from how many addresses, and how they come.
+fn bringing(args: &RunArgs) -> (u64, u64, Bringing) {
+    #[cfg(feature = "kubernetes")]
+    if let Some(agents) = args.pods.agents.filter(|_| args.pods.kubernetes) {
+        return (agents.into(), agents.into(), Bringing::Kubernetes(Box::new(args.pods.clone())));
     }
-    if let Err(error) = shown {
-        eprintln!("slatest: the summary could not be printed: {error}");
-    }
-    if record.status == crate::store::Status::Interrupted { Exit::Interrupted } else { record.result.verdict.into() }
+    let agents = args.local_agents.unwrap_or(1);
+    // The processors are shared out; what is left over is nobody's.
+    let each = (workers_default() / usize::try_from(agents).unwrap_or(usize::MAX)).max(1);
+    let workers = args.workers.map_or(each, usize::from);
+    (agents, 1, Bringing::Local { workers })
 }

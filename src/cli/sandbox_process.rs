@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use super::process::end_by;
 use crate::sandbox::Ready;
 use crate::source::Source;
 
@@ -88,17 +89,6 @@ impl Drop for SandboxProcess {
     fn drop(&mut self) {
         // Closing its standard input asks it to end and clean up; what does not is killed.
         drop(self.child.stdin.take());
-        let asked = Instant::now();
-        while asked.elapsed() < END {
-            match self.child.try_wait() {
-                Ok(None) => {
-                    #[expect(clippy::disallowed_methods, reason = "waiting for a process that can't be awaited here")]
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Ok(Some(_)) | Err(_) => return,
-            }
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end_by(&mut self.child, Instant::now() + END);
     }
 }

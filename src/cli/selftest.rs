@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::Exit;
-use super::process::{listen_for_signals, raise_file_limit, workers_default};
+use super::process::{begin, workers_default};
 use super::sandbox_process::SandboxProcess;
 use crate::engine::Stop;
 use crate::model::Verdict;
@@ -42,12 +42,10 @@ pub struct SelftestArgs {
 
 /// Runs it.
 pub fn run(args: &SelftestArgs) -> Exit {
-    raise_file_limit();
-    let stop = Stop::default();
-    if let Err(why) = listen_for_signals(stop.clone()) {
-        eprintln!("slatest: {why}");
-        return Exit::Unexpected;
-    }
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
     match account(args, &stop) {
         Ok(account) => conclude(&account, args.json),
         Err((exit, why)) => {

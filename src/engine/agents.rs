@@ -1,5 +1,7 @@
 //! What is known of each agent of a run that many machines made.
 
+use std::collections::BTreeSet;
+
 use super::facts::Resources;
 use crate::measure::Latencies;
 use crate::model::Nanos;
@@ -56,26 +58,58 @@ impl AgentFacts {
 
 impl Resources {
     /// Those of many generators together: sums of what they used and had, the longest and the most of what
-    /// each of them suffered.
-    pub fn of_all<'a>(agents: impl IntoIterator<Item = &'a Self>) -> Self {
-        agents.into_iter().fold(Self::default(), |sum, one| Self {
-            workers: sum.workers + one.workers,
-            cores: sum.cores + one.cores,
-            cpu_secs: sum.cpu_secs + one.cpu_secs,
-            wall_secs: sum.wall_secs.max(one.wall_secs),
-            rss_bytes_max: sum.rss_bytes_max + one.rss_bytes_max,
-            stall_max: sum.stall_max.max(one.stall_max),
-            stall_total: sum.stall_total + one.stall_total,
-            run_queue_secs: sum.run_queue_secs + one.run_queue_secs,
-            steal_secs: match (sum.steal_secs, one.steal_secs) {
-                (Some(a), Some(b)) => Some(a + b),
-                (a, b) => a.or(b),
+    /// each of them suffered. Agents of one machine share its processors.
+    pub fn of_all(agents: &[AgentFacts]) -> Self {
+        let mut hosts = BTreeSet::new();
+        agents.iter().filter_map(|agent| Some((agent, agent.resources.as_ref()?))).fold(
+            Self::default(),
+            |sum, (agent, one)| {
+                let (cores, machine_cores) =
+                    if hosts.insert(agent.host.as_str()) { (one.cores, one.machine_cores) } else { (0.0, 0.0) };
+                Self {
+                    workers: sum.workers + one.workers,
+                    cores: sum.cores + cores,
+                    cpu_secs: sum.cpu_secs + one.cpu_secs,
+                    wall_secs: sum.wall_secs.max(one.wall_secs),
+                    rss_bytes_max: sum.rss_bytes_max + one.rss_bytes_max,
+                    stall_max: sum.stall_max.max(one.stall_max),
+                    stall_total: sum.stall_total.max(one.stall_total),
+                    run_queue_secs: sum.run_queue_secs + one.run_queue_secs,
+                    steal_secs: match (sum.steal_secs, one.steal_secs) {
+                        (Some(a), Some(b)) => Some(a.max(b)),
+                        (a, b) => a.or(b),
+                    },
+                    machine_cores: sum.machine_cores + machine_cores,
+                    suspended: sum.suspended.max(one.suspended),
+                    clock_step: sum.clock_step.max(one.clock_step),
+                    open_files_max: sum.open_files_max.max(one.open_files_max),
+                    open_files_limit: sum.open_files_limit.max(one.open_files_limit),
+                }
             },
-            machine_cores: sum.machine_cores + one.machine_cores,
-            suspended: sum.suspended.max(one.suspended),
-            clock_step: sum.clock_step.max(one.clock_step),
-            open_files_max: sum.open_files_max.max(one.open_files_max),
-            open_files_limit: sum.open_files_limit.max(one.open_files_limit),
-        })
+        )
+    }
+}
+
+/// CPU seconds of all agents that share a machine with this one, itself included.
+pub(super) fn cpu_secs_of_host(agents: &[AgentFacts], host: &str) -> f64 {
+    let same = agents.iter().filter(|agent| agent.host == host);
+    same.filter_map(|agent| Some(agent.resources.as_ref()?.cpu_secs)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(host: &str, cpu_secs: f64) -> AgentFacts {
+        let resources = Resources { cores: 2.0, cpu_secs, wall_secs: 10.0, ..Resources::default() };
+        AgentFacts { host: host.into(), resources: Some(resources), ..AgentFacts::default() }
+    }
+
+    #[test]
+    fn agents_of_one_machine_share_its_processors() {
+        let agents = [agent("a", 4.0), agent("b", 1.0), agent("a", 5.0), AgentFacts::default()];
+        let all = Resources::of_all(&agents);
+        assert_eq!((all.cores, all.cpu_secs, all.wall_secs), (4.0, 10.0, 10.0));
+        assert_eq!([cpu_secs_of_host(&agents, "a"), cpu_secs_of_host(&agents, "b")], [9.0, 1.0]);
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::abort::AbortWatch;
 use super::clock::RunClock;
+use super::course::Course;
 use super::event::{Event, Phase};
 use super::facts::{Abortion, RunFacts, ScenarioFinding};
 use super::meter::Meter;
@@ -19,8 +20,8 @@ use super::worker::{self, WorkerSetup};
 use crate::driver::Workload;
 use crate::measure::{OperationShape, Timeline, Window};
 use crate::model::{Clock as _, Nanos};
-use crate::profile::{ExecutorPlan, Plan, ScenarioPlan};
-use crate::schedule::{Curve, Stripe};
+use crate::profile::Plan;
+use crate::schedule::Stripe;
 
 /// Messages that may wait for the conductor: minutes of windows. A worker that finds the queue full
 /// waits, is late, and says so by its lateness.
@@ -70,6 +71,11 @@ pub fn shapes(plan: &Plan) -> Vec<OperationShape> {
 }
 
 impl Engine {
+    /// One that makes the whole of the load, and starts as soon as it is ready.
+    pub const fn alone(plan: Arc<Plan>, workloads: Vec<Arc<dyn Workload>>, workers: usize, stop: Stop) -> Self {
+        Self { plan, workloads, workers, stop, share: Stripe::WHOLE, orders: None }
+    }
+
     /// Runs to the end on threads of its own, telling `on_event` what happens. Blocks.
     ///
     /// # Errors
@@ -107,7 +113,7 @@ impl Engine {
             stall_limit: self.plan.stall_limit(),
             load: None,
             spacing: Vec::new(),
-            curves: self.plan.scenarios.iter().map(rate_curve).collect(),
+            course: Course::new(&self.plan),
             timeline: Timeline::new(&shapes(&self.plan)),
             pending: BTreeMap::new(),
             done_workers: 0,
@@ -126,27 +132,6 @@ impl Engine {
         join(threads);
         facts
     }
-}
-
-/// The rate of a scenario's arrivals; nothing for a closed model, whose rate nobody plans.
-fn rate_curve(scenario: &ScenarioPlan) -> (Nanos, Curve) {
-    let stages = match &scenario.executor {
-        ExecutorPlan::Arrivals { stages, .. } => stages.as_slice(),
-        ExecutorPlan::Users { .. } => &[],
-    };
-    (scenario.start, Curve::new(stages))
-}
-
-fn abort_words(plan: &Plan, aborted: &Abortion) -> String {
-    let objective = &plan.objectives[aborted.objective];
-    let scope = aborted.operation.and_then(|o| plan.operations.get(o.index())).map_or("", |o| o.address.as_str());
-    format!(
-        "ended early: `{}`{}{scope} is shown not to hold ({} of {} by then)",
-        objective.name,
-        if scope.is_empty() { "" } else { " of " },
-        aborted.bad,
-        aborted.samples
-    )
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {
@@ -179,7 +164,7 @@ struct Conductor<'a> {
     takeovers: watch::Sender<Vec<TakeOver>>,
     messages: Receiver<Message>,
     clock: Arc<RunClock>,
-    curves: Vec<(Nanos, Curve)>,
+    course: Course,
     timeline: Timeline,
     /// Windows that not all workers have closed yet, with how many have.
     pending: BTreeMap<u64, (Window, usize)>,
@@ -295,8 +280,6 @@ impl Conductor<'_> {
 
     /// From the start until every worker is drained: (scheduled, fired, why a worker failed).
     fn follow(&mut self) -> (u64, u64, Option<String>) {
-        let end = self.plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
-        let measured_from = self.plan.scenarios.iter().map(|s| s.start + s.warm_up).min().unwrap_or(Nanos::ZERO);
         let mut phase = None;
         let mut stopping_since: Option<Nanos> = None;
         let (mut scheduled, mut fired, mut drained) = (0, 0, 0);
@@ -306,7 +289,7 @@ impl Conductor<'_> {
                 Ok(Message::Window(window)) => {
                     self.take(*window);
                     // Once everything is sent there is nothing left to spare.
-                    if self.aborted.is_none() && self.timeline.end < end {
+                    if self.aborted.is_none() && self.timeline.end < self.course.end() {
                         self.aborted = self.abort.look(&self.plan, &self.timeline, self.timeline.end);
                     }
                 }
@@ -332,13 +315,7 @@ impl Conductor<'_> {
             self.take_orders();
             let now = self.clock.now();
             let ending = self.stop.is_asked() || self.aborted.is_some();
-            let current = if ending || now >= end {
-                Phase::Draining
-            } else if now >= measured_from {
-                Phase::Measuring
-            } else {
-                Phase::WarmUp
-            };
+            let current = self.course.phase(now, ending);
             if phase != Some(current) {
                 phase = Some(current);
                 self.tell(Event::Phase(current, now));
@@ -350,7 +327,7 @@ impl Conductor<'_> {
                         self.lead(Stage::Stopping);
                         let why = self.aborted.as_ref().map_or_else(
                             || "interrupted: waiting for what is under way (again to end at once)".into(),
-                            |aborted| abort_words(&self.plan, aborted),
+                            |aborted| aborted.words(&self.plan),
                         );
                         self.tell(Event::Notice(why));
                     }
@@ -399,9 +376,7 @@ impl Conductor<'_> {
             window.spoiled = window.stall >= self.stall_limit;
         }
         self.timeline.add(&window);
-        let planned_rate =
-            self.curves.iter().map(|(start, curve)| if at < *start { 0.0 } else { curve.value_at(at - *start) });
-        let planned_rate = planned_rate.sum();
+        let planned_rate = self.course.rate_at(at);
         let mut gauges = Vec::new();
         for (scenario, workload) in self.plan.scenarios.iter().zip(&self.workloads) {
             gauges.extend(

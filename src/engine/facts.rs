@@ -6,6 +6,7 @@ use super::agents::AgentFacts;
 use super::drills::DrillFacts;
 use crate::measure::Timeline;
 use crate::model::{Nanos, OperationId};
+use crate::profile::Plan;
 
 /// What the generator itself used and suffered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -60,6 +61,16 @@ pub struct Abortion {
     pub samples: u64,
     /// When, on the run's clock.
     pub at: Nanos,
+}
+
+impl Abortion {
+    /// Why the run ended, in one line.
+    pub fn words(&self, plan: &Plan) -> String {
+        let objective = plan.objectives.get(self.objective).map_or("", |objective| objective.name.as_str());
+        let operation = self.operation.and_then(|o| plan.operations.get(o.index()));
+        let scope = operation.map(|o| format!(" of {}", o.address)).unwrap_or_default();
+        format!("ended early: `{objective}`{scope} is shown not to hold ({} of {} by then)", self.bad, self.samples)
+    }
 }
 
 /// What a workload found out at the end.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use self::objective::judge_objectives;
-use super::agents::AgentFacts;
+use super::agents::{AgentFacts, cpu_secs_of_host};
 use super::facts::{Resources, RunFacts};
 use crate::measure::{ErrorKinds, Tally, Timeline};
 use crate::model::{GENERATOR_FAULT, Nanos, OUTCOMES, Outcome, Verdict};
@@ -104,7 +104,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         spoiled_windows: *spoiled_windows,
         own_faults: own_faults(judged.iter().chain(unjudged)),
         window: plan.window,
-        agents: facts.agents.iter().map(|agent| agent_evidence(plan, agent)).collect(),
+        agents: facts.agents.iter().map(|agent| agent_evidence(plan, agent, &facts.agents)).collect(),
         ..machine(&facts.resources)
     }
 }
@@ -128,7 +128,7 @@ fn machine(resources: &Resources) -> Evidence {
 }
 
 /// One agent is asked what one generator is asked.
-fn agent_evidence(plan: &Plan, agent: &AgentFacts) -> AgentEvidence {
+fn agent_evidence(plan: &Plan, agent: &AgentFacts, all: &[AgentFacts]) -> AgentEvidence {
     let own = agent.resources.as_ref().map(|resources| {
         Box::new(Evidence {
             dispatch_lag_p99: agent.dispatch_lag.quantile(0.99).ok(),
@@ -136,6 +136,8 @@ fn agent_evidence(plan: &Plan, agent: &AgentFacts) -> AgentEvidence {
             stall_limit: plan.stall_limit(),
             judged_windows: agent.judged_windows,
             spoiled_windows: agent.spoiled_windows,
+            // Four agents at a fifth of a machine each leave it as little as one at four fifths.
+            cpu_secs: cpu_secs_of_host(all, &agent.host),
             ..machine(resources)
         })
     });

@@ -191,7 +191,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     }
 
     let stop = CancellationToken::new();
-    let end = plan.scenarios.iter().map(crate::profile::ScenarioPlan::end).max().unwrap_or(Nanos::ZERO);
+    let end = plan.end();
     let ticker = tokio::task::spawn_local(keep_windows(Rc::clone(&desk)));
     let mut users: FuturesUnordered<_> = lanes
         .iter()

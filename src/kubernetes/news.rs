@@ -257,3 +257,6 @@ fn failed(pod: &Pod, status: &PodStatus) -> String {
         reason => format!("failed{}", because(status.message.as_deref().or(reason))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -166,3 +166,75 @@ pub fn agents_secret(settings: &JobSettings, job_uid: &str) -> Secret {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::tests::settings;
+    use super::*;
+    use crate::source::Source;
+    use crate::target::Target;
+
+    /// Every key that a section can have.
+    const SECTION: &str = "
+name: t
+environment: staging
+allow: { hosts: [h] }
+endpoints: { api: { http: \"http://h\" } }
+agents:
+  kubernetes:
+    image: registry.example/slatest:0.1.0
+    image_pull_policy: if_not_present
+    image_pull_secrets: [registry]
+    namespace: load
+    coordinator: slatest.load.svc:7420
+    workers: 2
+    service_account: load
+    priority_class: batch
+    resources: { requests: { cpu: 2, memory: 512Mi }, limits: { memory: 1Gi } }
+    node_selector: { pool: load }
+    tolerations: [{ key: dedicated, value: load, effect: no_schedule }, { key: spot }]
+    spread: required
+    labels: { team: qa }
+    annotations: { example.com/why: \"a load test\" }
+    env_from_secrets: [staging]
+    env: { KAFKA_PASSWORD: { secret: kafka, key: password } }
+    secret_folders: [{ secret: amqp, at: /run/secrets/amqp }]
+";
+
+    fn whole() -> JobSettings {
+        let target: Target = Source::new("targets/t.yaml", SECTION, "targets").parse().unwrap();
+        JobSettings { image: None, section: target.agents.unwrap().kubernetes.unwrap(), ..settings() }
+    }
+
+    #[test]
+    fn the_job_with_all_that_a_section_can_say() {
+        insta::assert_json_snapshot!(agents_job(&whole()).unwrap());
+    }
+
+    #[test]
+    fn the_job_with_nothing_said_but_an_image() {
+        insta::assert_json_snapshot!(agents_job(&settings()).unwrap());
+    }
+
+    #[test]
+    fn the_token_is_in_the_secret_and_nowhere_else() {
+        let settings = whole();
+        let job = serde_json::to_string(&agents_job(&settings).unwrap()).unwrap();
+        let token = settings.token.expose_secret();
+        let encoded = ByteString(token.as_bytes().to_vec());
+        assert!(!job.contains(token) && !job.contains(serde_json::to_string(&encoded).unwrap().trim_matches('"')));
+        let secret = agents_secret(&settings, "uid-1");
+        assert_eq!(secret.data.as_ref().unwrap()[TOKEN], encoded);
+        let owner = &secret.metadata.owner_references.as_ref().unwrap()[0];
+        assert_eq!((owner.kind.as_str(), owner.uid.as_str()), ("Job", "uid-1"));
+        assert!(!format!("{settings:?}").contains(token), "settings may be logged");
+    }
+
+    #[test]
+    fn labels_of_a_user_never_take_the_place_of_our_own() {
+        let mut settings = settings();
+        settings.section.labels.insert(RUN_LABEL.parse().unwrap(), "another".parse().unwrap());
+        let job = agents_job(&settings).unwrap();
+        assert_eq!(job.metadata.labels.unwrap()[RUN_LABEL], settings.name());
+    }
+}

@@ -55,6 +55,8 @@ pub struct RunningJob {
     namespace: String,
     name: String,
     uid: String,
+    /// None where it is not known to have been made.
+    secret_uid: Option<String>,
     ends_after_secs: i64,
 }
 
@@ -66,7 +68,8 @@ pub struct RunningJob {
 /// When the settings make no Job, or the cluster doesn't do as it is asked.
 pub async fn start(client: Client, settings: &JobSettings) -> Result<RunningJob, KubernetesError> {
     settings.check()?;
-    let namespace = settings.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let named = settings.namespace.clone().or_else(|| settings.section.namespace.as_ref().map(ToString::to_string));
+    let namespace = named.unwrap_or_else(|| client.default_namespace().to_owned());
     let name = settings.name();
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     // Nothing is made that couldn't be watched.
@@ -88,18 +91,28 @@ pub async fn start(client: Client, settings: &JobSettings) -> Result<RunningJob,
     }?;
     let ends_after_secs = job.spec.and_then(|spec| spec.active_deadline_seconds).unwrap_or_default();
     let uid = made.metadata.uid.unwrap_or_default();
-    let running = RunningJob { client: client.clone(), namespace: namespace.clone(), name, uid, ends_after_secs };
+    let mut running = RunningJob {
+        client: client.clone(),
+        namespace: namespace.clone(),
+        name,
+        uid,
+        secret_uid: None,
+        ends_after_secs,
+    };
     let secrets: Api<Secret> = Api::namespaced(client, &namespace);
     let secret = agents_secret(settings, &running.uid);
-    if let Err(error) = asked("creating a Secret", secrets.create(&PostParams::default(), &secret)).await {
-        return Err(match running.delete().await {
-            Ok(()) => error,
-            // The user must know of what is left; why it came to that is the lesser trouble.
-            Err(left) => {
-                tracing::error!("{error}");
-                left
-            }
-        });
+    match asked("creating a Secret", secrets.create(&PostParams::default(), &secret)).await {
+        Ok(made) => running.secret_uid = made.metadata.uid,
+        Err(error) => {
+            return Err(match running.delete().await {
+                Ok(()) => error,
+                // The user must know of what is left; why it came to that is the lesser trouble.
+                Err(left) => {
+                    tracing::error!("{error}");
+                    left
+                }
+            });
+        }
     }
     Ok(running)
 }
@@ -166,10 +179,12 @@ impl RunningJob {
         let own = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
         let whole = DeleteParams::foreground().preconditions(own);
         asked("deleting the Job", unless_gone(jobs.delete(&self.name, &whole))).await?;
-        // Credentials don't wait for the pods' grace, nor for the cluster's collector.
-        let secret = asked("looking for the Secret", secrets.get_metadata_opt(&self.name)).await?;
-        if secret.is_some_and(|s| s.metadata.owner_references.unwrap_or_default().iter().any(|o| o.uid == self.uid)) {
-            asked("deleting the Secret", unless_gone(secrets.delete(&self.name, &DeleteParams::default()))).await?;
+        // Credentials don't wait for the pods' grace, nor for the cluster's collector, which takes what is not
+        // known here. Nobody needs the right to read Secrets for that.
+        if let Some(uid) = &self.secret_uid {
+            let own = Preconditions { uid: Some(uid.clone()), resource_version: None };
+            let only = DeleteParams::default().preconditions(own);
+            asked("deleting the Secret", unless_gone(secrets.delete(&self.name, &only))).await?;
         }
         let mut pause = RETRY.0;
         while asked("looking for the Job", jobs.get_metadata_opt(&self.name))
@@ -180,6 +195,20 @@ impl RunningJob {
             pause = (pause * 2).min(RETRY.1);
         }
         Ok(())
+    }
+}
+
+/// What is worth telling of a watch that broke. Its end and a version that is forgotten are everyday: it is
+/// begun anew, and only where that fails is the cluster away.
+fn trouble(error: watcher::Error) -> Option<String> {
+    let doing = "watching the pods";
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            Some(KubernetesError::new(doing, error).to_string())
+        }
+        watcher::Error::WatchError(status) if status.code != 410 => Some(status.message),
+        watcher::Error::NoResourceVersion => Some(error.to_string()),
+        watcher::Error::WatchError(_) | watcher::Error::WatchFailed(_) => None,
     }
 }
 
@@ -230,14 +259,16 @@ impl Watch {
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
-                if !std::mem::replace(&mut self.broken, true) {
-                    let why = super::error::chain(&error);
+                if let Some(why) = trouble(error)
+                    && !std::mem::replace(&mut self.broken, true)
+                {
                     self.next.push_back(News::trouble(format!("the pods can't be watched, trying again: {why}")));
                 }
                 return;
             }
         };
-        self.broken = false;
+        // A list that only begins may fail again.
+        self.broken &= matches!(seen, Seen::Init | Seen::InitApply(_));
         match seen {
             Seen::Init => self.listed.clear(),
             Seen::InitApply(pod) => {

@@ -13,7 +13,7 @@ const NAME_MAX: usize = 48;
 /// What is to be started: everything that the pods are made of.
 #[derive(Clone, Debug)]
 pub struct JobSettings {
-    /// Namespace; that of the kubeconfig's context when `None`.
+    /// Namespace; when `None` the section's, else that of the kubeconfig's context.
     pub namespace: Option<String>,
     /// How many pods, each one agent.
     pub agents: u32,

@@ -115,6 +115,11 @@ pub enum ExecutorPlan {
 }
 
 impl Plan {
+    /// When its last arrival can be.
+    pub fn end(&self) -> Nanos {
+        self.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or_default()
+    }
+
     /// The tightest limit that an objective puts on a response time.
     pub fn tightest_limit(&self) -> Option<Nanos> {
         let limits = self.operations.iter().flat_map(|o| &o.thresholds);

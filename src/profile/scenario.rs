@@ -84,13 +84,13 @@ impl<'a> Ground<'a> {
     /// An unknown workload or driver; an endpoint that isn't there or is of the wrong kind.
     pub(super) fn cast(&self, name: &str, spec: &'a ScenarioSpec) -> Result<Casting<'a>, Problems> {
         let source = self.library.find(Shelf::Workloads, &spec.workload).map_err(|problem| {
-            // Where the library doesn't know a file, the mistake is in the profile.
-            if problem.place.file.is_empty() {
-                let at = self.profile.problem_at(&spec.workload, format!("scenarios.{name}.workload"), "");
-                Problem { place: at.place, ..problem }
-            } else {
-                problem
-            }
+            // A file that is not known, or can't be read, is named wrongly in the profile.
+            let message = match problem.place.file.as_str() {
+                "" => problem.message,
+                file => format!("`{file}` {}", problem.message),
+            };
+            let at = self.profile.problem_at(&spec.workload, format!("scenarios.{name}.workload"), message);
+            Problem { help: problem.help, ..at }
         })?;
         let head = source.parse::<WorkloadHead>()?;
         let driver = driver(&head.driver).ok_or_else(|| unknown_driver(&source, &head.driver))?;

@@ -143,7 +143,7 @@ impl Board {
     fn new(plan: &Plan) -> Self {
         let arrivals = |s: &ScenarioPlan| matches!(s.executor, ExecutorPlan::Arrivals { .. });
         Self {
-            end: plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or_default(),
+            end: plan.end(),
             open_model: plan.scenarios.iter().any(arrivals),
             phase: Phase::Opening,
             opened: None,

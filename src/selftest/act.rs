@@ -9,7 +9,6 @@ use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge};
 use crate::measure::Tally;
 use crate::model::{Nanos, Problems};
 use crate::profile::{Library, Overrides, Plan, resolve};
-use crate::schedule::Stripe;
 use crate::source::Source;
 
 /// Why nothing was measured.
@@ -68,14 +67,7 @@ impl Act {
         let resolved = resolve(&library, &profile, target, &Overrides::default(), "slatest-selftest");
         let resolved = resolved.map_err(ActError::Plan)?;
         let plan = Arc::new(resolved.plan);
-        let engine = Engine {
-            plan: Arc::clone(&plan),
-            workloads: resolved.workloads,
-            workers,
-            stop,
-            share: Stripe::WHOLE,
-            orders: None,
-        };
+        let engine = Engine::alone(Arc::clone(&plan), resolved.workloads, workers, stop);
         let facts = engine.run(&mut |_| {})?;
         let judged = judge(&plan, &facts);
         Ok(Played { plan: Arc::unwrap_or_clone(plan), facts, judged })

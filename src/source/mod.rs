@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
@@ -100,6 +101,14 @@ impl Source {
     pub fn path(&self, written: &str) -> PathBuf {
         self.folder.join(written)
     }
+}
+
+/// Any value as a YAML document.
+///
+/// # Errors
+/// In words, when the value is of a kind that YAML can't hold.
+pub fn to_yaml(value: &impl Serialize) -> Result<String, String> {
+    serde_saphyr::to_string(value).map_err(|error| format!("can't be written as YAML: {error}"))
 }
 
 /// As a user would write it: `scenarios.api.stages[1].target`, without the steps that only say how

@@ -11,7 +11,7 @@ pub enum StoreError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried: `read`, `written`, `created`.
+        /// What was tried: `read`, `written`, `created`, `removed`.
         action: &'static str,
         /// Why.
         source: io::Error,
@@ -39,6 +39,12 @@ pub enum StoreError {
         found: u64,
         /// The one that can be read.
         supported: u32,
+    },
+    /// It can't be gone on with.
+    #[error("run `{id}` has come to its end; there is nothing to resume")]
+    Ended {
+        /// Its id.
+        id: String,
     },
     /// No such result.
     #[error("no result `{wanted}`: {hint}")]

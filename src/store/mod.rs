@@ -21,6 +21,7 @@ mod tests;
 mod windows;
 mod write;
 
+pub use crate::engine::HealthLine;
 pub use agents::AgentFigures;
 pub use error::StoreError;
 pub use figures::{
@@ -28,9 +29,9 @@ pub use figures::{
 };
 pub use locate::locate;
 pub use read::read;
-pub use record::{HealthLine, Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
+pub use record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
 pub use redact::redact;
-pub use write::{RunWriter, result_folder, save_json};
+pub use write::{RunWriter, result_folder, resumable, save_json};
 
 /// Name of the record in a run's folder.
 const RECORD_FILE: &str = "run.json";

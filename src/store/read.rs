@@ -27,6 +27,15 @@ struct Versioned {
 /// # Errors
 /// When the folder holds no record, or one that can't be understood.
 pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
+    let mut record = load(folder)?;
+    if record.status == Status::Running {
+        rebuild(&mut record)?;
+    }
+    Ok(record)
+}
+
+/// Reads the record as it stands in its file.
+pub(super) fn load(folder: &Path) -> Result<RunRecord, StoreError> {
     let path = folder.join(RECORD_FILE);
     let mut text = Vec::new();
     let file = File::open(&path).map_err(StoreError::io(&path, "read"))?;
@@ -38,9 +47,6 @@ pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
     }
     let mut record: RunRecord = serde_json::from_slice(&text).map_err(malformed)?;
     folder.clone_into(&mut record.folder);
-    if record.status == Status::Running {
-        rebuild(&mut record)?;
-    }
     Ok(record)
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{AgentFigures, GeneratorFigures, OperationFigures};
-use crate::engine::ScenarioFinding;
+use crate::engine::{HealthLine, ScenarioFinding};
 use crate::model::{Nanos, Verdict};
 use crate::objective::{Check, JudgedDrill, JudgedObjective};
 use crate::profile::Plan;
@@ -75,17 +75,6 @@ impl Machine {
             memory_bytes: memory.map_or(0, |m| m.mem_total),
         }
     }
-}
-
-/// What a scenario's health check said before the start.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthLine {
-    /// Of which scenario.
-    pub scenario: String,
-    /// Of which endpoint.
-    pub endpoint: String,
-    /// What it said, in words.
-    pub words: String,
 }
 
 /// What is known before the first request.

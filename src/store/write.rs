@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::agents::agents;
 use super::figures::figures;
 use super::hlog;
+use super::read::load;
 use super::redact::{redact, redact_value};
 use super::{LOG_FILE, Machine, Opening, RECORD_FILE, RunRecord, RunResult, Status, StoreError, VERSION, WINDOWS_FILE};
 use crate::engine::{Judged, RunFacts};
@@ -55,11 +56,50 @@ impl RunWriter {
             folder,
         };
         save(&record)?;
+        Self::begin(record)
+    }
+
+    /// Goes on with a run that was killed. Its windows are written anew: whoever resumes it has them all.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended already, or the file system says no.
+    pub fn resume(folder: &Path) -> Result<Self, StoreError> {
+        let record = resumable(folder)?;
+        for file in [WINDOWS_FILE, LOG_FILE] {
+            let path = folder.join(file);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::io(&path, "removed")(error));
+                }
+                _ => {}
+            }
+        }
+        Self::begin(record)
+    }
+
+    fn begin(record: RunRecord) -> Result<Self, StoreError> {
         let windows = Appended::create(&record.folder.join(WINDOWS_FILE))?;
         let mut log = Appended::create(&record.folder.join(LOG_FILE))?;
         let started = record.started;
         log.append(|out| hlog::write_head(out, started))?;
         Ok(Self { record, windows, log })
+    }
+
+    /// The run's clock read zero then: where agents had to be awaited, long after the record was made.
+    /// For before the first window.
+    ///
+    /// # Errors
+    /// When the file system says no.
+    pub fn starts(&mut self, zero: Timestamp) -> Result<(), StoreError> {
+        self.record.started = zero;
+        save(&self.record)?;
+        self.log.empty()?;
+        self.log.append(|out| hlog::write_head(out, zero))
+    }
+
+    /// What is to be done.
+    pub const fn plan(&self) -> &Plan {
+        &self.record.plan
     }
 
     /// Where the run is written.
@@ -110,6 +150,15 @@ impl RunWriter {
         save(&self.record)?;
         Ok(self.record)
     }
+}
+
+/// The record of a run that did not come to its end.
+///
+/// # Errors
+/// When there is no such run, or it has ended already.
+pub fn resumable(folder: &Path) -> Result<RunRecord, StoreError> {
+    let record = load(folder)?;
+    if record.status == Status::Running { Ok(record) } else { Err(StoreError::Ended { id: record.id }) }
 }
 
 /// Takes credentials out of what a user typed.
@@ -209,6 +258,10 @@ impl Appended {
         fill(&mut self.piece)
             .and_then(|()| self.file.write_all(&self.piece))
             .map_err(StoreError::io(&self.path, "written"))
+    }
+
+    fn empty(&self) -> Result<(), StoreError> {
+        self.file.set_len(0).map_err(StoreError::io(&self.path, "emptied"))
     }
 
     fn sync(&self) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{Endpoint, Guard, Secret};
+use super::{Endpoint, Guard, Secret, TlsFiles};
 use crate::source::CREDENTIAL_WRITTEN;
 
 /// What is wrong with an endpoint, by the key within it.
@@ -54,6 +54,19 @@ impl Endpoint {
         faults
     }
 
+    /// The files that secure it, as written.
+    pub fn tls_files(&self) -> TlsFiles<'_> {
+        match self {
+            Self::Http(e) => e.tls_files(),
+            Self::Websocket(e) => e.tls_files(),
+            Self::Kafka(e) => e.tls_files(),
+            Self::Postgres(e) => e.tls_files(),
+            Self::Redis(e) => e.tls_files(),
+            Self::Amqp(e) => e.tls_files(),
+            Self::Sqlite(_) => TlsFiles::default(),
+        }
+    }
+
     /// Addresses that are written as URLs.
     fn urls(&self) -> Vec<(String, &str)> {
         match self {
@@ -67,7 +80,7 @@ impl Endpoint {
     }
 
     /// Its secrets, by key, and whether each is a whole address.
-    fn secrets(&self) -> Vec<(String, &Secret, bool)> {
+    pub fn secrets(&self) -> Vec<(String, &Secret, bool)> {
         fn named<'s>(
             key: &'static str,
             secret: &'s Option<Secret>,

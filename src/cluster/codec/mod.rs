@@ -67,6 +67,15 @@ pub struct Codec {
     length: Nanos,
 }
 
+/// What is done about the histograms of a window that arrived, before it is added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Histograms {
+    /// Each is looked at.
+    Look,
+    /// That was done.
+    Known,
+}
+
 /// A window that was checked, not yet added to anything: its counters, and its histograms as they came.
 struct Checked<'a> {
     /// Without histograms.
@@ -95,7 +104,7 @@ impl Codec {
     /// # Errors
     /// When it can't be a window of this run.
     pub fn check(&self, from: &wire::Window) -> Result<(), CodecError> {
-        self.checked(from).map(|_| ())
+        self.checked(from, Histograms::Look).map(|_| ())
     }
 
     /// Merges a window that arrived into another part of the same window: equal to reading it and
@@ -104,23 +113,38 @@ impl Codec {
     /// # Errors
     /// When it can't be a window of this run, or is another one; then nothing has been added.
     pub fn add(&self, into: &mut Window, from: &wire::Window) -> Result<(), CodecError> {
-        let checked = self.checked(from)?;
+        self.merge(into, from, Histograms::Look)
+    }
+
+    /// The same for a window of which [`Codec::check`] said that it can be read: its histograms are not
+    /// looked at twice.
+    ///
+    /// # Errors
+    /// When it is another window; then nothing has been added.
+    pub fn add_checked(&self, into: &mut Window, from: &wire::Window) -> Result<(), CodecError> {
+        self.merge(into, from, Histograms::Known)
+    }
+
+    fn merge(&self, into: &mut Window, from: &wire::Window, histograms: Histograms) -> Result<(), CodecError> {
+        let checked = self.checked(from, histograms)?;
         if (from.index, self.length) != (into.index, into.length) {
             return Err(CodecError::Index(from.index, into.index));
         }
         checked.add_to(into)
     }
 
-    fn checked<'a>(&self, from: &'a wire::Window) -> Result<Checked<'a>, CodecError> {
+    fn checked<'a>(&self, from: &'a wire::Window, histograms: Histograms) -> Result<Checked<'a>, CodecError> {
         if from.length_ns != self.length.0 {
             return Err(CodecError::Length(Nanos(from.length_ns), self.length));
         }
-        check_histogram("dispatch lag", &from.dispatch_lag)?;
+        if histograms == Histograms::Look {
+            check_histogram("dispatch lag", &from.dispatch_lag)?;
+        }
         let window = Window {
             index: from.index,
             length: self.length,
-            judged: self.tallies(&from.judged)?,
-            unjudged: self.tallies(&from.unjudged)?,
+            judged: self.tallies(&from.judged, histograms)?,
+            unjudged: self.tallies(&from.unjudged, histograms)?,
             in_flight: from.in_flight,
             stall: Nanos(from.stall_ns),
             spoiled: from.spoiled,
@@ -132,15 +156,19 @@ impl Codec {
         Ok(Checked { window, from })
     }
 
-    fn tallies(&self, from: &[wire::OperationTally]) -> Result<Vec<(OperationId, Tally)>, CodecError> {
+    fn tallies(
+        &self,
+        from: &[wire::OperationTally],
+        histograms: Histograms,
+    ) -> Result<Vec<(OperationId, Tally)>, CodecError> {
         if from.windows(2).any(|pair| pair[0].operation >= pair[1].operation) {
             return Err(CodecError::Order);
         }
-        from.iter().map(|tally| self.tally(tally)).collect()
+        from.iter().map(|tally| self.tally(tally, histograms)).collect()
     }
 
-    /// Everything but its histograms, which are checked.
-    fn tally(&self, from: &wire::OperationTally) -> Result<(OperationId, Tally), CodecError> {
+    /// Everything but its histograms, which are looked at unless they are known.
+    fn tally(&self, from: &wire::OperationTally, histograms: Histograms) -> Result<(OperationId, Tally), CodecError> {
         let number = from.operation;
         let id = u16::try_from(number).ok().map(OperationId);
         let found = id.and_then(|id| Some((id, self.shapes.get(id.index())?)));
@@ -156,11 +184,13 @@ impl Codec {
         if from.errors.len() > KINDS_MAX {
             return Err(CodecError::TooMuch("kinds of error"));
         }
-        check_histogram("response times", &from.response)?;
-        check_histogram("times until failure", &from.failed)?;
-        check_histogram("service times", &from.service)?;
-        check_histogram("send lag", &from.send_lag)?;
-        from.timings.iter().try_for_each(|timing| check_histogram("a timing", timing))?;
+        if histograms == Histograms::Look {
+            check_histogram("response times", &from.response)?;
+            check_histogram("times until failure", &from.failed)?;
+            check_histogram("service times", &from.service)?;
+            check_histogram("send lag", &from.send_lag)?;
+            from.timings.iter().try_for_each(|timing| check_histogram("a timing", timing))?;
+        }
         let mut tally = Tally {
             planned: from.planned,
             exceeded: from.exceeded.clone(),

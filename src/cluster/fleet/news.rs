@@ -1,6 +1,7 @@
 //! What a fleet tells: to people, and to those it sends away.
 
 use crate::cluster::PROTOCOL;
+use crate::cluster::identity::AGENT_NAME_RULE;
 use crate::model::Nanos;
 
 /// Why a connection is sent away. The words are for who reads the agent's log.
@@ -32,7 +33,7 @@ pub enum Refusal {
     #[error("a conversation begins with one Hello, and has no other")]
     Unannounced,
     /// A name that can't be one.
-    #[error("an agent's name has 1 to 128 letters, digits, dots, dashes or underscores")]
+    #[error("{AGENT_NAME_RULE}")]
     Name,
     /// All places are taken.
     #[error("the run has its {agents} agents already; start the coordinator with --agents {} to have one more", agents + 1)]
@@ -76,6 +77,9 @@ pub enum Refusal {
     /// The same agent has come by another connection.
     #[error("the agent has come again by another connection")]
     Superseded,
+    /// It was silent for so long that its place was given away.
+    #[error("nothing was heard of the agent; its place was given away")]
+    Silent,
     /// It sent what can't be understood.
     #[error("what the agent sent can't be understood: {0}")]
     Malformed(String),
@@ -93,7 +97,27 @@ impl Refusal {
     /// Whether the same agent may come again at once, by a new connection: it is not the agent that is
     /// refused, but this conversation.
     pub const fn may_come_again(&self) -> bool {
-        matches!(self, Self::Superseded | Self::OutOfStep { .. })
+        matches!(self, Self::Superseded | Self::OutOfStep { .. } | Self::Silent)
+    }
+}
+
+impl FleetNews {
+    /// Whether the reader of the run's record should know it: not what is as it should be, nor what says
+    /// nothing of the figures.
+    pub const fn is_notable(&self) -> bool {
+        match self {
+            Self::Joined { .. } | Self::Left { .. } | Self::Ready { .. } | Self::Starting { .. } => false,
+            Self::Finished { early, .. } => !early.is_empty(),
+            Self::Refused { .. }
+            | Self::Disconnected { .. }
+            | Self::Back { .. }
+            | Self::Lost { .. }
+            | Self::TakenOver { .. }
+            | Self::NotTakenOver { .. }
+            | Self::Gap { .. }
+            | Self::ClocksApart { .. }
+            | Self::Notice { .. } => true,
+        }
     }
 }
 

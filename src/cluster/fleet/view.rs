@@ -28,7 +28,7 @@ pub struct AgentView {
     pub name: String,
     /// Where it is.
     pub state: AgentState,
-    /// Arrivals per second that it fired in its latest interval.
+    /// Operations that came due in its latest interval, per second.
     pub rate: f64,
     /// Share of its processors that its process used in its latest interval, 0 to 1.
     pub cpu_share: f64,

@@ -88,8 +88,8 @@ impl AgentIdentity {
     /// When one can't be written.
     pub fn write(&self, folder: &Path) -> Result<(), IdentityError> {
         files::make_folder(folder)?;
-        files::write(&folder.join("ca.pem"), &files::pem(&self.ca))?;
-        files::write(&folder.join("agent.pem"), &files::pem(&self.certificate))?;
+        files::write(&folder.join("ca.pem"), &files::certificate_pem(&self.ca))?;
+        files::write(&folder.join("agent.pem"), &files::certificate_pem(&self.certificate))?;
         files::write(&folder.join("agent.key"), &files::key_pem(&self.key))
     }
 

@@ -128,7 +128,7 @@ impl RunAuthority {
 
     /// The authority's certificate as PEM.
     pub fn ca_pem(&self) -> String {
-        files::pem(&self.ca)
+        files::certificate_pem(&self.ca)
     }
 
     /// Writes everything to a folder that only its owner may enter, for a coordinator that is started again.
@@ -137,10 +137,10 @@ impl RunAuthority {
     /// When a file can't be written.
     pub fn save(&self, folder: &Path) -> Result<(), IdentityError> {
         files::make_folder(folder)?;
-        files::write(&folder.join(CA), &files::pem(&self.ca))?;
+        files::write(&folder.join(CA), &files::certificate_pem(&self.ca))?;
         let ca_key = PrivatePkcs8KeyDer::from(self.ca_key.serialized_der());
         files::write(&folder.join(CA_KEY), &files::key_pem(&ca_key))?;
-        files::write(&folder.join(COORDINATOR), &files::pem(&self.certificate))?;
+        files::write(&folder.join(COORDINATOR), &files::certificate_pem(&self.certificate))?;
         files::write(&folder.join(COORDINATOR_KEY), &files::key_pem(&self.key))?;
         let token = serde_json::to_string(&self.token)
             .map_err(|e| IdentityError::File { path: folder.join(TOKEN), what: e.to_string() })?;

@@ -58,7 +58,7 @@ pub(super) fn key(path: &Path) -> Result<PrivatePkcs8KeyDer<'static>, IdentityEr
 }
 
 /// A certificate as text.
-pub(super) fn pem(certificate: &CertificateDer<'_>) -> String {
+pub(super) fn certificate_pem(certificate: &CertificateDer<'_>) -> String {
     armour("CERTIFICATE", certificate)
 }
 
@@ -67,17 +67,8 @@ pub(super) fn key_pem(key: &PrivatePkcs8KeyDer<'_>) -> String {
     armour("PRIVATE KEY", key.secret_pkcs8_der())
 }
 
-/// RFC 7468: base64 in lines of 64.
+/// RFC 7468.
 fn armour(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut pem = format!("-----BEGIN {label}-----\n");
-    for (i, letter) in text.chars().enumerate() {
-        if i > 0 && i % 64 == 0 {
-            pem.push('\n');
-        }
-        pem.push(letter);
-    }
-    pem.push_str(&format!("\n-----END {label}-----\n"));
-    pem
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new(label, der), config)
 }

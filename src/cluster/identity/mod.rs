@@ -12,6 +12,7 @@ mod token;
 
 pub use agent::{AgentIdentity, AgentKey};
 pub use authority::{RunAuthority, TokenRefusal};
+pub(super) use name::certified_name;
 pub use name::{AGENT_NAME_RULE, is_agent_name};
 pub use token::{Token, TokenError};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::objective::Tried;
 use crate::model::Nanos;
 use crate::objective::{fewest_for_pass, samples_for_power, samples_to_tell, samples_without_bad, worth_of_one};
-use crate::profile::{Plan, ScenarioPlan};
+use crate::profile::Plan;
 
 /// The longest run that is still advised.
 const SENSIBLE: Nanos = Nanos::from_secs(24 * 3_600);
@@ -68,7 +68,7 @@ fn round(count: f64) -> u64 {
 
 /// How long the plan would last if what is judged of it were so many times as long.
 fn length(plan: &Plan, tried: &Tried<'_>, times: f64) -> Nanos {
-    let whole = plan.scenarios.iter().map(ScenarioPlan::end).max().unwrap_or_default();
+    let whole = plan.end();
     let scope = tried.objective.operations.iter().filter_map(|id| plan.operations.get(id.index()));
     let planned = scope
         .filter_map(|operation| plan.scenarios.get(operation.scenario))

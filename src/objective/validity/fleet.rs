@@ -20,7 +20,7 @@ pub(super) fn worst(e: &Evidence, check: fn(&Evidence) -> Check, weight: fn(&Evi
     let rank = |check: &Check| u8::from(!check.holds) + u8::from(check.voids());
     let worst = checked.max_by(|a, b| rank(&a.0).cmp(&rank(&b.0)).then(a.1.total_cmp(&b.1)));
     match worst {
-        Some((check, _, agent)) if e.agents.len() > 1 => {
+        Some((check, weight, agent)) if e.agents.len() > 1 && (weight > 0.0 || !check.holds) => {
             Check { measured: format!("{} ({}, the worst)", check.measured, agent.name), ..check }
         }
         Some((check, ..)) => check,
@@ -62,7 +62,8 @@ fn intervals(e: &Evidence) -> Check {
     let missing: Vec<String> = e
         .agents
         .iter()
-        .filter(|agent| agent.lost_at.is_none())
+        // Of those that were lost or stopped there was nothing more to come; that is another check's matter.
+        .filter(|agent| agent.lost_at.is_none() && agent.early.is_empty())
         .flat_map(|agent| agent.missing.iter().map(move |(from, to)| format!("{} from {from} to {to}", agent.name)))
         .collect();
     let bound = "every one exactly once".to_owned();

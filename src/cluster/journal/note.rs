@@ -1,12 +1,12 @@
-//! The run's journal: what the coordinator must not forget, written before anybody is told that it arrived.
+//! What is written down besides intervals: what a coordinator that is started again must know.
 
-use super::wire;
+use crate::cluster::wire;
 
-/// What is told to the journal besides intervals: what a coordinator that is started again must know.
+/// Something that a coordinator that is started again must know.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Note {
     /// What it says.
-    #[prost(oneof = "NoteBody", tags = "1, 2, 3")]
+    #[prost(oneof = "NoteBody", tags = "1, 2, 3, 4")]
     pub body: Option<NoteBody>,
 }
 
@@ -22,6 +22,9 @@ pub enum NoteBody {
     /// The end was asked for.
     #[prost(message, tag = "3")]
     Stopped(Stopped),
+    /// What an agent owned was given to others.
+    #[prost(message, tag = "4")]
+    TakenOver(TakenOver),
 }
 
 /// The start of the run, and who takes part.
@@ -70,8 +73,22 @@ pub struct Lost {
     /// Why.
     #[prost(string, tag = "3")]
     pub why: String,
-    /// What others were asked to take over: (agent, order).
-    #[prost(message, repeated, tag = "4")]
+    /// Whether it is not let in again.
+    #[prost(bool, tag = "4")]
+    pub barred: bool,
+}
+
+/// What an agent owned was given to others.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TakenOver {
+    /// The number of the agent that owned it.
+    #[prost(uint64, tag = "1")]
+    pub agent: u64,
+    /// From when on, in nanoseconds of the run.
+    #[prost(uint64, tag = "2")]
+    pub from_run_ns: u64,
+    /// Who was asked to take over what.
+    #[prost(message, repeated, tag = "3")]
     pub orders: Vec<OrderNote>,
 }
 

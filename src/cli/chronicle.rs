@@ -1,0 +1,111 @@
+//! A run while it goes, whoever makes its load: written, shown, and in the end judged and told.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Exit;
+use crate::engine::{Event, RunFacts, judge};
+use crate::model::Nanos;
+use crate::profile::Plan;
+use crate::report::{Junit, Progress, Render as _, Text};
+use crate::store::{RunRecord, RunWriter, Status, StoreError};
+
+/// What is written and shown of a run.
+pub struct Chronicle {
+    plan: Arc<Plan>,
+    writer: RunWriter,
+    progress: Progress,
+    /// Why the run could not be written to the end.
+    lost: Option<StoreError>,
+}
+
+impl Chronicle {
+    /// Of a run that begins.
+    pub fn new(plan: Arc<Plan>, writer: RunWriter, quiet: bool) -> Self {
+        let progress = Progress::new(&plan, quiet);
+        Self { plan, writer, progress, lost: None }
+    }
+
+    /// Where it is written.
+    pub fn folder(&self) -> &Path {
+        self.writer.folder()
+    }
+
+    /// Something happened.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Window { window, .. } if self.lost.is_none() => self.lost = self.writer.window(window).err(),
+            Event::Notice(notice) => self.writer.notice(notice.clone()),
+            _ => {}
+        }
+        self.progress.show(event);
+    }
+
+    /// Something for those who watch, which needs not stand in the record.
+    pub fn say(&mut self, words: String) {
+        self.progress.show(&Event::Notice(words));
+    }
+
+    /// Who makes the load, on one line.
+    pub fn show_fleet(&mut self, words: String) {
+        self.progress.show_fleet(words);
+    }
+
+    /// The load begins: the run's clock reads `at` now.
+    pub fn start_was(&mut self, at: Nanos) {
+        if self.lost.is_none() {
+            let zero = Timestamp::now() - at.as_duration();
+            self.lost = self.writer.starts(zero).err();
+        }
+    }
+
+    /// Nothing was run: nothing is kept of it.
+    pub fn discard(self) {
+        self.progress.finish();
+        let folder = self.writer.folder();
+        if let Err(error) = std::fs::remove_dir_all(folder) {
+            eprintln!("slatest: warning: {}: could not be removed: {error}", folder.display());
+        }
+    }
+
+    /// Nothing more happens.
+    pub fn quieten(&self) {
+        self.progress.finish();
+    }
+
+    /// Judges it, writes the record, and shows the summary.
+    pub fn conclude(self, facts: &RunFacts) -> Exit {
+        self.progress.finish();
+        if let Some(error) = self.lost {
+            eprintln!("slatest: the run could not be written to the end: {error}");
+            return Exit::Void;
+        }
+        let judged = judge(&self.plan, facts);
+        match self.writer.finish(facts, judged, Timestamp::now()) {
+            Ok(record) => tell(&record),
+            Err(error) => {
+                eprintln!("slatest: the record could not be written: {error}");
+                Exit::Unexpected
+            }
+        }
+    }
+}
+
+/// Shows the summary, writes what other tools read, and gives the exit code.
+fn tell(record: &RunRecord) -> Exit {
+    let mut stdout = std::io::stdout().lock();
+    let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
+    let junit = record.folder.join("junit.xml");
+    let written = std::fs::File::create(&junit).and_then(|mut file| Junit.render(record, &mut file));
+    if let Err(error) = written {
+        eprintln!("slatest: {} could not be written: {error}", junit.display());
+        return Exit::Unexpected;
+    }
+    if let Err(error) = shown {
+        eprintln!("slatest: the summary could not be printed: {error}");
+    }
+    if record.status == Status::Interrupted { Exit::Interrupted } else { record.result.verdict.into() }
+}

@@ -1,0 +1,68 @@
+//! `slatest coordinator`: leads a run that agents make.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Exit;
+use super::coordinate::{self, Bringing, Invitation};
+use super::prepare::{PlanArgs, find};
+use super::process::begin;
+
+/// Arguments of `slatest coordinator`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  slatest coordinator --profile peak --target staging --agents 20 --listen 0.0.0.0:7420
+  slatest agent --coordinator load.example.internal:7420 --token-file token     (20 times, anywhere)
+  slatest coordinator --resume latest                                           (when the first one was lost)
+
+Exit codes: those of `slatest run`; 103 also when not all agents joined, or one could not get ready.")]
+pub struct CoordinatorArgs {
+    #[command(flatten)]
+    plan: Option<PlanArgs>,
+    /// How many agents make the run; it starts when all of them are ready
+    #[arg(long, value_name = "N", required_unless_present = "resume", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    agents: Option<u64>,
+    #[command(flatten)]
+    invitation: Invitation,
+    /// Folder for certificates of agents that join by files: ca.pem, and NAME.pem with NAME.key for each agent
+    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
+    certificates: Option<PathBuf>,
+    /// Goes on with a run whose coordinator was lost: collects what its agents have measured, and finishes it
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["profile", "agents", "token_file"])]
+    resume: Option<String>,
+    /// Where the results go, in a folder of their own
+    #[arg(long, value_name = "FOLDER", default_value = "results")]
+    out: PathBuf,
+    /// No progress, just the summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Runs it.
+pub fn run(args: &CoordinatorArgs) -> Exit {
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
+    if let Some(run) = &args.resume {
+        return coordinate::resume(&args.out, run, &args.invitation, args.quiet, &stop);
+    }
+    let (Some(plan), Some(agents)) = (&args.plan, args.agents) else {
+        eprintln!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
+        return Exit::Usage;
+    };
+    let found = match find(plan) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    let leading = coordinate::Leading {
+        plan,
+        agents,
+        addresses: agents,
+        invitation: &args.invitation,
+        out: &args.out,
+        quiet: args.quiet,
+    };
+    coordinate::lead(found, &leading, Bringing::ByHand { certificates: args.certificates.clone() }, &stop)
+}
