@@ -90,7 +90,15 @@ impl HttpSession {
             Ok(()) => (Outcome::Ok, None),
             Err(failure) => (failure.outcome, Some(failure.kind.into_owned())),
         };
-        Completion { outcome, sent: progress.sent, done, error, timings: progress.timings, ratios: Vec::new() }
+        Completion {
+            outcome,
+            sent: progress.sent,
+            done,
+            error,
+            timings: progress.timings,
+            ratios: Vec::new(),
+            written: None,
+        }
     }
 
     async fn attempt(
