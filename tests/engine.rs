@@ -182,6 +182,7 @@ fn run_with(
         workers,
         stop: stop.clone(),
         share: Stripe::WHOLE,
+        ledger: None,
         orders: None,
     };
     (engine.run(on).expect("the run starts"), workload)
@@ -421,6 +422,7 @@ fn run_share(plan: Plan, share: Stripe, workers: usize, takes_over: Option<TakeO
         workers,
         stop: Stop::default(),
         share,
+        ledger: None,
         orders: Some(told),
     };
     let facts = engine.run(&mut |event| {

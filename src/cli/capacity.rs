@@ -267,6 +267,7 @@ impl Climb<'_> {
             workers: self.args.workers.map_or_else(workers_default, usize::from),
             stop: self.stop.clone(),
             share: Stripe::WHOLE,
+            ledger: None,
             orders: None,
         };
         let blank = Measured {

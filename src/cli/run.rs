@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use super::Exit;
 use super::prepare::{PlanArgs, Prepared, prepare, reach, spread};
 use super::process::{listen_for_signals, raise_file_limit, workers_default};
+use crate::driver::Workload;
 use crate::engine::{Engine, EngineError, Event, Stop, judge};
+use crate::ledger::{LEDGER_FOLDER, LedgerWriter};
 use crate::report::{Junit, Progress, Render as _, Text};
 use crate::schedule::Stripe;
 use crate::store::{Opening, RunRecord, RunWriter, StoreError, TargetRecord};
@@ -79,6 +81,13 @@ pub fn run(args: &RunArgs) -> Exit {
             return Exit::Unexpected;
         }
     };
+    let ledger = match begin_ledger(&writer, &resolved.run, &resolved.workloads) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            eprintln!("slatest: the ledger of writes can't be begun in {}: {error}", writer.folder().display());
+            return Exit::Unexpected;
+        }
+    };
     let plan = Arc::new(resolved.plan);
     let workers = args.workers.map_or_else(workers_default, usize::from);
     let engine = Engine {
@@ -87,16 +96,30 @@ pub fn run(args: &RunArgs) -> Exit {
         workers,
         stop,
         share: Stripe::WHOLE,
+        ledger: ledger.as_ref().map(LedgerWriter::sink),
         orders: None,
     };
-    let exit = conduct(engine, writer, args.quiet);
+    let exit = conduct(engine, writer, ledger, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
     exit
 }
 
+/// Begins the ledger of a run that has writes for it, in a folder of the run's results.
+fn begin_ledger(
+    writer: &RunWriter,
+    run: &str,
+    workloads: &[Arc<dyn Workload>],
+) -> std::io::Result<Option<LedgerWriter>> {
+    if !workloads.iter().any(|workload| workload.operations().iter().any(|operation| operation.ledger)) {
+        return Ok(None);
+    }
+    let begun = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
+    LedgerWriter::begin(&writer.folder().join(LEDGER_FOLDER), run, begun).map(Some)
+}
+
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, mut writer: RunWriter, quiet: bool) -> Exit {
+fn conduct(engine: Engine, mut writer: RunWriter, ledger: Option<LedgerWriter>, quiet: bool) -> Exit {
     let plan = Arc::clone(&engine.plan);
     let mut progress = Progress::new(&plan, quiet);
     let mut lost: Option<StoreError> = None;
@@ -109,8 +132,15 @@ fn conduct(engine: Engine, mut writer: RunWriter, quiet: bool) -> Exit {
         progress.show(&event);
     });
     progress.finish();
+    let ledger = ledger.map(LedgerWriter::finish).unwrap_or_default();
+    if let Some(flaw) = ledger.flaw() {
+        writer.notice(flaw);
+    }
     let facts = match facts {
-        Ok(facts) => facts,
+        Ok(mut facts) => {
+            facts.resources.writes_missed = ledger.missed;
+            facts
+        }
         Err(error @ EngineError::NotReady(_)) => {
             eprintln!("slatest: {error}");
             return Exit::Unreachable;

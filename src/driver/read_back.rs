@@ -38,7 +38,7 @@ impl ReadBack<'_> {
     }
 
     /// When the run began, in nanoseconds since 1970.
-    pub const fn begun(&self) -> Option<i64> {
+    pub const fn begun(&self) -> i64 {
         self.ledger.begun()
     }
 
@@ -98,11 +98,12 @@ impl Iterator for Writes {
 pub async fn check_ledger(
     workload: &dyn Workload,
     ledger: &Ledger,
-    scope: WriteScope,
+    scenario: &str,
     fault: Option<Nanos>,
     scratch: &Path,
     patience: Nanos,
 ) -> Result<LedgerCheck, ReadBackError> {
+    let scope = ledger.scope(scenario);
     let mut reconciliation = Reconciliation::new(scratch, scope, fault);
     for record in ledger.records() {
         match record? {

@@ -59,6 +59,7 @@ impl Resources {
     /// each of them suffered.
     pub fn of_all<'a>(agents: impl IntoIterator<Item = &'a Self>) -> Self {
         agents.into_iter().fold(Self::default(), |sum, one| Self {
+            writes_missed: sum.writes_missed + one.writes_missed,
             workers: sum.workers + one.workers,
             cores: sum.cores + one.cores,
             cpu_secs: sum.cpu_secs + one.cpu_secs,

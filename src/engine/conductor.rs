@@ -17,6 +17,7 @@ use super::order::{Order, TakeOver};
 use super::stage::{Message, Stage, Stop};
 use super::worker::{self, WorkerSetup};
 use crate::driver::Workload;
+use crate::ledger::LedgerSink;
 use crate::measure::{OperationShape, Timeline, Window};
 use crate::model::{Clock as _, Nanos};
 use crate::profile::{ExecutorPlan, Plan, ScenarioPlan};
@@ -55,6 +56,8 @@ pub struct Engine {
     pub stop: Stop,
     /// Which arrivals and users are this process's.
     pub share: Stripe,
+    /// Where writes of operations with `ledger` are recorded; nowhere without one.
+    pub ledger: Option<LedgerSink>,
     /// Who says when to start, and what else to do. Without anybody it starts as soon as it is ready.
     pub orders: Option<Receiver<Order>>,
 }
@@ -80,6 +83,9 @@ impl Engine {
         let (stage, stage_seen) = watch::channel(Stage::Opening);
         let (takeovers, takeovers_seen) = watch::channel(Vec::new());
         let (to_conductor, messages) = sync_channel(QUEUE);
+        if let Some(ledger) = &self.ledger {
+            self.workloads.iter().for_each(|workload| workload.keep(ledger.clone()));
+        }
         let mut threads = Vec::with_capacity(workers);
         for index in 0..workers {
             let setup = WorkerSetup {
@@ -91,6 +97,7 @@ impl Engine {
                 parts: workers as u64,
                 takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
                 clock: Arc::<RunClock>::clone(&clock),
+                ledger: self.ledger.clone(),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
             };

@@ -19,4 +19,4 @@ pub use read::{Ledger, LedgerError, Records};
 pub use reconcile::{Found, Presence, Reconciliation};
 pub use record::Record;
 pub use result::{LedgerCheck, LogFindings, Loss, Losses, UnknownWrites};
-pub use write::{LedgerEnd, LedgerSink, LedgerWriter};
+pub use write::{LEDGER_FOLDER, LedgerEnd, LedgerSink, LedgerWriter};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::record::Record;
 use super::segment::{Broken, Head, Next, read_block};
 use super::write::segment_name;
+use crate::model::WriteScope;
 
 /// Why a ledger can't be read or reckoned with.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +29,14 @@ pub enum LedgerError {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     segments: Vec<PathBuf>,
-    begun: Option<i64>,
+    head: Head,
 }
 
 impl Ledger {
     /// Opens the ledger in `folder`.
     ///
     /// # Errors
-    /// A folder without a ledger.
+    /// A folder without a ledger, or with one that was killed before it said whose it is.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
         let segments: Vec<_> = (1..).map(|n| folder.join(segment_name(n))).take_while(|path| path.is_file()).collect();
         let Some(first) = segments.first() else {
@@ -43,12 +44,25 @@ impl Ledger {
             return Err(LedgerError::Broken { path: folder.to_owned(), words });
         };
         let head = Head::read(&mut File::open(first)?).map_err(|broken| at(first, broken))?;
-        Ok(Self { begun: head.map(|head| head.begun), segments })
+        let Some(head) = head else {
+            return Err(at(first, Broken::Words("it was killed before it held anything".into())));
+        };
+        Ok(Self { segments, head })
     }
 
-    /// When it was begun, in nanoseconds since 1970; `None` when it was killed before it could say.
-    pub const fn begun(&self) -> Option<i64> {
-        self.begun
+    /// When it was begun, in nanoseconds since 1970.
+    pub const fn begun(&self) -> i64 {
+        self.head.begun
+    }
+
+    /// Name of the run.
+    pub fn run(&self) -> &str {
+        &self.head.run
+    }
+
+    /// The writes of a scenario of the run.
+    pub fn scope(&self, scenario: &str) -> WriteScope {
+        WriteScope::of(&self.head.run, scenario)
     }
 
     /// Its records, in the order in which they were written.

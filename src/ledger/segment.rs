@@ -6,26 +6,31 @@ use std::io::{self, Read, Write};
 const MAGIC: [u8; 8] = *b"slatledg";
 /// Version of the format.
 const VERSION: u32 = 1;
-/// Length of the head: magic, version, wall-clock time.
-const HEAD_BYTES: usize = 20;
+/// Length of the head before the name of the run: magic, version, wall-clock time, length of the name.
+pub(super) const HEAD_BYTES: usize = 22;
 /// Length of what stands before a block: length and CRC-32.
 const FRAME_BYTES: usize = 8;
 /// Longest block that is believed.
 pub(super) const BLOCK_BYTES_MAX: usize = 1 << 20;
 
 /// What the head of a file says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    /// Name of the run.
+    pub(super) run: String,
     /// When the ledger was begun, in nanoseconds since 1970.
     pub(super) begun: i64,
 }
 
 impl Head {
-    pub(super) fn write(self, out: &mut impl Write) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let length = u16::try_from(self.run.len()).map_err(io::Error::other)?;
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.run.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&self.begun.to_le_bytes());
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(self.run.as_bytes());
         out.write_all(&bytes)
     }
 
@@ -36,7 +41,8 @@ impl Head {
             return Ok(None);
         }
         let (magic, rest) = bytes.split_at(MAGIC.len());
-        let (version, begun) = rest.split_at(4);
+        let (version, rest) = rest.split_at(4);
+        let (begun, length) = rest.split_at(8);
         let version = u32::from_le_bytes(version.try_into().unwrap_or_default());
         if magic != MAGIC {
             return Err(Broken::Words("it is no file of a ledger".into()));
@@ -45,7 +51,12 @@ impl Head {
             let words = format!("it has version {version} of the format, and this slatest reads version {VERSION}");
             return Err(Broken::Words(words));
         }
-        Ok(Some(Self { begun: i64::from_le_bytes(begun.try_into().unwrap_or_default()) }))
+        let mut run = vec![0; usize::from(u16::from_le_bytes(length.try_into().unwrap_or_default()))];
+        if fill(from, &mut run)? < run.len() {
+            return Ok(None);
+        }
+        let run = String::from_utf8(run).map_err(|_| Broken::Words("its run has no name".into()))?;
+        Ok(Some(Self { run, begun: i64::from_le_bytes(begun.try_into().unwrap_or_default()) }))
     }
 }
 

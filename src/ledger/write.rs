@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::record::Record;
 use super::segment::{BLOCK_BYTES_MAX, Head, write_block};
+use crate::model::WriteScope;
+
+/// Where the ledger of a run lies, in the folder of its results.
+pub const LEDGER_FOLDER: &str = "ledger";
 
 /// Records that may wait for the disk: a second and a half of 20,000 writes a second.
 const QUEUE: usize = 32 * 1024;
@@ -24,16 +28,29 @@ const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// What workers write through. Recording never waits.
 #[derive(Clone, Debug)]
 pub struct LedgerSink {
-    to_thread: SyncSender<Record>,
+    to_thread: SyncSender<Message>,
     missed: Arc<AtomicU64>,
+    run: Arc<str>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Record(Record),
+    /// Nothing counts any more.
+    End,
 }
 
 impl LedgerSink {
     /// Records it, or counts it as missed when the disk can't follow: the run is void then.
     pub fn record(&self, record: Record) {
-        if self.to_thread.try_send(record).is_err() {
+        if self.to_thread.try_send(Message::Record(record)).is_err() {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The writes of a scenario of the run.
+    pub fn scope(&self, scenario: &str) -> WriteScope {
+        WriteScope::of(&self.run, scenario)
     }
 }
 
@@ -66,17 +83,18 @@ pub struct LedgerWriter {
 }
 
 impl LedgerWriter {
-    /// Begins a ledger in `folder`, which is made. `begun`: the wall clock, in nanoseconds since 1970.
+    /// Begins the ledger of a run in `folder`, which is made. `begun`: the wall clock, in nanoseconds since 1970.
     ///
     /// # Errors
     /// A folder that can't be made, or already holds a ledger.
-    pub fn begin(folder: &Path, begun: i64) -> io::Result<Self> {
-        Self::with_limits(folder, begun, QUEUE, SEGMENT_BYTES)
+    pub fn begin(folder: &Path, run: &str, begun: i64) -> io::Result<Self> {
+        Self::with_limits(folder, Head { run: run.to_owned(), begun }, QUEUE, SEGMENT_BYTES)
     }
 
-    fn with_limits(folder: &Path, begun: i64, queue: usize, segment_bytes: u64) -> io::Result<Self> {
+    fn with_limits(folder: &Path, head: Head, queue: usize, segment_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut segments = Segments::new(folder.to_owned(), Head { begun }, segment_bytes)?;
+        let run = head.run.as_str().into();
+        let mut segments = Segments::new(folder.to_owned(), head, segment_bytes)?;
         let (to_thread, records) = sync_channel(queue);
         let state = Arc::<Mutex<LedgerEnd>>::default();
         let missed = Arc::<AtomicU64>::default();
@@ -84,7 +102,7 @@ impl LedgerWriter {
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
             append(&records, &mut segments, &told, &lost);
         })?;
-        Ok(Self { sink: LedgerSink { to_thread, missed }, thread, state })
+        Ok(Self { sink: LedgerSink { to_thread, missed, run }, thread, state })
     }
 
     /// What workers write through.
@@ -92,11 +110,12 @@ impl LedgerWriter {
         self.sink.clone()
     }
 
-    /// Writes what waits and ends, once every sink is gone.
+    /// Writes what waits and ends. What a sink is given later is not recorded.
     pub fn finish(self) -> LedgerEnd {
         let Self { sink, thread, state } = self;
         let missed = Arc::clone(&sink.missed);
-        drop(sink);
+        // A thread that is gone needs no word.
+        let _ = sink.to_thread.send(Message::End);
         let broke = thread.join().is_err();
         let mut end = std::mem::take(&mut *state.lock().unwrap_or_else(PoisonError::into_inner));
         end.missed = missed.load(Ordering::Relaxed);
@@ -108,21 +127,26 @@ impl LedgerWriter {
 }
 
 /// Takes records until nobody can send any more. After an error it goes on counting.
-fn append(records: &Receiver<Record>, segments: &mut Segments, state: &Mutex<LedgerEnd>, missed: &AtomicU64) {
+fn append(records: &Receiver<Message>, segments: &mut Segments, state: &Mutex<LedgerEnd>, missed: &AtomicU64) {
     let mut block = Vec::with_capacity(BLOCK_BYTES * 2);
     let mut failed = false;
-    while let Ok(first) = records.recv() {
+    let mut over = false;
+    while !over && let Ok(Message::Record(first)) = records.recv() {
         let deadline = Instant::now() + BLOCK_AGE;
         let mut count = 1_u64;
         block.clear();
         first.encode(&mut block);
         while block.len() < BLOCK_BYTES {
             match records.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(record) => {
+                Ok(Message::Record(record)) => {
                     record.encode(&mut block);
                     count += 1;
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => {
+                    over = true;
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => break,
             }
         }
         let result = if failed { Ok(false) } else { segments.append(&block).map(|()| true) };
@@ -155,11 +179,11 @@ struct Segments {
 
 impl Segments {
     fn new(folder: PathBuf, head: Head, limit: u64) -> io::Result<Self> {
-        let open = Self::open(&folder, head, 1)?;
+        let open = Self::open(&folder, &head, 1)?;
         Ok(Self { folder, head, limit, number: 1, open, length: 0 })
     }
 
-    fn open(folder: &Path, head: Head, number: u64) -> io::Result<File> {
+    fn open(folder: &Path, head: &Head, number: u64) -> io::Result<File> {
         let mut file = OpenOptions::new().write(true).create_new(true).open(folder.join(segment_name(number)))?;
         head.write(&mut file)?;
         Ok(file)
@@ -168,7 +192,7 @@ impl Segments {
     fn append(&mut self, block: &[u8]) -> io::Result<()> {
         debug_assert!(block.len() <= BLOCK_BYTES_MAX, "a block is a little longer than its bound at most");
         if self.length >= self.limit {
-            self.open = Self::open(&self.folder, self.head, self.number + 1)?;
+            self.open = Self::open(&self.folder, &self.head, self.number + 1)?;
             self.number += 1;
             self.length = 0;
         }
@@ -183,8 +207,13 @@ mod tests {
     use super::*;
     use crate::ledger::Ledger;
     use crate::ledger::record::tests::any_record;
+    use crate::ledger::segment::HEAD_BYTES;
     use crate::model::{Nanos, WriteScope};
     use proptest::prelude::*;
+
+    fn head(begun: i64) -> Head {
+        Head { run: "run".into(), begun }
+    }
 
     fn seen(seq: u64) -> Record {
         Record::Seen { id: WriteScope::of("run", "s").id(seq, 0), at: Nanos(seq) }
@@ -205,14 +234,14 @@ mod tests {
             segment_bytes in 1_u64..2000,
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let writer = LedgerWriter::with_limits(folder.path(), 7, 1024, segment_bytes).unwrap();
+            let writer = LedgerWriter::with_limits(folder.path(), head(7), 1024, segment_bytes).unwrap();
             let sink = writer.sink();
             records.iter().for_each(|record| sink.record(record.clone()));
             drop(sink);
             let end = writer.finish();
             prop_assert_eq!(&end, &LedgerEnd { written: records.len() as u64, missed: 0, error: None });
             prop_assert_eq!(end.flaw(), None);
-            prop_assert_eq!(Ledger::open(folder.path()).unwrap().begun(), Some(7));
+            prop_assert_eq!(Ledger::open(folder.path()).unwrap().begun(), 7);
             prop_assert_eq!(read(folder.path()), (records, 0));
         }
     }
@@ -221,7 +250,7 @@ mod tests {
     fn what_the_channel_cannot_hold_is_counted_and_flaws_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let (to_thread, records) = sync_channel(2);
-        let sink = LedgerSink { to_thread, missed: Arc::default() };
+        let sink = LedgerSink { to_thread, missed: Arc::default(), run: "run".into() };
         (0..5).for_each(|seq| sink.record(seen(seq)));
         assert_eq!(sink.missed.load(Ordering::Relaxed), 3);
         assert_eq!(records.try_iter().count(), 2);
@@ -233,7 +262,7 @@ mod tests {
     #[test]
     fn a_disk_that_fails_is_told_and_everything_after_is_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = LedgerWriter::with_limits(folder.path(), 0, 1024, 1).unwrap();
+        let writer = LedgerWriter::with_limits(folder.path(), head(0), 1024, 1).unwrap();
         // The second file can't be made: its name is taken.
         std::fs::write(folder.path().join(segment_name(2)), "").unwrap();
         let sink = writer.sink();
@@ -252,7 +281,7 @@ mod tests {
     #[test]
     fn a_ledger_that_was_killed_is_read_up_to_where_it_was_torn() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = LedgerWriter::begin(folder.path(), 0).unwrap();
+        let writer = LedgerWriter::begin(folder.path(), "run", 0).unwrap();
         let sink = writer.sink();
         (0..1000).for_each(|seq| sink.record(seen(seq)));
         drop(sink);
@@ -260,12 +289,13 @@ mod tests {
         let path = folder.path().join(segment_name(1));
         let whole = std::fs::read(&path).unwrap();
         let mut before = 0;
-        for length in (20..whole.len()).step_by(97) {
+        let head = HEAD_BYTES + "run".len();
+        for length in (head..whole.len()).step_by(97) {
             std::fs::write(&path, &whole[..length]).unwrap();
             let (records, torn) = read(folder.path());
             assert!(records.len() >= before, "a longer file holds no less");
             assert!(records.iter().zip(0..).all(|(record, seq)| *record == seen(seq)), "what is there is right");
-            assert!(torn > 0 || length == 20 || !records.is_empty());
+            assert!(torn > 0 || length == head || !records.is_empty());
             before = records.len();
         }
     }
@@ -273,7 +303,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = LedgerWriter::begin(folder.path(), 0).unwrap();
+        let writer = LedgerWriter::begin(folder.path(), "run", 0).unwrap();
         writer.sink().record(seen(1));
         writer.finish();
         let path = folder.path().join(segment_name(1));

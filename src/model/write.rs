@@ -144,6 +144,8 @@ pub enum WritePlace {
 pub struct Written {
     /// How the write ended, where that doesn't follow from the operation's outcome.
     pub outcome: Option<WriteOutcome>,
+    /// When it was acknowledged, where that is not the end of the operation.
+    pub acknowledged: Option<Nanos>,
     /// Where it went, where the store said so.
     pub place: Option<WritePlace>,
     /// Digest of the value, where the store gives the value back.

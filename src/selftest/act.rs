@@ -74,6 +74,7 @@ impl Act {
             workers,
             stop,
             share: Stripe::WHOLE,
+            ledger: None,
             orders: None,
         };
         let facts = engine.run(&mut |_| {})?;

@@ -84,7 +84,8 @@ impl SqlSession {
             drop(lease);
         }
         // What a server refuses outside a commit it has not done.
-        let refused = matches!(&result, Err(failure) if failure.outcome == Outcome::Rejected && !plan.transaction);
+        let refused = matches!(&result, Err(failure)
+            if failure.outcome == Outcome::Rejected && !failure.broken && !plan.transaction);
         let checked = result.and_then(|answer| self.check(plan, &answer));
         let done = self.now();
         let ended = match checked {
