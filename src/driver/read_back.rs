@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Workload;
 use crate::ledger::{Found, Ledger, LedgerCheck, LedgerError, Reconciliation, Record, Records};
-use crate::model::{LedgerEntry, Nanos, WriteScope};
+use crate::model::{LedgerEntry, Nanos, OperationId, WriteScope};
 
 /// Why what was written could not be read back.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,7 @@ pub enum ReadBackError {
 pub struct ReadBack<'a> {
     ledger: &'a Ledger,
     scope: WriteScope,
+    first_operation: OperationId,
     reconciliation: &'a mut Reconciliation,
     patience: Nanos,
 }
@@ -35,6 +36,11 @@ impl ReadBack<'_> {
     /// Whose writes are wanted.
     pub const fn scope(&self) -> WriteScope {
         self.scope
+    }
+
+    /// The number that the workload's first operation has in the run.
+    pub const fn first_operation(&self) -> OperationId {
+        self.first_operation
     }
 
     /// When the run began, in nanoseconds since 1970.
@@ -90,7 +96,8 @@ impl Iterator for Writes {
     }
 }
 
-/// Holds what a workload's store has against the ledger. `fault`: when it was issued, on the run's clock; `scratch`: a
+/// Holds what a workload's store has against the ledger, for a scenario whose operations are numbered from
+/// `first_operation` on in the run. `fault`: when it was issued, on the run's clock; `scratch`: a
 /// folder to sort in; `patience`: the longest that the store may be silent. May block its thread.
 ///
 /// # Errors
@@ -98,7 +105,7 @@ impl Iterator for Writes {
 pub async fn check_ledger(
     workload: &dyn Workload,
     ledger: &Ledger,
-    scenario: &str,
+    (scenario, first_operation): (&str, OperationId),
     fault: Option<Nanos>,
     scratch: &Path,
     patience: Nanos,
@@ -111,7 +118,7 @@ pub async fn check_ledger(
             Record::Seen { id, .. } => reconciliation.found(&Found::present(id))?,
         }
     }
-    let mut reading = ReadBack { ledger, scope, reconciliation: &mut reconciliation, patience };
+    let mut reading = ReadBack { ledger, scope, first_operation, reconciliation: &mut reconciliation, patience };
     workload.read_back(&mut reading).await?;
     Ok(reconciliation.finish()?)
 }

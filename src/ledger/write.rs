@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -22,6 +22,8 @@ const QUEUE: usize = 32 * 1024;
 const BLOCK_BYTES: usize = 64 * 1024;
 /// …or when its first record is this old: what a kill can lose.
 const BLOCK_AGE: Duration = Duration::from_millis(20);
+/// How long it listens on after the end was said.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// A file that has reached this length is followed by another.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -31,6 +33,7 @@ pub struct LedgerSink {
     to_thread: SyncSender<Message>,
     missed: Arc<AtomicU64>,
     run: Arc<str>,
+    finishing: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -41,11 +44,15 @@ enum Message {
 }
 
 impl LedgerSink {
-    /// Records it, or counts it as missed when the disk can't follow: the run is void then.
-    pub fn record(&self, record: Record) {
-        if self.to_thread.try_send(Message::Record(record)).is_err() {
+    /// Records it, or counts it as missed when the disk can't follow: the run is void then. Gives whether it is
+    /// recorded.
+    pub fn record(&self, record: Record) -> bool {
+        let recorded =
+            !self.finishing.load(Ordering::Acquire) && self.to_thread.try_send(Message::Record(record)).is_ok();
+        if !recorded {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }
+        recorded
     }
 
     /// The writes of a scenario of the run.
@@ -102,7 +109,7 @@ impl LedgerWriter {
         let thread = std::thread::Builder::new().name("ledger".into()).spawn(move || {
             append(&records, &mut segments, &told, &lost);
         })?;
-        Ok(Self { sink: LedgerSink { to_thread, missed, run }, thread, state })
+        Ok(Self { sink: LedgerSink { to_thread, missed, run, finishing: Arc::default() }, thread, state })
     }
 
     /// What workers write through.
@@ -114,6 +121,7 @@ impl LedgerWriter {
     pub fn finish(self) -> LedgerEnd {
         let Self { sink, thread, state } = self;
         let missed = Arc::clone(&sink.missed);
+        sink.finishing.store(true, Ordering::Release);
         // A thread that is gone needs no word.
         let _ = sink.to_thread.send(Message::End);
         let broke = thread.join().is_err();
@@ -131,7 +139,17 @@ fn append(records: &Receiver<Message>, segments: &mut Segments, state: &Mutex<Le
     let mut block = Vec::with_capacity(BLOCK_BYTES * 2);
     let mut failed = false;
     let mut over = false;
-    while !over && let Ok(Message::Record(first)) = records.recv() {
+    loop {
+        // Who looked before the end was said may still be about to send.
+        let first = if over { records.recv_timeout(LAST_WORDS).ok() } else { records.recv().ok() };
+        let first = match first {
+            Some(Message::Record(first)) => first,
+            Some(Message::End) => {
+                over = true;
+                continue;
+            }
+            None => return,
+        };
         let deadline = Instant::now() + BLOCK_AGE;
         let mut count = 1_u64;
         block.clear();
@@ -142,11 +160,11 @@ fn append(records: &Receiver<Message>, segments: &mut Segments, state: &Mutex<Le
                     record.encode(&mut block);
                     count += 1;
                 }
-                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => {
+                Ok(Message::End) => {
                     over = true;
                     break;
                 }
-                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
         let result = if failed { Ok(false) } else { segments.append(&block).map(|()| true) };
@@ -236,7 +254,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let writer = LedgerWriter::with_limits(folder.path(), head(7), 1024, segment_bytes).unwrap();
             let sink = writer.sink();
-            records.iter().for_each(|record| sink.record(record.clone()));
+            records.iter().for_each(|record| assert!(sink.record(record.clone())));
             drop(sink);
             let end = writer.finish();
             prop_assert_eq!(&end, &LedgerEnd { written: records.len() as u64, missed: 0, error: None });
@@ -250,8 +268,8 @@ mod tests {
     fn what_the_channel_cannot_hold_is_counted_and_flaws_the_run() {
         let folder = tempfile::tempdir().unwrap();
         let (to_thread, records) = sync_channel(2);
-        let sink = LedgerSink { to_thread, missed: Arc::default(), run: "run".into() };
-        (0..5).for_each(|seq| sink.record(seen(seq)));
+        let sink = LedgerSink { to_thread, missed: Arc::default(), run: "run".into(), finishing: Arc::default() };
+        (0..5).for_each(|seq| assert_eq!(sink.record(seen(seq)), seq < 2));
         assert_eq!(sink.missed.load(Ordering::Relaxed), 3);
         assert_eq!(records.try_iter().count(), 2);
         let end = LedgerEnd { written: 2, missed: 3, error: None };
@@ -271,7 +289,7 @@ mod tests {
         while state.lock().unwrap().written == 0 {
             std::thread::yield_now();
         }
-        (1..4).for_each(|seq| sink.record(seen(seq)));
+        (1..4).for_each(|seq| drop(sink.record(seen(seq))));
         drop(sink);
         let end = writer.finish();
         assert_eq!((end.written, end.missed), (1, 3));
@@ -283,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let writer = LedgerWriter::begin(folder.path(), "run", 0).unwrap();
         let sink = writer.sink();
-        (0..1000).for_each(|seq| sink.record(seen(seq)));
+        (0..1000).for_each(|seq| assert!(sink.record(seen(seq))));
         drop(sink);
         assert_eq!(writer.finish().written, 1000);
         let path = folder.path().join(segment_name(1));

@@ -1,0 +1,16 @@
+//! Runs write into real servers with a ledger; something is taken away behind their back; the read-back says exactly
+//! what. Servers come from the stack (`tests/stack/stack up`).
+
+#[cfg(feature = "amqp")]
+mod amqp;
+mod harness;
+#[cfg(all(feature = "http", feature = "sandbox"))]
+mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "sql")]
+mod sql;
+#[path = "../conformance/stack.rs"]
+mod stack;
