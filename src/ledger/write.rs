@@ -47,8 +47,10 @@ impl LedgerSink {
     /// Records it, or counts it as missed when the disk can't follow: the run is void then. Gives whether it is
     /// recorded.
     pub fn record(&self, record: Record) -> bool {
-        let recorded =
-            !self.finishing.load(Ordering::Acquire) && self.to_thread.try_send(Message::Record(record)).is_ok();
+        if self.finishing.load(Ordering::Acquire) {
+            return false;
+        }
+        let recorded = self.to_thread.try_send(Message::Record(record)).is_ok();
         if !recorded {
             self.missed.fetch_add(1, Ordering::Relaxed);
         }

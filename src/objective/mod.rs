@@ -17,6 +17,7 @@ mod student;
 mod throughput;
 mod trend;
 mod validity;
+mod writes;
 
 pub use batches::{
     BATCHES, Batch, BatchJudgement, Worth, judge_batches_above, judge_batches_below, worth, worth_of_one,
@@ -32,3 +33,4 @@ pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
 pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, validity};
+pub use writes::{judge_lost_writes, judge_recovery_point, loss_rate_bound};

@@ -25,11 +25,18 @@ pub struct Played {
 
 /// Sends some hundred operations of the one scenario `s`, and keeps their ledger.
 pub fn play(workload: &str, endpoint_name: &str, endpoint: &str) -> Played {
+    play_until(workload, endpoint_name, endpoint, "10s")
+}
+
+/// The same; `stop` is how long the end waits for what is under way.
+pub fn play_until(workload: &str, endpoint_name: &str, endpoint: &str, stop: &str) -> Played {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("workloads")).expect("a folder");
     std::fs::write(folder.path().join("workloads/w.yaml"), workload).expect("a file");
-    let profile = "name: p\nwindow: 200ms\ngraceful_stop: 10s\nscenarios:\n  \
-                   s: { workload: w, executor: constant-arrival-rate, rate: 150/s, duration: 2s }\n";
+    let profile = format!(
+        "name: p\nwindow: 200ms\ngraceful_stop: {stop}\nscenarios:\n  \
+         s: {{ workload: w, executor: constant-arrival-rate, rate: 150/s, duration: 2s }}\n"
+    );
     let target = format!(
         "name: t\nenvironment: sandbox\nallow: {{ hosts: [\"127.0.0.1\", \"localhost\"] }}\nendpoints:\n  \
          {endpoint_name}: {endpoint}\n"

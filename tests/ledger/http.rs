@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use slatest::model::{WriteId, WriteOutcome, WritePlace};
 
-use crate::harness::{exactly, middle, play};
+use crate::harness::{exactly, middle, play, play_until};
 
 /// What it holds, by key, with the write that each is; and how often it was asked to write.
 #[derive(Clone, Default)]
@@ -67,6 +67,7 @@ fn serve(service: Service) -> String {
                 .route("/things", post(create))
                 .route("/things/{key}", get(one))
                 .route("/writes/{write}", get(by_write))
+                .route("/silence", post(std::future::pending::<StatusCode>))
                 .with_state(service);
             axum::serve(listener, router).await.expect("it serves");
         });
@@ -129,4 +130,18 @@ fn by_the_key_of_the_answer_what_had_none_stays_unresolved() {
     assert_eq!(check.unreadable, 1);
     assert!(!check.is_complete());
     assert_eq!((check.unknown_writes.unresolved, check.unknown_writes.not_found), (check.unknown, 0));
+}
+
+#[test]
+fn what_is_under_way_when_the_run_ends_is_in_the_ledger_and_unknown() {
+    let endpoint = serve(Service::default());
+    let workload = workload("{ get: \"/writes/{{ write_id }}\" }").replace("/things", "/silence").replace("10s", "60s");
+    let played = play_until(&workload, "api", &endpoint, "200ms");
+    let writes = played.writes();
+    assert_eq!(writes.len(), 300);
+    let numbers: Vec<u64> = writes.iter().map(|write| write.id.seq()).collect();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>(), "each once");
+    assert!(writes.iter().all(|write| write.outcome == WriteOutcome::Unknown));
+    let check = played.check(None);
+    assert_eq!((check.unknown, check.unknown_writes.not_found, check.lost_count()), (300, 300, 0));
 }

@@ -12,5 +12,6 @@ mod kafka;
 mod redis;
 #[cfg(feature = "sql")]
 mod sql;
+#[expect(dead_code, reason = "the conformance suite asks the stack for more")]
 #[path = "../conformance/stack.rs"]
 mod stack;
