@@ -130,6 +130,7 @@ mod tests {
             clock_step: Nanos(5),
             open_files_max: 6,
             open_files_limit: 7,
+            writes_missed: 0,
         }
     }
 
