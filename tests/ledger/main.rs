@@ -3,6 +3,8 @@
 
 #[cfg(feature = "amqp")]
 mod amqp;
+#[cfg(all(feature = "amqp", feature = "http", feature = "redis", feature = "sql", feature = "websocket"))]
+mod declared;
 mod harness;
 #[cfg(all(feature = "http", feature = "sandbox"))]
 mod http;
