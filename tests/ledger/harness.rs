@@ -20,6 +20,8 @@ pub struct Played {
     plan: Arc<slatest::profile::Plan>,
     /// Its ledger.
     pub ledger: Ledger,
+    /// How many arrivals it had.
+    pub fired: u64,
     folder: tempfile::TempDir,
 }
 
@@ -66,7 +68,7 @@ pub fn play_until(workload: &str, endpoint_name: &str, endpoint: &str, stop: &st
     assert_eq!(end.flaw(), None);
     assert!(end.written >= facts.fired, "{} records of {} arrivals", end.written, facts.fired);
     let ledger = Ledger::open(&at).expect("a ledger");
-    Played { resolved, plan, ledger, folder }
+    Played { resolved, plan, ledger, fired: facts.fired, folder }
 }
 
 impl Played {

@@ -138,10 +138,9 @@ fn what_is_under_way_when_the_run_ends_is_in_the_ledger_and_unknown() {
     let workload = workload("{ get: \"/writes/{{ write_id }}\" }").replace("/things", "/silence").replace("10s", "60s");
     let played = play_until(&workload, "api", &endpoint, "200ms");
     let writes = played.writes();
-    assert_eq!(writes.len(), 300);
     let numbers: Vec<u64> = writes.iter().map(|write| write.id.seq()).collect();
-    assert_eq!(numbers, (0..300).collect::<Vec<_>>(), "each once");
+    assert_eq!(numbers, (0..played.fired).collect::<Vec<_>>(), "each once");
     assert!(writes.iter().all(|write| write.outcome == WriteOutcome::Unknown));
     let check = played.check(None);
-    assert_eq!((check.unknown, check.unknown_writes.not_found, check.lost_count()), (300, 300, 0));
+    assert_eq!((check.unknown, check.unknown_writes.not_found, check.lost_count()), (played.fired, played.fired, 0));
 }
