@@ -325,7 +325,8 @@ impl Lane {
 
     /// The write that an arrival is, where the ledger wants it.
     fn write(&self, arrival: &Arrival) -> Option<PendingWrite> {
-        let scope = self.write_scope.filter(|_| self.workload.operations()[arrival.operation].ledger)?;
+        let scope =
+            self.write_scope.filter(|_| self.workload.operations().get(arrival.operation).is_some_and(|o| o.ledger))?;
         let id = scope.id(arrival.seq, arrival.step);
         Some(self.desk.write(id, self.operation(arrival.operation), arrival.at))
     }
