@@ -51,8 +51,8 @@ impl Found {
 
 /// Holds what a store is found to have against what the ledger expects of it. Feed both in any order.
 ///
-/// It sorts on disk, in files without names: some 120 bytes for each write, and memory of some 20 MiB however many
-/// there are.
+/// It sorts on disk, in files without names and chunks of some megabytes: memory doesn't grow with the number of
+/// writes.
 #[derive(Debug)]
 pub struct Reconciliation {
     scope: WriteScope,
