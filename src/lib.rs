@@ -22,6 +22,7 @@
 //! | [`objective`], [`schedule`], [`driver`] | statistics; seeded arrivals; protocols |
 //! | [`workload`], [`target`] | operations, templates, feeds; endpoints, secrets, the guard |
 //! | [`source`] | files of users, and where in them each value stands |
+//! | [`ledger`] | every write that must not be lost, on disk, and held against what a store has |
 //! | [`measure`] | histograms, tallies, windows |
 //! | [`model`] | plain values |
 //!
@@ -34,6 +35,7 @@ pub mod driver;
 pub mod engine;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+pub mod ledger;
 pub mod measure;
 pub mod model;
 pub mod objective;

@@ -415,6 +415,7 @@ fn run_share(plan: Plan, share: Stripe, workers: usize, takes_over: Option<TakeO
         workers,
         stop: Stop::default(),
         share,
+        ledger: None,
         orders: Some(told),
     };
     let facts = engine.run(&mut |event| {

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["objective", "schedule", "driver"],
     &["workload", "target"],
     &["source"],
+    &["ledger"],
     &["measure"],
     &["model"],
 ];

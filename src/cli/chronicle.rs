@@ -49,6 +49,11 @@ impl Chronicle {
         self.progress.show(&Event::Notice(words));
     }
 
+    /// Something that the record keeps.
+    pub fn note(&mut self, words: String) {
+        self.writer.notice(words);
+    }
+
     /// Who makes the load, on one line.
     pub fn show_fleet(&mut self, words: String) {
         self.progress.show_fleet(words);

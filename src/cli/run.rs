@@ -13,7 +13,9 @@ use super::coordinate::{Bringing, Invitation, Leading, lead};
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
 use super::process::{begin, workers_default};
+use crate::driver::Workload;
 use crate::engine::{Engine, EngineError, Stop, reach};
+use crate::ledger::{LEDGER_FOLDER, LedgerWriter};
 use crate::model::{Nanos, Span};
 use crate::store::{Opening, RunWriter, TargetRecord};
 
@@ -107,19 +109,48 @@ pub fn run(args: &RunArgs) -> Exit {
             return Exit::Unexpected;
         }
     };
+    let ledger = match begin_ledger(&writer, &resolved.run, &resolved.workloads) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            eprintln!("slatest: the ledger of writes can't be begun in {}: {error}", writer.folder().display());
+            return Exit::Unexpected;
+        }
+    };
     let workers = args.workers.map_or_else(workers_default, usize::from);
-    let engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
-    let exit = conduct(engine, writer, args.quiet);
+    let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
+    engine.ledger = ledger.as_ref().map(LedgerWriter::sink);
+    let exit = conduct(engine, writer, ledger, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
     exit
 }
 
+/// Begins the ledger of a run that has writes for it, in a folder of the run's results.
+fn begin_ledger(
+    writer: &RunWriter,
+    run: &str,
+    workloads: &[Arc<dyn Workload>],
+) -> std::io::Result<Option<LedgerWriter>> {
+    if !workloads.iter().any(|workload| workload.operations().iter().any(|operation| operation.ledger)) {
+        return Ok(None);
+    }
+    let begun = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
+    LedgerWriter::begin(&writer.folder().join(LEDGER_FOLDER), run, begun).map(Some)
+}
+
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, writer: RunWriter, quiet: bool) -> Exit {
+fn conduct(engine: Engine, writer: RunWriter, ledger: Option<LedgerWriter>, quiet: bool) -> Exit {
     let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
-    match engine.run(&mut |event| chronicle.take(&event)) {
-        Ok(facts) => chronicle.conclude(&facts),
+    let facts = engine.run(&mut |event| chronicle.take(&event));
+    let ledger = ledger.map(LedgerWriter::finish).unwrap_or_default();
+    if let Some(flaw) = ledger.flaw() {
+        chronicle.note(flaw);
+    }
+    match facts {
+        Ok(mut facts) => {
+            facts.resources.writes_missed = ledger.missed;
+            chronicle.conclude(&facts)
+        }
         Err(error @ EngineError::NotReady(_)) => {
             chronicle.quieten();
             eprintln!("slatest: {error}");

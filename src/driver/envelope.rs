@@ -22,6 +22,9 @@ const SENT: &str = "slatest-sent";
 /// Header with the process and workload that sent it: other agents of the run send too.
 const SOURCE: &str = "slatest-source";
 
+/// Header with the identifier of a write in the ledger.
+pub(in crate::driver) const WRITE: &str = "slatest-write";
+
 /// Longest name of a source.
 const SOURCE_BYTES_MAX: usize = 64;
 

@@ -24,6 +24,7 @@ mod limit;
 mod outline;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod payload;
+mod read_back;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
@@ -43,12 +44,14 @@ use schemars::Schema;
 pub use generator::generator_fault;
 pub use limit::{Elapsed, Limit};
 pub use outline::{Outline, outline};
+pub use read_back::{ReadBack, ReadBackError, check_ledger};
 pub use registry::{driver, drivers};
 
+use crate::ledger::LedgerSink;
 use crate::model::{Arrival, Clock, Completion, Nanos, Outcome, Problems};
 use crate::source::Source;
 use crate::target::{Endpoint, Guard};
-use crate::workload::OperationSpec;
+use crate::workload::{LedgerSpec, OperationSpec};
 
 /// Longest wait for an answer when an operation doesn't say.
 pub const TIMEOUT_DEFAULT: Nanos = Nanos::from_secs(30);
@@ -118,14 +121,18 @@ pub struct Operation {
 impl Operation {
     /// What a workload file says of an operation, with the parts of the whole and the ratios that
     /// its driver reports of it.
-    pub fn of<R, C>(spec: &OperationSpec<R, C>, timings: &[&'static str], ratios: &[&'static str]) -> Self {
+    pub fn of<R, C, L: LedgerSpec>(
+        spec: &OperationSpec<R, C, L>,
+        timings: &[&'static str],
+        ratios: &[&'static str],
+    ) -> Self {
         Self {
             name: spec.name.value.clone(),
             weight: spec.weight.as_ref().map_or(1.0, |w| w.value),
             timeout: spec.timeout.map_or(TIMEOUT_DEFAULT, |t| t.0),
             timings: timings.to_vec(),
             ratios: ratios.to_vec(),
-            ledger: spec.ledger,
+            ledger: spec.ledger.is_on(),
         }
     }
 }
@@ -235,6 +242,20 @@ pub trait Workload: Send + Sync {
     /// target is quiet, at most `patience`, and checks what can only be checked then.
     fn settle(&self, _patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
         Box::pin(std::future::ready(Vec::new()))
+    }
+
+    /// Where the workload records what it takes out of the store while the run goes on; told before the first
+    /// session, when the run keeps a ledger.
+    fn keep(&self, _ledger: LedgerSink) {}
+
+    /// Finds what the store holds of the writes of operations with `ledger`, and tells [`ReadBack::found`] of
+    /// each. Called when nobody writes any more. May block its thread.
+    ///
+    /// # Errors
+    /// What keeps it from being read to the end: then nothing can be said.
+    fn read_back<'a>(&'a self, _reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        let reason = "this driver can't read its writes back".to_owned();
+        Box::pin(std::future::ready(Err(ReadBackError::Store(reason))))
     }
 
     /// Figures to show beside the latencies, read once a window (`consumer_lag`).

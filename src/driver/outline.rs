@@ -28,7 +28,7 @@ pub struct Outline {
 /// # Errors
 /// Every mistake: no operation, a name twice, a weight below zero, a flow that names what isn't
 /// there or itself, feeds that can't be loaded.
-pub fn outline<S, R, C>(context: &CompileContext<'_>, file: &WorkloadFile<S, R, C>) -> Result<Outline, Problems> {
+pub fn outline<S, R, C, L>(context: &CompileContext<'_>, file: &WorkloadFile<S, R, C, L>) -> Result<Outline, Problems> {
     let source = context.source;
     let mut problems = Problems::default();
     if file.operations.is_empty() {

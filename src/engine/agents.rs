@@ -67,6 +67,7 @@ impl Resources {
                 let (cores, machine_cores) =
                     if hosts.insert(agent.host.as_str()) { (one.cores, one.machine_cores) } else { (0.0, 0.0) };
                 Self {
+                    writes_missed: sum.writes_missed + one.writes_missed,
                     workers: sum.workers + one.workers,
                     cores: sum.cores + cores,
                     cpu_secs: sum.cpu_secs + one.cpu_secs,

@@ -18,6 +18,7 @@ use super::order::{Order, TakeOver};
 use super::stage::{Message, Stage, Stop};
 use super::worker::{self, WorkerSetup};
 use crate::driver::Workload;
+use crate::ledger::LedgerSink;
 use crate::measure::{OperationShape, Timeline, Window};
 use crate::model::{Clock as _, Nanos};
 use crate::profile::Plan;
@@ -56,6 +57,8 @@ pub struct Engine {
     pub stop: Stop,
     /// Which arrivals and users are this process's.
     pub share: Stripe,
+    /// Where writes of operations with `ledger` are recorded; nowhere without one.
+    pub ledger: Option<LedgerSink>,
     /// Who says when to start, and what else to do. Without anybody it starts as soon as it is ready.
     pub orders: Option<Receiver<Order>>,
 }
@@ -73,7 +76,7 @@ pub fn shapes(plan: &Plan) -> Vec<OperationShape> {
 impl Engine {
     /// One that makes the whole of the load, and starts as soon as it is ready.
     pub const fn alone(plan: Arc<Plan>, workloads: Vec<Arc<dyn Workload>>, workers: usize, stop: Stop) -> Self {
-        Self { plan, workloads, workers, stop, share: Stripe::WHOLE, orders: None }
+        Self { plan, workloads, workers, stop, share: Stripe::WHOLE, ledger: None, orders: None }
     }
 
     /// Runs to the end on threads of its own, telling `on_event` what happens. Blocks.
@@ -86,6 +89,9 @@ impl Engine {
         let (stage, stage_seen) = watch::channel(Stage::Opening);
         let (takeovers, takeovers_seen) = watch::channel(Vec::new());
         let (to_conductor, messages) = sync_channel(QUEUE);
+        if let Some(ledger) = &self.ledger {
+            self.workloads.iter().for_each(|workload| workload.keep(ledger.clone()));
+        }
         let mut threads = Vec::with_capacity(workers);
         for index in 0..workers {
             let setup = WorkerSetup {
@@ -97,6 +103,7 @@ impl Engine {
                 parts: workers as u64,
                 takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
                 clock: Arc::<RunClock>::clone(&clock),
+                ledger: self.ledger.clone(),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
             };

@@ -8,8 +8,9 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::Notify;
 
 use super::stage::Message;
+use crate::ledger::{LedgerSink, Record};
 use crate::measure::{OperationShape, Recorder};
-use crate::model::{Clock, Completion, Nanos, OperationId, Outcome};
+use crate::model::{Clock, Completion, LedgerEntry, Nanos, OperationId, Outcome, WriteId, WriteScope};
 
 /// The books of one worker, shared by its tasks. Never crosses a thread.
 pub struct Desk {
@@ -17,6 +18,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     recorder: RefCell<Recorder>,
     to_conductor: SyncSender<Message>,
+    /// Where writes are recorded.
+    ledger: Option<LedgerSink>,
     /// Executions under way, the pauses between the steps of their flows included.
     engaged: Cell<u64>,
     /// Told whenever nothing is under way.
@@ -30,9 +33,10 @@ impl Desk {
         window: Nanos,
         cohorts: bool,
         to_conductor: SyncSender<Message>,
+        ledger: Option<LedgerSink>,
     ) -> Self {
         let recorder = RefCell::new(Recorder::new(shapes, window).with_cohorts(cohorts));
-        Self { clock, recorder, to_conductor, engaged: Cell::new(0), quiet: Notify::new() }
+        Self { clock, recorder, to_conductor, ledger, engaged: Cell::new(0), quiet: Notify::new() }
     }
 
     /// An arrival is fired now. The ticket stands for it until it ends.
@@ -48,6 +52,31 @@ impl Desk {
         self.close_windows(intended);
         self.recorder.borrow_mut().began(operation, judged, intended);
         Ticket { desk: Rc::clone(self), operation, judged, intended, ended: false }
+    }
+
+    /// The writes of a scenario, where there is a ledger.
+    pub fn write_scope(&self, scenario: &str) -> Option<WriteScope> {
+        self.ledger.as_ref().map(|ledger| ledger.scope(scenario))
+    }
+
+    /// A write begins. However it ends, the ledger holds it.
+    pub fn write(self: &Rc<Self>, id: WriteId, operation: OperationId, intended: Nanos) -> PendingWrite {
+        PendingWrite { desk: Rc::clone(self), id, operation, intended, ended: false }
+    }
+
+    fn wrote(&self, write: &PendingWrite, completion: &Completion) {
+        let (Some(ledger), Some(outcome)) = (&self.ledger, completion.write_outcome()) else { return };
+        let written = completion.written.as_deref().cloned().unwrap_or_default();
+        ledger.record(Record::Write(LedgerEntry {
+            id: write.id,
+            operation: write.operation,
+            intended: write.intended,
+            sent: completion.sent,
+            done: written.acknowledged.unwrap_or(completion.done),
+            outcome,
+            place: written.place,
+            value: written.value,
+        }));
     }
 
     /// Operations under way.
@@ -141,6 +170,33 @@ impl Drop for Ticket {
             let done = self.desk.clock.now();
             let completion = Completion::failed(Outcome::Unknown, None, done, "still under way at the end of the run");
             self.desk.ended(self.operation, self.judged, self.intended, &completion);
+        }
+    }
+}
+
+/// A write under way. Whatever happens to the task that holds it, the ledger gets it exactly once: one that is
+/// dropped is unknown.
+pub struct PendingWrite {
+    desk: Rc<Desk>,
+    id: WriteId,
+    operation: OperationId,
+    intended: Nanos,
+    ended: bool,
+}
+
+impl PendingWrite {
+    /// It ended.
+    pub fn end(mut self, completion: &Completion) {
+        self.ended = true;
+        self.desk.wrote(&self, completion);
+    }
+}
+
+impl Drop for PendingWrite {
+    fn drop(&mut self) {
+        if !self.ended {
+            let done = self.desk.clock.now();
+            self.desk.wrote(self, &Completion::failed(Outcome::Unknown, None, done, "given up"));
         }
     }
 }

@@ -46,6 +46,9 @@ pub struct Resources {
     /// How many may be; 0 when not known.
     #[serde(default)]
     pub open_files_limit: u64,
+    /// Writes that the ledger should hold and doesn't.
+    #[serde(default)]
+    pub writes_missed: u64,
 }
 
 /// A run that ended early because an objective with `abort_on_fail` was shown not to hold.

@@ -122,6 +122,7 @@ fn machine(resources: &Resources) -> Evidence {
         stall_total: resources.stall_total,
         suspended: resources.suspended,
         clock_step: resources.clock_step,
+        writes_missed: resources.writes_missed,
         open_files: (resources.open_files_max > 0).then_some((resources.open_files_max, resources.open_files_limit)),
         ..Evidence::default()
     }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::cancel::{Cancel, CancelWatch};
-use super::desk::{Desk, Ticket};
+use super::desk::{Desk, PendingWrite, Ticket};
 use crate::driver::{CONNECT_TIMEOUT, ConnectError, Limit, Seat, Session, Workload};
-use crate::model::{Arrival, Completion, Nanos, OperationId, Outcome};
+use crate::model::{Arrival, Completion, Nanos, OperationId, Outcome, WriteScope};
 use crate::profile::{Mix, Plan, PlanStep, ScenarioPlan};
 use crate::schedule::{Chooser, Stripe};
 
@@ -92,6 +92,8 @@ pub struct Lane {
     open: Cell<u64>,
     seats_taken: Cell<u64>,
     closing: Cell<bool>,
+    /// Its writes, where there is a ledger.
+    write_scope: Option<WriteScope>,
 }
 
 impl Lane {
@@ -119,6 +121,7 @@ impl Lane {
             None => (false, stripe.share_of(scenario.max_in_flight).max(1)),
         };
         Self {
+            write_scope: desk.write_scope(&scenario.name),
             plan: Arc::clone(plan),
             index,
             workload,
@@ -305,7 +308,11 @@ impl Lane {
                         self.desk.began(self.operation(index), scenario.is_judged(intended), intended)
                     });
                     let arrival = Arrival { seq, at: intended, operation: index, step: number };
+                    let write = self.write(&arrival);
                     let completion = self.execute_operation(session, arrival, hang).await;
+                    if let Some(write) = write {
+                        write.end(&completion);
+                    }
                     ticket.end(&completion);
                     if completion.outcome != Outcome::Ok {
                         return;
@@ -314,6 +321,14 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// The write that an arrival is, where the ledger wants it.
+    fn write(&self, arrival: &Arrival) -> Option<PendingWrite> {
+        let scope =
+            self.write_scope.filter(|_| self.workload.operations().get(arrival.operation).is_some_and(|o| o.ledger))?;
+        let id = scope.id(arrival.seq, arrival.step);
+        Some(self.desk.write(id, self.operation(arrival.operation), arrival.at))
     }
 
     async fn execute_operation(&self, session: &mut dyn Session, arrival: Arrival, hang: &mut Limit) -> Completion {

@@ -25,6 +25,7 @@ use super::timer::Timer;
 use super::users::Users;
 use super::wakes::Wakes;
 use crate::driver::{ConnectError, Seat, Workload};
+use crate::ledger::LedgerSink;
 use crate::measure::OperationShape;
 use crate::model::{Clock, Nanos};
 use crate::objective::GAPS_MAX;
@@ -57,6 +58,8 @@ pub struct WorkerSetup {
     /// What is taken over, where orders may come: the worker then stays until the plan's end.
     pub takeovers: Option<watch::Receiver<Vec<TakeOver>>>,
     pub clock: Arc<dyn Clock>,
+    /// Where writes are recorded.
+    pub ledger: Option<LedgerSink>,
     pub stage: watch::Receiver<Stage>,
     pub to_conductor: SyncSender<Message>,
 }
@@ -175,10 +178,21 @@ pub fn run(setup: WorkerSetup) {
 }
 
 async fn work(setup: WorkerSetup) -> Result<(), String> {
-    let WorkerSetup { plan, workloads, shapes, worker, stripe, parts, mut takeovers, clock, mut stage, to_conductor } =
-        setup;
-    let desk =
-        Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, !plan.drills.is_empty(), to_conductor.clone()));
+    let WorkerSetup {
+        plan,
+        workloads,
+        shapes,
+        worker,
+        stripe,
+        parts,
+        mut takeovers,
+        clock,
+        ledger,
+        mut stage,
+        to_conductor,
+    } = setup;
+    let cohorts = !plan.drills.is_empty();
+    let desk = Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, cohorts, to_conductor.clone(), ledger));
     let abort = Cancel::default();
     let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
         .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe), Rc::clone(&desk), abort.clone()))

@@ -12,6 +12,7 @@ mod problem;
 mod quantity;
 mod time;
 mod verdict;
+mod write;
 
 pub use arrival::{Arrival, OperationId};
 pub use clock::{Clock, MonotonicClock, SimulatedClock};
@@ -22,3 +23,4 @@ pub use problem::{Place, Problem, Problems};
 pub use quantity::{Percent, Rate, Span};
 pub use time::Nanos;
 pub use verdict::Verdict;
+pub use write::{LedgerEntry, NoWriteId, WriteId, WriteOutcome, WritePlace, WriteScope, Written, value_digest};

@@ -20,6 +20,7 @@ mod student;
 mod throughput;
 mod trend;
 mod validity;
+mod writes;
 
 pub use batches::{
     BATCHES, Batch, BatchJudgement, Worth, judge_batches_above, judge_batches_below, worth, worth_of_one,
@@ -42,3 +43,4 @@ pub use steady::{Steady, SteadyLimit};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
 pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, validity};
+pub use writes::{judge_lost_writes, judge_recovery_point, loss_rate_bound};

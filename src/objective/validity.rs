@@ -51,6 +51,8 @@ pub struct Evidence {
     pub steal_secs: Option<f64>,
     /// Processors of the machine: what the stolen seconds are out of.
     pub machine_cores: f64,
+    /// Writes that the ledger should hold and doesn't.
+    pub writes_missed: u64,
     /// Longest stall of the host.
     pub stall_max: Nanos,
     /// All stalls added up.
@@ -123,6 +125,9 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
             }),
         },
     ];
+    if evidence.writes_missed > 0 {
+        checks.push(writes(evidence));
+    }
     checks.extend(fleet::checks(evidence));
     checks
 }
@@ -198,6 +203,14 @@ fn ledger(e: &Evidence) -> Check {
     let broken = (accounted != e.planned)
         .then_some("operations are unaccounted for: a defect of slatest; please report it with the run's folder");
     Check::new("ledger", Effect::Void, format!("{} planned {sign} {sum}", e.planned), "adds up".into(), broken)
+}
+
+/// Said only when it is broken: most runs have no ledger of writes.
+fn writes(e: &Evidence) -> Check {
+    let words = "the disk of the results could not follow, so nobody knows whether these were acknowledged: a faster \
+                 disk, or fewer operations with `ledger`";
+    let measured = format!("{} missing", e.writes_missed);
+    Check::new("ledger of writes", Effect::Void, measured, "none missing".into(), Some(words))
 }
 
 fn dropped(e: &Evidence) -> Check {

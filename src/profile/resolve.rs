@@ -28,6 +28,8 @@ const OPERATIONS_MAX: usize = 1000;
 
 /// What can run.
 pub struct Resolved {
+    /// Name of the run.
+    pub run: String,
     /// What a run is going to do.
     pub plan: Plan,
     /// The workload of each scenario, in the order of the plan.
@@ -150,7 +152,7 @@ pub fn resolve(
         drills,
         left_out: left_out.into_iter().map(LeftOut::told).collect(),
     };
-    Ok(Resolved { plan, workloads: assembly.workloads, production: file.production, target })
+    Ok(Resolved { run: run.to_owned(), plan, workloads: assembly.workloads, production: file.production, target })
 }
 
 /// What concerns the profile as a whole.

@@ -98,6 +98,7 @@ pub(crate) fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
             clock_step: Nanos::ZERO,
             open_files_max: 75,
             open_files_limit: 20_000,
+            writes_missed: 0,
         },
         findings: vec![ScenarioFinding {
             scenario: "sync".into(),

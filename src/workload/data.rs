@@ -94,7 +94,7 @@ impl Data {
 }
 
 /// Names that templates know by themselves, which neither a feed nor a capture may take.
-pub(super) const RESERVED: [&str; 6] = ["seq", "user", "run", "scenario", "fake", "random"];
+pub(super) const RESERVED: [&str; 7] = ["seq", "user", "run", "scenario", "write_id", "fake", "random"];
 
 /// Whether templates can say this name.
 pub(super) fn is_identifier(name: &str) -> bool {

@@ -73,6 +73,7 @@ enum Subject {
     User,
     Run,
     Scenario,
+    WriteId,
     Field { feed: usize, field: String },
     Captured(String),
     Draw { draw: Draw, stream: u64 },
@@ -138,6 +139,7 @@ impl Expression {
                     ("user", None) => Subject::User,
                     ("run", None) => Subject::Run,
                     ("scenario", None) => Subject::Scenario,
+                    ("write_id", None) => Subject::WriteId,
                     ("fake", Some(kind)) => match Fiction::named(kind) {
                         Some(kind) => drawn(Draw::Fiction(kind)),
                         None => return Ok(None),
@@ -165,6 +167,7 @@ impl Expression {
             Subject::User => Cell::Unsigned(id.user),
             Subject::Run => Cell::Text(id.run.as_ref().into()),
             Subject::Scenario => Cell::Text(id.scenario.as_ref().into()),
+            Subject::WriteId => Cell::Text(id.write_id().to_string().into()),
             Subject::Captured(name) => match values.captured.get(name) {
                 Some(value) => Cell::Text(value.into()),
                 None => return Err(RenderError(format!("{name} was not captured yet"))),
@@ -268,7 +271,7 @@ impl Names<'_> {
             }),
         };
         match name {
-            "seq" | "user" | "run" | "scenario" => no_fields(&format!("`{name}`")),
+            "seq" | "user" | "run" | "scenario" | "write_id" => no_fields(&format!("`{name}`")),
             "fake" => field_of(Fiction::ALL.iter().map(|(known, _)| *known).collect()),
             "random" => field_of(RANDOM.to_vec()),
             _ => {

@@ -8,15 +8,21 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::DataSpec;
+use super::{DataSpec, LedgerSpec, LedgerSwitch};
 use crate::model::Span;
 use crate::source::Located;
 
 /// A workload file (`workloads/*.yaml`). `S`: the driver's settings, `R`: its request, `C`: its
-/// checks on the answer.
+/// checks on the answer, `L`: what it wants to know of writes in the ledger.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct WorkloadFile<S, R, C> {
+#[serde(
+    deny_unknown_fields,
+    bound(
+        deserialize = "S: Deserialize<'de>, R: Deserialize<'de>, C: Deserialize<'de>, L: LedgerSpec + Deserialize<'de>"
+    )
+)]
+#[schemars(bound = "S: JsonSchema, R: JsonSchema, C: JsonSchema, L: JsonSchema + LedgerSpec + Serialize")]
+pub struct WorkloadFile<S, R, C, L = LedgerSwitch> {
     /// Its name, as scenarios take it.
     pub name: String,
     /// What it does, for people.
@@ -33,7 +39,7 @@ pub struct WorkloadFile<S, R, C> {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, Located<DataSpec>>,
     /// What can be done, weighted.
-    pub operations: Vec<OperationSpec<R, C>>,
+    pub operations: Vec<OperationSpec<R, C, L>>,
     /// Sequences of operations by one user, weighted against the operations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flows: Vec<FlowSpec>,
@@ -52,8 +58,12 @@ pub struct WorkloadHead {
 
 /// One kind of request: the unit that has a histogram.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct OperationSpec<R, C> {
+#[serde(
+    deny_unknown_fields,
+    bound(deserialize = "R: Deserialize<'de>, C: Deserialize<'de>, L: LedgerSpec + Deserialize<'de>")
+)]
+#[schemars(bound = "R: JsonSchema, C: JsonSchema, L: JsonSchema + LedgerSpec + Serialize")]
+pub struct OperationSpec<R, C, L = LedgerSwitch> {
     /// Its name; it is addressed as `scenario/name`.
     pub name: Located<String>,
     /// Its share among operations and flows; 0 for one that only flows use. Default 1.
@@ -70,9 +80,10 @@ pub struct OperationSpec<R, C> {
     /// Values kept for the user's later requests, by name: a JSONPath (`$.id`), or `header:Name`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capture: BTreeMap<String, Located<String>>,
-    /// Whether every write of it is recorded, to be read back after a drill.
+    /// Whether every write of it is recorded, to be read back after a drill; where the driver can't know by
+    /// itself, how it is read back.
     #[serde(default)]
-    pub ledger: bool,
+    pub ledger: L,
 }
 
 /// A sequence of operations by one user.

@@ -196,6 +196,7 @@ impl Object for Scope {
             "user" => Some(self.id.user.into()),
             "run" => Some(self.id.run.as_ref().into()),
             "scenario" => Some(self.id.scenario.as_ref().into()),
+            "write_id" => Some(self.id.write_id().to_string().into()),
             "fake" => Some(Value::from_object(Fake(Arc::clone(self)))),
             "random" => Some(Value::from_object(Random(Arc::clone(self)))),
             _ => self.names.get(name).cloned(),

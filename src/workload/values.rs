@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Data;
+use crate::model::{WriteId, WriteScope};
 
 /// Which execution it is: all of its randomness derives from this.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,14 @@ pub struct ExecutionId {
     pub user: u64,
 }
 
-/// What templates of one execution see: `run`, `scenario`, `seq`, `user`, `fake.*`, one row of
+impl ExecutionId {
+    /// The identifier of the write that it is, in the ledger and as `{{ write_id }}` in templates.
+    pub fn write_id(&self) -> WriteId {
+        WriteScope::of(&self.run, &self.scenario).id(self.seq, self.step)
+    }
+}
+
+/// What templates of one execution see: `run`, `scenario`, `seq`, `user`, `write_id`, `fake.*`, one row of
 /// each feed, and the user's captures. Equal executions see equal values.
 pub struct Values<'a> {
     /// Which execution.

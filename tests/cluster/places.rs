@@ -56,6 +56,7 @@ fn plan() -> Plan {
             share: 1.0,
         }],
         objectives: vec![],
+        drills: vec![],
         left_out: vec![],
     }
 }

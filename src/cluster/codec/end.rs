@@ -38,6 +38,8 @@ pub fn resources(from: &wire::Resources) -> Result<Resources, CodecError> {
         clock_step: Nanos(from.clock_step_ns),
         open_files_max: from.open_files_max,
         open_files_limit: from.open_files_limit,
+        // Agents keep no ledger.
+        writes_missed: 0,
     })
 }
 
@@ -128,6 +130,7 @@ mod tests {
             clock_step: Nanos(5),
             open_files_max: 6,
             open_files_limit: 7,
+            writes_missed: 0,
         }
     }
 

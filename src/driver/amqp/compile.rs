@@ -87,6 +87,7 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
     for (i, spec) in file.operations.iter().enumerate() {
         if let Some(action) = problems.take(action(spec, &format!("operations[{i}]"), &outline, source)) {
             queues.note(spec, &action);
+            problems.take(queues.note_ledger(spec, &format!("operations[{i}]"), source));
             operations.push(operation(spec, &action));
             actions.push(action);
         }
@@ -101,6 +102,7 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
         sender: Arc::new(Sender::of(context)),
         declared: settings.queues,
         needed: queues.needed,
+        ledger_queues: queues.ledger,
         exchanges: queues.exchanges,
         consumed: queues.consumed,
         connections,
@@ -115,6 +117,8 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
 struct Queues {
     /// All of the queues.
     needed: BTreeSet<String>,
+    /// Those that ledgered operations fill.
+    ledger: BTreeSet<String>,
     /// All of the exchanges but the default one.
     exchanges: BTreeSet<String>,
     /// Queues with a consumer, and where operations take from it.
@@ -122,6 +126,23 @@ struct Queues {
 }
 
 impl Queues {
+    /// What is drained in the end must be known by name.
+    fn note_ledger(
+        &mut self,
+        spec: &OperationSpec<Request, Check>,
+        key: &str,
+        source: &Source,
+    ) -> Result<(), Problems> {
+        let Some(publish) = spec.request.publish.as_ref().filter(|_| spec.ledger.0) else { return Ok(()) };
+        let Some(queue) = &publish.queue else {
+            let message = "the ledger needs the `queue` in which the message ends up";
+            return Err(source.problem_at(&spec.name, format!("{key}.ledger"), message).into());
+        };
+        self.needed.insert(queue.value.clone());
+        self.ledger.insert(queue.value.clone());
+        Ok(())
+    }
+
     fn note(&mut self, spec: &OperationSpec<Request, Check>, action: &Action) {
         match action {
             Action::Publish(message) => {

@@ -17,10 +17,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::broker::{self, Broker};
-use super::envelope::{recognise, returns_to};
+use super::envelope::{recognise, returns_to, write_id};
 use super::failure::Failure;
 use crate::driver::awaited::{Awaited, Intake};
 use crate::driver::envelope::Sender;
+use crate::ledger::{LedgerSink, Record};
 use crate::model::{Clock, Outcome};
 
 /// First pause before a broken consumer subscribes again; doubles up to the longest.
@@ -38,6 +39,8 @@ pub(super) struct Destination {
     pub(super) awaited: Arc<Awaited>,
     /// Messages received and not yet acknowledged.
     pub(super) unacknowledged: Arc<AtomicI64>,
+    /// Where it is kept that a write was seen, before it is taken out of its queue for good.
+    pub(super) ledger: Option<LedgerSink>,
     /// Where operations take messages, if any do.
     pub(super) intake: Option<Arc<Intake>>,
 }
@@ -101,6 +104,11 @@ impl QueueConsumer {
         Ok(Self { inlet, subscribed, task })
     }
 
+    /// Ends it.
+    pub(super) fn stop(&self) {
+        self.task.abort();
+    }
+
     /// Whether the run can do without it: alone, a sender gets all of its messages itself.
     pub(super) const fn is_optional(&self) -> bool {
         matches!(self.inlet, Inlet::Returns(_))
@@ -125,7 +133,7 @@ impl QueueConsumer {
 
 impl Drop for QueueConsumer {
     fn drop(&mut self) {
-        self.task.abort();
+        self.stop();
     }
 }
 
@@ -152,6 +160,12 @@ async fn subscribe(
 async fn receive(channel: &Channel, mut messages: Consumer, destination: &Destination) {
     while let Some(Ok(message)) = messages.next().await {
         let at = destination.clock.now();
+        if let (Some(ledger), Some(id)) = (&destination.ledger, write_id(&message.properties))
+            && !ledger.record(Record::Seen { id, at })
+        {
+            // Nobody keeps it any more: it goes back to the queue with the connection.
+            return;
+        }
         destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
         if let Some(id) = recognise(&destination.sender, &message.properties) {
             destination.awaited.came(id, at);

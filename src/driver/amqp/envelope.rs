@@ -4,7 +4,8 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::driver::awaited::MessageId;
-use crate::driver::envelope::Sender;
+use crate::driver::envelope::{Sender, WRITE};
+use crate::model::WriteId;
 
 /// Mode of a message that survives a restart.
 const PERSISTENT: u8 = 2;
@@ -39,6 +40,11 @@ pub(super) fn returns_to(sender: &Sender, properties: &BasicProperties) -> Optio
 /// Name of the queue in which a sender hears of its messages that others consumed.
 pub(super) fn returns_queue(source: &str) -> String {
     format!("slatest-returns-{source}")
+}
+
+/// The write of the ledger that a message is, if it is one.
+pub(super) fn write_id(properties: &BasicProperties) -> Option<WriteId> {
+    header(properties, WRITE)?.parse().ok()
 }
 
 /// A header's text.

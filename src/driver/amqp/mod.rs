@@ -11,6 +11,7 @@ mod envelope;
 mod failure;
 mod file;
 mod lanes;
+mod read_back;
 mod session;
 mod workload;
 

@@ -19,9 +19,10 @@ use super::file::Until;
 use super::lanes::Lanes;
 use super::workload::Shared;
 use crate::driver::awaited::{MessageId, Taken, Waiting};
+use crate::driver::envelope::WRITE;
 use crate::driver::payload::Payload;
 use crate::driver::{Seat, Session};
-use crate::model::{Arrival, Completion, Nanos, Outcome};
+use crate::model::{Arrival, Completion, Nanos, Outcome, WriteId, WriteOutcome, Written};
 use crate::workload::{RenderError, Values};
 
 /// Index of the timing from sent until confirmed.
@@ -66,9 +67,12 @@ impl AmqpSession {
         if awaited && waiting.is_none() {
             return self.failed(None, Failure::new(Outcome::Rejected, "too many messages awaited"));
         }
+        let ledger = self.shared.plan.operations.get(arrival.operation).is_some_and(|operation| operation.ledger);
+        let execution = self.shared.plan.sender.identity.execution(arrival, self.seat.index);
+        let write = ledger.then(|| execution.write_id());
         let left = self.left(sent, limit);
         let counted = Unconfirmed::begin(&self.shared);
-        let published = timeout(left, self.hand_over(&channel, id, message, rendered)).await;
+        let published = timeout(left, self.hand_over(&channel, (id, write), message, rendered)).await;
         let confirm = match published {
             Ok(Ok(confirm)) => confirm,
             Ok(Err(error)) => return self.failed(Some(sent), Failure::from(&error)),
@@ -86,7 +90,8 @@ impl AmqpSession {
                 drop(counted);
             });
         }
-        self.conclude(sent, &progress, end)
+        let completion = self.conclude(sent, &progress, end);
+        if ledger { completion.with_written(progress.written()) } else { completion }
     }
 
     fn conclude(&self, sent: Nanos, progress: &Progress, end: Option<Result<Nanos, Failure>>) -> Completion {
@@ -152,12 +157,15 @@ impl AmqpSession {
     async fn hand_over(
         &self,
         channel: &Channel,
-        id: MessageId,
+        (id, write): (MessageId, Option<WriteId>),
         message: &Message,
         rendered: Rendered<'_>,
     ) -> lapin::Result<PublisherConfirm> {
         let awaited = message.until == Until::Consumed;
         let (properties, mut headers) = envelope::properties(&self.shared.plan.sender, id, awaited, message.persistent);
+        if let Some(write) = write {
+            headers.insert(WRITE.into(), AMQPValue::LongString(write.to_string().into()));
+        }
         for (name, value) in rendered.headers {
             headers.insert(ShortString::from(name), AMQPValue::LongString(value.into()));
         }
@@ -201,13 +209,25 @@ struct Progress {
     waiting: Option<Waiting>,
     confirmed: Option<Nanos>,
     consumed: Option<Nanos>,
+    /// The broker said that no queue took it.
+    unroutable: bool,
 }
 
 impl Progress {
+    /// What is known of the write: the broker's confirm alone counts, whatever became of the wait for its return.
+    fn written(&self) -> Written {
+        let outcome = match (self.confirmed, self.unroutable) {
+            (Some(_), _) => WriteOutcome::Acknowledged,
+            (None, true) => WriteOutcome::Rejected,
+            (None, false) => WriteOutcome::Unknown,
+        };
+        Written { outcome: Some(outcome), acknowledged: self.confirmed, ..Written::default() }
+    }
+
     /// Follows it until the broker confirmed it and, where it is awaited, until it was received
     /// back; gives the instant at which it was done.
     async fn follow(&mut self, shared: &Shared, seat: &Seat, awaited: bool) -> Result<Nanos, Failure> {
-        let Self { confirm, waiting, confirmed, consumed } = self;
+        let Self { confirm, waiting, confirmed, consumed, unroutable } = self;
         while confirmed.is_none() || (waiting.is_some() && consumed.is_none()) {
             let confirming = async {
                 match confirm.as_mut() {
@@ -228,7 +248,10 @@ impl Progress {
                     shared.note(&confirmation, awaited);
                     match confirmation.map_err(|e| Failure::from(&e))? {
                         Confirmation::Ack(None) => *confirmed = Some(at),
-                        Confirmation::Ack(Some(_)) => return Err(Failure::new(Outcome::Rejected, "unroutable")),
+                        Confirmation::Ack(Some(_)) => {
+                            *unroutable = true;
+                            return Err(Failure::new(Outcome::Rejected, "unroutable"));
+                        }
                         Confirmation::Nack(_) => return Err(Failure::new(Outcome::Rejected, "nack")),
                         Confirmation::NotRequested => {
                             return Err(Failure::new(Outcome::Rejected, "confirms not enabled"));

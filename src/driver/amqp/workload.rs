@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -23,8 +23,10 @@ use super::session::AmqpSession;
 use crate::driver::awaited::{Awaited, Intake};
 use crate::driver::envelope::Sender;
 use crate::driver::{
-    CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload,
+    CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
+    Unreachable, Workload,
 };
+use crate::ledger::LedgerSink;
 use crate::model::{Nanos, Outcome};
 use crate::workload::Data;
 
@@ -43,6 +45,8 @@ pub(super) struct Plan {
     pub(super) declared: Vec<QueueSpec>,
     /// Queues that operations use.
     pub(super) needed: BTreeSet<String>,
+    /// Queues that ledgered operations fill.
+    pub(super) ledger_queues: BTreeSet<String>,
     /// Exchanges that operations use.
     pub(super) exchanges: BTreeSet<String>,
     /// Queues with a consumer, and where operations take from it.
@@ -61,6 +65,7 @@ pub(super) struct Shared {
     /// Messages that no queue took.
     returned: AtomicU64,
     unacknowledged: Arc<AtomicI64>,
+    ledger: OnceLock<LedgerSink>,
     declared: OnceCell<()>,
     consumers: OnceCell<Vec<QueueConsumer>>,
     /// By worker.
@@ -118,6 +123,7 @@ impl Shared {
                     sender: Arc::clone(&plan.sender),
                     awaited: Arc::clone(&self.awaited),
                     unacknowledged: Arc::clone(&self.unacknowledged),
+                    ledger: self.ledger.get().cloned(),
                     intake,
                 };
                 QueueConsumer::start(Arc::clone(&plan.broker), inlet, plan.prefetch, destination)
@@ -133,6 +139,11 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// Ends the consumers: what they had not acknowledged goes back to its queue.
+    pub(super) fn stop_consumers(&self) {
+        self.consumers.get().into_iter().flatten().for_each(QueueConsumer::stop);
     }
 
     fn lanes(&self, worker: usize) -> Arc<Lanes> {
@@ -207,6 +218,7 @@ impl AmqpWorkload {
             unconfirmed: AtomicI64::new(0),
             returned: AtomicU64::new(0),
             unacknowledged: Arc::default(),
+            ledger: OnceLock::new(),
             declared: OnceCell::new(),
             consumers: OnceCell::new(),
             lanes: Mutex::default(),
@@ -260,6 +272,15 @@ impl Workload for AmqpWorkload {
     /// Every awaited message that was confirmed must come back.
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
         Box::pin(async move { self.shared.awaited.settle(patience).await.into_iter().collect() })
+    }
+
+    fn keep(&self, ledger: LedgerSink) {
+        // A workload has one run, and a run one ledger.
+        drop(self.shared.ledger.set(ledger));
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(super::read_back::read_back(&self.shared, reading))
     }
 
     fn gauges(&self) -> Vec<(String, f64)> {

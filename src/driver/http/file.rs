@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::source::Located;
-use crate::workload::WorkloadFile;
+use crate::workload::{Example, LedgerRead, WorkloadFile};
 
 /// A workload file of this driver.
-pub(super) type File = WorkloadFile<Settings, Located<Request>, Located<Check>>;
+pub(super) type File = WorkloadFile<Settings, Located<Request>, Located<Check>, LedgerRead<HttpLedger>>;
 
 /// Which version of HTTP is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -196,4 +196,21 @@ impl JsonSchema for StatusSpec {
         });
         json_schema!({ "oneOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
     }
+}
+
+/// How a write is found again.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpLedger {
+    /// Path that answers 2xx when the write is there and 404 or 410 when it isn't; `{{ key }}` and `{{ write_id }}`
+    /// stand for the write's own.
+    pub get: Located<String>,
+    /// Where the answer to the write says its key: a JSONPath (`$.id`), or `header:Name`. Not needed where the path
+    /// has `{{ write_id }}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Located<String>>,
+}
+
+impl Example for HttpLedger {
+    const EXAMPLE: &'static str = "{ key: \"$.id\", get: \"/api/v1/tasks/{{ key }}\" }";
 }

@@ -13,6 +13,7 @@ mod dial;
 mod failure;
 mod file;
 mod health;
+mod ledger;
 mod origin;
 mod redirect;
 mod request;
@@ -36,12 +37,14 @@ use url::Url;
 use self::check::{Block, Checks};
 use self::dial::Dialer;
 use self::file::{File, Settings, Version};
+use self::ledger::LedgerPlan;
 use self::origin::Origin;
 use self::request::{Headers, RequestPlan, Scope};
 use self::session::HttpSession;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, Unreachable, Workload, outline,
+    CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable,
+    Workload, outline,
 };
 use crate::model::Problems;
 use crate::source::Located;
@@ -91,16 +94,25 @@ impl Driver for HttpDriver {
         let mut exchanges = Vec::with_capacity(file.operations.len());
         for (i, operation) in file.operations.iter().enumerate() {
             let key = |section: &str| format!("operations[{i}].{section}");
-            let request = RequestPlan::compile(scope, &operation.request, &key("request"), &common);
+            let ledger = operation.ledger.0.as_ref();
+            let headers = ledger.map_or_else(|| Ok(common.clone()), |_| common.clone().with_write_id(scope));
+            let Some(headers) = problems.take(headers) else { continue };
+            let ledger = ledger.map(|ledger| LedgerPlan::compile(context.source, ledger, &key("ledger")));
+            let ledger = problems.take(ledger.transpose().map_err(Problems::from));
+            let request = RequestPlan::compile(scope, &operation.request, &key("request"), &headers);
             let request = problems.take(request);
             let checks = problems.take(Checks::compile(context.source, operation.check.as_ref(), &key("check")));
             let captures = Captures::compile(context.source, &operation.capture, &key("capture"));
             let captures = problems.take(captures.map_err(Problems::from));
-            let (Some(request), Some(checks), Some(captures)) = (request, checks, captures) else { continue };
+            let (Some(request), Some(checks), Some(captures), Some(ledger)) = (request, checks, captures, ledger)
+            else {
+                continue;
+            };
             let timings = &TIMINGS[..if server.origin.tls { 3 } else { 2 }];
             let operation = Operation::of(operation, timings, &[]);
             let request = request.prefixed(&server.prefix);
-            exchanges.push(Exchange { request, checks, captures, timeout: operation.timeout.as_duration() });
+            let timeout = operation.timeout.as_duration();
+            exchanges.push(Exchange { request, checks, captures, ledger, timeout });
             operations.push(operation);
         }
         let Some(health) = health else { return Err(problems) };
@@ -128,6 +140,7 @@ struct Exchange {
     request: RequestPlan,
     checks: Checks,
     captures: Captures,
+    ledger: Option<LedgerPlan>,
     timeout: Duration,
 }
 
@@ -182,6 +195,10 @@ impl Workload for HttpWorkload {
     fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         let session: Box<dyn Session> = Box::new(HttpSession::new(Arc::clone(&self.http), seat.clone()));
         Box::pin(std::future::ready(Ok(session)))
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(ledger::read_back(&self.http, reading))
     }
 }
 

@@ -266,6 +266,20 @@ impl Headers {
         problems.or(headers)
     }
 
+    /// The same with the identifier of the write, by which a server knows one that is sent again; unless the workload
+    /// says it itself.
+    ///
+    /// # Errors
+    /// None that a user could make.
+    pub(super) fn with_write_id(mut self, scope: Scope<'_>) -> Result<Self, Problems> {
+        let name = HeaderName::from_static("idempotency-key");
+        if !self.has(&name) {
+            let value = Located { value: "{{ write_id }}".to_owned(), line: 0, column: 0 };
+            self.push(scope, name.as_str(), &value, "settings.headers")?;
+        }
+        Ok(self)
+    }
+
     fn push(&mut self, scope: Scope<'_>, name: &str, value: &Located<String>, key: &str) -> Result<(), Problem> {
         let problem = |message: String| scope.source.problem_at(value, key, message);
         let parsed: HeaderName =

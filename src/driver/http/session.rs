@@ -15,10 +15,11 @@ use tokio::time::timeout;
 use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
 use super::failure::Failure;
+use super::ledger::LedgerPlan;
 use super::origin::Origin;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::driver::{CONNECT_TIMEOUT, Limit, Seat, Session};
-use crate::model::{Arrival, Completion, Nanos, Outcome};
+use crate::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, Written};
 use crate::workload::Values;
 
 /// How much longer than its timeout an execution may take when it has to connect first. Less than
@@ -41,6 +42,8 @@ pub(super) struct HttpSession {
 struct Progress {
     sent: Option<Nanos>,
     answered: bool,
+    /// What is known of the write that it is.
+    written: Option<Box<Written>>,
     timings: Vec<(u8, Nanos)>,
 }
 
@@ -90,7 +93,15 @@ impl HttpSession {
             Ok(()) => (Outcome::Ok, None),
             Err(failure) => (failure.outcome, Some(failure.kind.into_owned())),
         };
-        Completion { outcome, sent: progress.sent, done, error, timings: progress.timings, ratios: Vec::new() }
+        Completion {
+            outcome,
+            sent: progress.sent,
+            done,
+            error,
+            timings: progress.timings,
+            ratios: Vec::new(),
+            written: progress.written,
+        }
     }
 
     async fn attempt(
@@ -131,7 +142,7 @@ impl HttpSession {
                 Err(_) => break Err(Failure::timed_out("timeout: no answer")),
             };
             match ended {
-                Ok((head, body)) => break self.judge(http, exchange, &head, body),
+                Ok((head, body)) => break self.judge(http, exchange, &head, body, progress),
                 // The server closed a kept connection while it was idle: that says nothing about
                 // this request, which it never saw.
                 Err(Trouble::Unsent(back, _)) if reused => request = *back,
@@ -262,12 +273,23 @@ impl HttpSession {
     }
 
     /// Holds the whole answer against the block signature and the checks, and takes the captures.
-    fn judge(&mut self, http: &Http, exchange: &Exchange, head: &Parts, body: Bytes) -> Result<(), Failure> {
+    fn judge(
+        &mut self,
+        http: &Http,
+        exchange: &Exchange,
+        head: &Parts,
+        body: Bytes,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
         let blocks = http.server.needs_body(head);
         let body = if blocks || exchange.needs_body() { body::decode(&head.headers, body) } else { Ok(body) };
         if let Some(block) = &http.server.block {
             let bytes: &[u8] = body.as_ref().map_or(&[], |b| b);
             block.test(head.status.as_u16(), &head.headers, bytes)?;
+        }
+        if exchange.ledger.is_some() {
+            let outcome = Some(LedgerPlan::outcome(head.status.as_u16()));
+            progress.written = Some(Box::new(Written { outcome, ..Written::default() }));
         }
         exchange.checks.head(head)?;
         if exchange.needs_body() {
@@ -276,9 +298,11 @@ impl HttpSession {
                 true => Some(serde_json::from_slice(&body).map_err(|_| Failure::rejected("body: not JSON"))?),
                 false => None,
             };
+            exchange.keep_place(head, document.as_ref(), progress)?;
             exchange.checks.body(&body, document.as_ref())?;
             self.capture(exchange, head, document.as_ref())
         } else {
+            exchange.keep_place(head, None, progress)?;
             self.capture(exchange, head, None)
         }
     }
@@ -298,8 +322,24 @@ impl HttpSession {
 }
 
 impl Exchange {
+    /// Keeps where an acknowledged write went.
+    fn keep_place(
+        &self,
+        head: &Parts,
+        document: Option<&serde_json::Value>,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let (Some(ledger), Some(written)) = (&self.ledger, &mut progress.written) else { return Ok(()) };
+        if written.outcome == Some(WriteOutcome::Acknowledged) {
+            written.place = ledger.place(head, document)?;
+        }
+        Ok(())
+    }
+
     fn needs_json(&self) -> bool {
-        self.checks.needs_json() || self.captures.needs_json()
+        self.checks.needs_json()
+            || self.captures.needs_json()
+            || self.ledger.as_ref().is_some_and(LedgerPlan::needs_json)
     }
 
     fn needs_body(&self) -> bool {

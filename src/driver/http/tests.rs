@@ -51,7 +51,7 @@ fn operation(rest: &str) -> String {
 #[test]
 fn what_the_engine_sees_is_what_was_written() {
     let workload = compile(
-        "operations:\n  - { name: a, weight: 3, timeout: 2s, ledger: true, request: { get: / } }\n  - { name: b, request: { head: /x } }\n",
+        "operations:\n  - { name: a, weight: 3, timeout: 2s, ledger: { get: \"/x/{{ write_id }}\" }, request: { get: / } }\n  - { name: b, request: { head: /x } }\n",
     )
     .expect("it compiles");
     let [a, b] = workload.operations() else { panic!("two operations") };

@@ -65,6 +65,11 @@ impl From<Refusal> for ConnectError {
 }
 
 impl Cluster {
+    /// The number of a topic among those of the workload.
+    pub(super) fn log(&self, topic: &str) -> Option<u16> {
+        self.topics.iter().position(|t| t == topic).and_then(|n| n.try_into().ok())
+    }
+
     /// What all clients have in common.
     pub(super) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();

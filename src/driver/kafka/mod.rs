@@ -14,6 +14,7 @@ mod context;
 mod file;
 mod headers;
 mod producer;
+mod read_back;
 mod reports;
 mod security;
 mod session;

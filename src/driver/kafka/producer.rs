@@ -19,12 +19,20 @@ use crate::model::{Clock, Nanos, Outcome};
 /// Most bytes that wait in one producer, in KiB.
 const QUEUE_KIB_MAX: u64 = 64 * 1024;
 
+/// Where the brokers put a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) partition: i32,
+    /// Below 0 where nobody acknowledged it.
+    pub(super) offset: i64,
+}
+
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Delivered {
     /// When the report came.
     pub(super) at: Nanos,
-    pub(super) result: Result<(), RDKafkaErrorCode>,
+    pub(super) result: Result<Position, RDKafkaErrorCode>,
 }
 
 /// A record on its way.
@@ -55,7 +63,7 @@ impl ProducerContext for Context<Deliveries> {
                 if flight.awaited {
                     self.role.awaited.acknowledged.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok(())
+                Ok(Position { partition: message.partition(), offset: message.offset() })
             }
             Err((error, _)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);

@@ -56,6 +56,7 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::kafka::producer::Position;
     use crate::model::Nanos;
 
     #[tokio::test]
@@ -66,7 +67,7 @@ mod tests {
         let from = Arc::clone(&reports);
         let thread = std::thread::spawn(move || {
             for (n, sender) in (0..).zip(senders) {
-                from.put(sender, Delivered { at: Nanos(n), result: Ok(()) });
+                from.put(sender, Delivered { at: Nanos(n), result: Ok(Position { partition: 0, offset: 0 }) });
             }
             from.close();
         });

@@ -13,11 +13,12 @@ use tokio::time::timeout;
 use super::compile::{Action, Record};
 use super::file::Until;
 use super::headers;
-use super::producer::{Delivered, Flight, Producer};
+use super::producer::{Delivered, Flight, Position, Producer};
 use super::workload::Shared;
 use crate::driver::awaited::{MessageId, Taken, Waiting};
+use crate::driver::envelope::WRITE;
 use crate::driver::{Limit, Seat, Session};
-use crate::model::{Arrival, Completion, Nanos, Outcome};
+use crate::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, WritePlace, Written};
 use crate::workload::{RenderError, Values};
 
 /// Index of the timing from sent until acknowledged.
@@ -66,6 +67,11 @@ impl KafkaSession {
             return self.failed(None, (Outcome::Rejected, "too many records awaited".into()));
         }
         let mut headers = headers::headers(&self.shared.plan.sender, id, awaited, rendered.headers.len());
+        let ledger = self.shared.plan.operations.get(arrival.operation).is_some_and(|o| o.ledger);
+        if ledger {
+            let write = self.shared.plan.sender.identity.execution(arrival, self.seat.index).write_id().to_string();
+            headers = headers.insert(Header { key: WRITE, value: Some(&write) });
+        }
         for (name, value) in &rendered.headers {
             headers = headers.insert(Header { key: name, value: Some(value) });
         }
@@ -79,7 +85,19 @@ impl KafkaSession {
         let mut progress = Progress::default();
         let left = self.left(sent, limit);
         let end = self.limit.hold(left, progress.follow(delivered, waiting)).await;
-        self.conclude(sent, &progress, end.ok())
+        let completion = self.conclude(sent, &progress, end.ok());
+        if ledger { completion.with_written(self.written(record, &progress)) } else { completion }
+    }
+
+    /// What is known of the write: the brokers' word alone counts, whatever became of the wait for its return.
+    fn written(&self, record: &Record, progress: &Progress) -> Written {
+        let acknowledged = progress.acknowledged.zip(progress.position).filter(|(_, at)| at.offset >= 0);
+        let Some((at, Position { partition, offset })) = acknowledged else {
+            return Written { outcome: Some(WriteOutcome::Unknown), ..Written::default() };
+        };
+        let place = self.shared.plan.cluster.log(&record.topic);
+        let place = place.map(|log| WritePlace::Offset { log, partition, offset });
+        Written { outcome: Some(WriteOutcome::Acknowledged), acknowledged: Some(at), place, value: None }
     }
 
     /// What it came to; `end` is `None` where the time ran out.
@@ -169,6 +187,7 @@ impl Rendered {
 #[derive(Debug, Default)]
 struct Progress {
     acknowledged: Option<Nanos>,
+    position: Option<Position>,
     consumed: Option<Nanos>,
 }
 
@@ -198,7 +217,9 @@ impl Progress {
             };
             tokio::select! {
                 report = &mut delivered, if self.acknowledged.is_none() => match report {
-                    Ok(Delivered { at, result: Ok(()) }) => self.acknowledged = Some(at),
+                    Ok(Delivered { at, result: Ok(position) }) => {
+                        (self.acknowledged, self.position) = (Some(at), Some(position));
+                    }
                     report => return Err(Lost::Report(report.ok())),
                 },
                 at = consumed, if self.consumed.is_none() => self.consumed = Some(at.map_err(|_| Lost::Consumer)?),

@@ -14,7 +14,9 @@ use super::producer::Producer;
 use super::session::KafkaSession;
 use crate::driver::awaited::{Awaited, Intake};
 use crate::driver::envelope::Sender;
-use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
+use crate::driver::{
+    ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable, Workload,
+};
 use crate::model::{Nanos, Outcome};
 use crate::workload::Data;
 
@@ -183,6 +185,10 @@ impl Workload for KafkaWorkload {
             }
             awaited.settle(patience).await.into_iter().collect()
         })
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(async move { super::read_back::read_back(&self.shared.plan, reading) })
     }
 
     fn gauges(&self) -> Vec<(String, f64)> {

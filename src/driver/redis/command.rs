@@ -102,6 +102,15 @@ impl Command {
         Ok(command)
     }
 
+    /// Its first two words: key and value of a `SET`.
+    ///
+    /// # Errors
+    /// When a template can't be rendered.
+    pub fn key_and_value(&self, values: &Values<'_>) -> Result<Option<(String, String)>, RenderError> {
+        let [key, value, ..] = self.words.as_slice() else { return Ok(None) };
+        Ok(Some((key.render(values)?.into_owned(), value.render(values)?.into_owned())))
+    }
+
     /// Keys that it reads, where its reply says whether they were there.
     pub fn reads(&self) -> Option<Reads> {
         Some(match self.name.as_str() {

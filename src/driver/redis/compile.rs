@@ -45,7 +45,18 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         let timeout = operation.timeout;
         operations.push(operation);
         let reply = spec.check.as_ref().and_then(|check| check.reply.clone()).unwrap_or(Reply::Any);
-        plans.push(Plan { commands, pipeline: !spec.request.pipeline.is_empty(), on_miss, reply, timeout, captures });
+        if spec.ledger.0 {
+            problems.take(check_ledger(context, &spec.request, &key));
+        }
+        plans.push(Plan {
+            commands,
+            pipeline: !spec.request.pipeline.is_empty(),
+            on_miss,
+            reply,
+            timeout,
+            captures,
+            ledger: spec.ledger.0,
+        });
     }
     let connections = file.settings.as_ref().and_then(|s| s.connections.as_ref());
     if let Some(connections) = connections
@@ -115,6 +126,33 @@ fn commands(
         }
     }
     problems.or((commands, on_miss))
+}
+
+/// A write is found again when it is a plain `SET` of a key that no other write has.
+fn check_ledger(context: &CompileContext<'_>, request: &RedisRequest, key: &str) -> Result<(), Problems> {
+    let words: Vec<&str> = request.command.iter().map(|word| word.0.trim()).collect();
+    let fits = match words.as_slice() {
+        [set, name, _, options @ ..] => {
+            set.eq_ignore_ascii_case("set") && name.contains("write_id") && expiry_only(options)
+        }
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let message = "only a plain SET of a key with its identifier is found again by the ledger";
+    let help = "write it like [SET, \"order:{{ write_id }}\", \"…\"], with no more than an expiry";
+    Err(context.source.problem(format!("{key}.ledger"), message).with_help(help).into())
+}
+
+/// Conditions would make `SET` answer without having written.
+fn expiry_only(options: &[&str]) -> bool {
+    match options {
+        [] => true,
+        [one] => one.eq_ignore_ascii_case("keepttl"),
+        [unit, _] => ["ex", "px", "exat", "pxat"].iter().any(|known| unit.eq_ignore_ascii_case(known)),
+        _ => false,
+    }
 }
 
 fn servers(context: &CompileContext<'_>, patience: Nanos) -> Result<Servers, Problems> {

@@ -7,6 +7,7 @@ mod failure;
 mod file;
 mod health;
 mod link;
+mod read_back;
 mod reply;
 mod session;
 
@@ -29,8 +30,8 @@ use self::session::RedisSession;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::{
-    CONNECT_TIMEOUT, CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, Unreachable,
-    Workload,
+    CONNECT_TIMEOUT, CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat,
+    Session, Unreachable, Workload,
 };
 use crate::model::{Nanos, Problems};
 use crate::workload::{Captures, Data, WorkloadFile};
@@ -79,6 +80,8 @@ struct Plan {
     reply: Reply,
     timeout: Nanos,
     captures: Captures,
+    /// Whether its write goes to the ledger: a plain `SET` of a key of its own.
+    ledger: bool,
 }
 
 struct RedisWorkload {
@@ -143,6 +146,10 @@ impl Workload for RedisWorkload {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(health::health(&self.compiled))
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(read_back::read_back(&self.compiled, reading))
     }
 
     fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {

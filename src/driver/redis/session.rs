@@ -11,7 +11,7 @@ use super::link::{Link, Use};
 use super::{Compiled, Links, Plan, reply};
 use crate::driver::failure::Failure;
 use crate::driver::{Seat, Session};
-use crate::model::{Arrival, Completion, Nanos, Outcome};
+use crate::model::{Arrival, Completion, Nanos, Outcome, WritePlace, Written, value_digest};
 use crate::workload::{RenderError, Values};
 
 /// Index of `fill` in an operation's timings.
@@ -32,6 +32,8 @@ pub struct RedisSession {
 struct Sending {
     commands: Commands,
     on_miss: Option<Cmd>,
+    /// Where its write goes, for the ledger.
+    written: Option<Written>,
 }
 
 enum Commands {
@@ -70,7 +72,15 @@ impl RedisSession {
             }
         };
         let on_miss = plan.on_miss.as_ref().map(|command| command.render(&values)).transpose()?;
-        Ok(Sending { commands, on_miss })
+        let written = match plan.commands.first().filter(|_| plan.ledger) {
+            Some(command) => command.key_and_value(&values)?.map(|(key, value)| Written {
+                place: Some(WritePlace::Key(key.into())),
+                value: Some(value_digest(value.as_bytes())),
+                ..Written::default()
+            }),
+            None => None,
+        };
+        Ok(Sending { commands, on_miss, written })
     }
 
     async fn operation(&mut self, arrival: &Arrival) -> Completion {
@@ -97,6 +107,9 @@ impl RedisSession {
             Ok(()) => Completion::ok(sent, done),
             Err(failure) => Completion::failed(failure.outcome, Some(sent), done, failure.kind),
         };
+        if let Some(written) = sending.written {
+            ended = ended.with_written(written);
+        }
         if let Some(fill) = came.fill {
             ended = ended.with_timing(FILL, fill);
         }

@@ -1,5 +1,6 @@
 //! From a workload file to what runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -8,7 +9,8 @@ use secrecy::ExposeSecret as _;
 use sqlx::postgres::PgSslMode;
 
 use super::dsn::Dsn;
-use super::file::{Param, Role, SqlCheck, SqlRequest, SqlSettings};
+use super::file::{File, Param, Role, SqlCheck, SqlLedger, SqlRequest};
+use super::read_back::Table;
 use super::run::Script;
 use super::server::{Postgres, Server, Sqlite};
 use super::statement::Statement;
@@ -18,7 +20,7 @@ use crate::driver::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline
 use crate::model::{Nanos, Problems};
 use crate::source::Located;
 use crate::target::{Endpoint, PostgresEndpoint, Secret, client_config};
-use crate::workload::{Captures, Template, WorkloadFile};
+use crate::workload::{Captures, LedgerRead, OperationSpec, Template};
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
 pub const TIMINGS: [&str; 2] = ["pool_wait", "query"];
@@ -34,12 +36,13 @@ const BUSY_TIMEOUT_MAX: Nanos = Nanos::from_secs(5);
 /// # Errors
 /// Every mistake in it and in its endpoint.
 pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
-    let file: WorkloadFile<SqlSettings, SqlRequest, SqlCheck> = context.source.parse()?;
+    let file: File = context.source.parse()?;
     let outline = outline(context, &file)?;
     let mut problems = Problems::default();
     let mut compiler = Compiler { context, outline: &outline, scripts: Vec::new() };
     let mut operations = Vec::with_capacity(file.operations.len());
     let mut plans = Vec::with_capacity(file.operations.len());
+    let mut ledger_tables = BTreeSet::new();
     for (index, spec) in file.operations.iter().enumerate() {
         let key = format!("operations[{index}]");
         let operation = Operation::of(spec, &TIMINGS, &[]);
@@ -47,6 +50,9 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         operations.push(operation);
         let captures = Captures::compile(context.source, &spec.capture, &format!("{key}.capture"));
         let check = spec.check.clone().unwrap_or_default();
+        if let Some(ledger) = &spec.ledger.0 {
+            ledger_tables.extend(problems.take(ledger_table(context, spec, ledger, &key)));
+        }
         let plan = problems.take(compiler.steps(&spec.request, &key));
         let captures = problems.take(captures.map_err(Problems::from));
         let bounds = problems.take(bounds(context, &check, &key));
@@ -84,6 +90,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
             scripts,
             primary: Arc::new(primary),
             replicas: replicas.into_iter().map(Arc::new).collect(),
+            ledger_tables: ledger_tables.into_iter().collect(),
             connections: usize::try_from(connections).unwrap_or(1),
             endpoint: context.endpoint_name.to_owned(),
             identity: Identity::of(context),
@@ -163,6 +170,23 @@ impl Compiler<'_> {
         self.scripts.push(Script { statement, kinds });
         problems.or((self.scripts.len() - 1, templates))
     }
+}
+
+/// The table of a ledgered operation, which must write the identifier that is looked for.
+fn ledger_table(
+    context: &CompileContext<'_>,
+    spec: &OperationSpec<SqlRequest, SqlCheck, LedgerRead<SqlLedger>>,
+    ledger: &SqlLedger,
+    key: &str,
+) -> Result<Table, Problems> {
+    let request = &spec.request;
+    let params = request.params.iter().chain(request.transaction.iter().flat_map(|s| &s.params));
+    if !params.into_iter().any(|param| param.text.contains("write_id")) {
+        let message = "a write is found again by its identifier, and no value of this operation is it";
+        let help = "put \"{{ write_id }}\" among params, for the column that `ledger` names";
+        return Err(context.source.problem_at(&ledger.id, format!("{key}.ledger"), message).with_help(help).into());
+    }
+    Table::compile(context.source, ledger, &format!("{key}.ledger")).map_err(Problems::from)
 }
 
 fn counted(number: usize, what: &str) -> String {

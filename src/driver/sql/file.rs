@@ -9,6 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::parameter::Kind;
 use crate::source::Located;
+use crate::workload::{Example, LedgerRead, WorkloadFile};
+
+/// A workload file of this driver.
+pub type File = WorkloadFile<SqlSettings, SqlRequest, SqlCheck, LedgerRead<SqlLedger>>;
 
 /// What the driver wants to know about the workload as a whole.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -232,4 +236,18 @@ impl JsonSchema for Bounds {
             ]
         })
     }
+}
+
+/// How a write is found again: the column that holds its `{{ write_id }}`.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqlLedger {
+    /// The table that it is in; with its schema, where it has one: `public.tasks`.
+    pub table: Located<String>,
+    /// The column with the identifier, of a text type or `uuid`. It should have an index.
+    pub id: Located<String>,
+}
+
+impl Example for SqlLedger {
+    const EXAMPLE: &'static str = "{ table: tasks, id: id } with \"{{ write_id }}\" among the values";
 }

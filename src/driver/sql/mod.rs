@@ -7,6 +7,7 @@ mod file;
 mod health;
 mod parameter;
 mod pool;
+mod read_back;
 mod row;
 mod run;
 mod server;
@@ -29,17 +30,20 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use schemars::{Schema, schema_for};
 
-use self::file::{Bounds, Role, SqlCheck, SqlRequest, SqlSettings};
-
+use self::file::{Bounds, Role};
 use self::pool::Pool;
+use self::read_back::Table;
 use self::run::Script;
 use self::server::Server;
 use self::session::SqlSession;
 use super::failure::Failure;
 use super::identity::Identity;
-use super::{CompileContext, ConnectError, Driver, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
+use super::{
+    CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable,
+    Workload,
+};
 use crate::model::{Nanos, Problems};
-use crate::workload::{Captures, Data, Template, WorkloadFile};
+use crate::workload::{Captures, Data, Template};
 
 /// The driver `sql`.
 pub struct Sql;
@@ -59,7 +63,7 @@ impl Driver for Sql {
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(WorkloadFile<SqlSettings, SqlRequest, SqlCheck>)
+        schema_for!(file::File)
     }
 }
 
@@ -73,6 +77,8 @@ struct Compiled {
     scripts: Arc<[Script]>,
     primary: Arc<Server>,
     replicas: Vec<Arc<Server>>,
+    /// Tables that hold writes of the ledger, each once.
+    ledger_tables: Vec<Table>,
     /// Connections of one worker to each server.
     connections: usize,
     endpoint: String,
@@ -178,5 +184,9 @@ impl Workload for SqlWorkload {
             let session = SqlSession::new(Arc::clone(&self.compiled), pools, seat.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(read_back::read_back(&self.compiled, reading))
     }
 }

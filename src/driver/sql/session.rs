@@ -11,7 +11,7 @@ use super::run::Answer;
 use super::{Compiled, Plan, Pools};
 use crate::driver::failure::Failure;
 use crate::driver::{Seat, Session};
-use crate::model::{Arrival, Completion, Nanos, Outcome};
+use crate::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, Written};
 use crate::workload::Values;
 
 /// Index of `pool_wait` in an operation's timings.
@@ -83,13 +83,20 @@ impl SqlSession {
         } else {
             drop(lease);
         }
+        // What a server refuses outside a commit it has not done.
+        let refused = matches!(&result, Err(failure)
+            if failure.outcome == Outcome::Rejected && !failure.broken && !plan.transaction);
         let checked = result.and_then(|answer| self.check(plan, &answer));
         let done = self.now();
         let ended = match checked {
             Ok(()) => Completion::ok(sent, done),
             Err(failure) => Completion::failed(failure.outcome, Some(sent), done, failure.kind),
         };
-        ended.with_timing(POOL_WAIT, sent - begun).with_timing(QUERY, answered - sent)
+        let ended = ended.with_timing(POOL_WAIT, sent - begun).with_timing(QUERY, answered - sent);
+        if refused {
+            return ended.with_written(Written { outcome: Some(WriteOutcome::Rejected), ..Written::default() });
+        }
+        ended
     }
 
     fn check(&mut self, plan: &Plan, answer: &Answer) -> Result<(), Failure> {

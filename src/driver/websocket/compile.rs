@@ -100,6 +100,10 @@ impl Compiler<'_> {
         let mut calls = Vec::new();
         for (i, operation) in file.operations.iter().enumerate() {
             let key = format!("operations[{i}]");
+            if operation.ledger.0 && operation.request.edit.is_none() {
+                let message = "only edits are found again by the ledger: nobody knows what a message did";
+                problems.0.push(source.problem_at(&operation.name, format!("{key}.ledger"), message));
+            }
             match (&operation.request.edit, &operation.request.send) {
                 (Some(edit), None) => inserts.extend(problems.take(self.insert(operation, edit, &key))),
                 (None, Some(_)) if sync => problems.0.push(

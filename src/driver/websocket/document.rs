@@ -66,6 +66,8 @@ pub(super) struct Pending {
     number: u64,
     /// The update.
     pub(super) frame: Option<Frame>,
+    /// Who made it, and the clock that a replica has reached when it has it.
+    pub(super) made: (ClientID, u32),
     /// Resolves when it is everywhere.
     pub(super) over: oneshot::Receiver<Result<Spread, Broken>>,
 }
@@ -172,7 +174,13 @@ impl Document {
         let (client, clock) = (made.client, made.clock);
         state.edits.push(Edit { number, author: slot, client, clock, outstanding, spread: None, over });
         drop(state);
-        Some(Pending { document: Arc::clone(self), number, frame: Some(made.frame), over: receiver })
+        Some(Pending {
+            document: Arc::clone(self),
+            number,
+            frame: Some(made.frame),
+            made: (client, clock),
+            over: receiver,
+        })
     }
 
     /// Whether no edit is on its way.

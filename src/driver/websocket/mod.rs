@@ -13,6 +13,7 @@ mod dial;
 mod document;
 mod exchange;
 mod file;
+mod read_back;
 mod replica;
 mod session;
 mod sync;

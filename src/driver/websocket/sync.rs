@@ -5,17 +5,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::broken::Broken;
 use super::connection::{Heard, Inbox};
-use super::document::Document;
+use super::document::{Document, Pending};
+use super::read_back::EditPlace;
 use super::session::Line;
 use super::text::{hash, mix, words};
 use crate::driver::Session;
 use crate::driver::identity::Identity;
-use crate::model::{Arrival, Clock, Completion, Outcome};
+use crate::model::{Arrival, Clock, Completion, Nanos, Outcome, Written};
 use crate::workload::Template;
 
 /// Most bytes of one edit.
@@ -73,6 +74,8 @@ impl Inbox for Membership {
 pub(super) struct SyncSession {
     pub(super) line: Line,
     pub(super) membership: Rc<Membership>,
+    /// Number of its document.
+    pub(super) document: u64,
 }
 
 impl SyncSession {
@@ -102,11 +105,21 @@ impl SyncSession {
             return line.refused("edit: the replica is closed");
         };
         let Some(frame) = pending.frame.take() else { return line.refused("edit: sent already") };
+        let (client, clock) = pending.made;
         let sent = line.seat.clock.now();
-        if let Err(why) = line.connection.send(frame) {
-            return line.failed(Some(sent), &why);
-        }
-        match timeout_at(patience.answer_by(), &mut pending.over).await {
+        // A frame that was not handed over is in the replica all the same, which sends it with the next sync.
+        let completion = match line.connection.send(frame) {
+            Ok(()) => self.follow(sent, patience.answer_by(), &mut pending).await,
+            Err(why) => line.failed(Some(sent), &why),
+        };
+        let place = EditPlace { document: self.document, client, clock }.place();
+        completion.with_written(Written { place: Some(place), ..Written::default() })
+    }
+
+    /// Waits until an edit that was sent is over.
+    async fn follow(&self, sent: Nanos, deadline: Instant, pending: &mut Pending) -> Completion {
+        let line = &self.line;
+        match timeout_at(deadline, &mut pending.over).await {
             Ok(Ok(Ok(spread))) => {
                 Completion::ok(sent, spread.last).with_timing(0, spread.first - sent).with_timing(1, spread.last - sent)
             }

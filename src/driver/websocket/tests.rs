@@ -1,5 +1,6 @@
 //! The driver against a server of its own: what it does when all is well, and when it isn't.
 
+mod read_back;
 mod server;
 
 use std::sync::Arc;

@@ -16,12 +16,15 @@ use super::convergence;
 use super::dial::{Dialer, Socket};
 use super::document::Document;
 use super::exchange::{Call, ExchangeSession, Mailbox};
+use super::read_back;
 use super::replica::Replica;
 use super::session::Line;
 use super::sync::{Insert, Membership, SyncSession};
 use super::text::{hash, mix};
 use crate::driver::identity::Identity;
-use crate::driver::{ConnectError, Finding, Flow, Health, Operation, Seat, Session, Unreachable, Workload};
+use crate::driver::{
+    ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable, Workload,
+};
 use crate::model::{Arrival, Nanos, Outcome};
 use crate::workload::{Data, Template, Values};
 
@@ -141,7 +144,7 @@ impl Shared {
                 let membership = Membership::join(document, slot, Arc::clone(&seat.clock));
                 let line = self.line(seat, &number.to_string(), true, membership.clone())?;
                 line.connection.ready().await?;
-                Ok(Box::new(SyncSession { line, membership }))
+                Ok(Box::new(SyncSession { line, membership, document: number }))
             }
             Mode::Exchange(_) => {
                 let mailbox = Mailbox::new(Arc::clone(&seat.clock));
@@ -245,6 +248,10 @@ impl Workload for WebsocketWorkload {
                 Mode::Exchange(_) => Vec::new(),
             }
         })
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(read_back::read_back(&self.0, reading))
     }
 
     fn gauges(&self) -> Vec<(String, f64)> {

@@ -52,6 +52,7 @@ fn generate(task: Task) -> Result<RunFacts, Failure> {
         workers: task.workers,
         stop: task.stop.clone(),
         share: Stripe { index: task.index, of: task.of },
+        ledger: None,
         orders: Some(task.orders),
     };
     let mut cpu = Cpu::start();

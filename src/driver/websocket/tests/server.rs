@@ -106,6 +106,22 @@ impl Server {
         }
     }
 
+    /// What it holds now.
+    pub(super) fn backup(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = |room: &Room| room.doc.transact().encode_state_as_update_v1(&yrs::StateVector::default());
+        self.state.rooms.borrow().iter().map(|(name, room)| (name.clone(), state(room))).collect()
+    }
+
+    /// Goes back to what it held then.
+    pub(super) fn restore(&self, backup: &BTreeMap<String, Vec<u8>>) {
+        self.forget();
+        for (name, update) in backup {
+            let rooms = self.state.rooms.borrow();
+            let update = Update::decode_v1(update).unwrap();
+            rooms[name].doc.transact_mut().apply_update(update).unwrap();
+        }
+    }
+
     pub(super) fn connections(&self) -> u64 {
         self.state.connections.get()
     }
