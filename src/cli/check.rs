@@ -352,6 +352,8 @@ mod tests {
             endpoints: Default::default(),
             absent: Default::default(),
             agents: None,
+            faults: Default::default(),
+            proxies: Default::default(),
         };
         let reached = |endpoint: &str, words: &str| HealthLine {
             scenario: "any".into(),

@@ -10,6 +10,7 @@ mod nearest;
 mod outcome;
 mod problem;
 mod quantity;
+mod redact;
 mod time;
 mod verdict;
 
@@ -20,5 +21,6 @@ pub use nearest::{nearest, suggest};
 pub use outcome::{OUTCOMES, Outcome};
 pub use problem::{Place, Problem, Problems};
 pub use quantity::{Percent, Rate, Span};
+pub use redact::{redact, redact_value};
 pub use time::Nanos;
 pub use verdict::Verdict;
