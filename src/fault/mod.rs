@@ -6,8 +6,8 @@
 //!
 //! To add an injector: its settings in `target/fault/`, one file here, one line in [`compile`].
 
-// mod aws;
-// pub mod chaostoolkit;
+mod aws;
+pub mod chaostoolkit;
 mod command;
 mod error;
 pub mod execute;

@@ -105,23 +105,24 @@ async fn stopping_holds_every_child_and_healing_lets_all_go_on() {
 #[tokio::test]
 async fn only_the_children_that_are_meant_are_touched() {
     let service = Service::start().await;
-    let fault = service.fault("signal: stop, only: 'sleep 602'");
+    let fault = service.fault("signal: stop, only: 'sleep 601'");
     let undo = fault.plan().await.unwrap();
     assert_eq!(fault.inject(&undo).await.unwrap().detail, "stopped 1 process");
-    let meant = |process: &ProcessId| process.command_line() == "sleep 602";
+    let meant = |process: &ProcessId| process.command_line() == "sleep 601";
     let all = descendants(service.root).unwrap();
     until("the one is stopped", || all.iter().filter(|p| meant(p)).all(|p| p.life() == Life::Stopped)).await;
     assert!(all.iter().filter(|p| !meant(p)).chain([&service.root]).all(|p| p.life() == Life::Alive));
     assert_eq!(fault.probe(&undo).await.unwrap().state, Soundness::Broken);
-    // Healing finds it also when it has lost its parent.
-    let parent = all.iter().find(|p| p.command_line().contains("sleep 603;")).unwrap();
-    parent.signal(Signal::KILL).unwrap();
-    fault.heal(&undo).await.unwrap();
-    let one = all.iter().find(|p| meant(p)).unwrap();
-    until("it goes on", || one.life() == Life::Alive).await;
-    one.signal(Signal::KILL).unwrap();
     let nobody = service.fault("signal: stop, only: walreceiver").plan().await.unwrap_err();
     assert!(matches!(nobody, FaultError::Refused(_)), "{nobody}");
+    // Healing finds it also when it has lost its parent.
+    service.root.signal(Signal::KILL).unwrap();
+    until("its parent is gone", || service.root.life() == Life::Gone).await;
+    fault.heal(&undo).await.unwrap();
+    until("it goes on", || all.iter().filter(|p| meant(p)).all(|p| p.life() == Life::Alive)).await;
+    for process in all {
+        process.signal(Signal::KILL).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-//Y use super::aws::AwsFault;
+use super::aws::AwsFault;
 use super::command::CommandFault;
 use super::http::HttpFault;
 #[cfg(feature = "kubernetes")]
@@ -51,7 +51,7 @@ pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault
         FaultSpec::Kubernetes(_) => {
             return Err(of("kubernetes")("this slatest was built without the feature `kubernetes`".into()));
         }
-        FaultSpec::Aws(_) => return Err(vec![]),
+        FaultSpec::Aws(spec) => Arc::new(AwsFault::new(spec, context)),
     })
 }
 
