@@ -84,20 +84,31 @@ impl ProcessFault {
     }
 
     /// Stops a tree so that nobody in it can start anybody new, and gives all of it.
-    fn stop_all(&self, root: ProcessId) -> Result<Vec<ProcessId>, FaultError> {
+    async fn stop_all(&self, root: ProcessId) -> Result<Vec<ProcessId>, FaultError> {
         let mut stopped = if self.only.is_none() { vec![root] } else { Vec::new() };
         for process in &stopped {
             process.signal(Signal::STOP)?;
         }
+        let mut found = false;
         for _ in 0..ROUNDS_MAX {
+            // Looked at before the children are: who runs now can start one that is not seen.
+            let running = stopped.iter().any(|process| process.life() == Life::Alive);
             let new: Vec<_> = self.children(root)?.into_iter().filter(|child| !stopped.contains(child)).collect();
-            if new.is_empty() {
+            found = !new.is_empty();
+            if !found && !running {
                 return Ok(stopped);
             }
             for child in new {
                 child.signal(Signal::STOP)?;
                 stopped.push(child);
             }
+            if running && !found {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        if !found {
+            // Who waits for a disk stops when that answers, and starts nobody before.
+            return Ok(stopped);
         }
         let why = format!("it starts children faster than they can be stopped ({} so far)", stopped.len());
         Err(FaultError::failed(format!("stopping process {}", root.pid), why))
@@ -106,7 +117,7 @@ impl ProcessFault {
     async fn act(&self, root: ProcessId) -> Result<String, FaultError> {
         match self.signal {
             ProcessSignal::Kill => {
-                let all = self.stop_all(root)?;
+                let all = self.stop_all(root).await?;
                 for process in &all {
                     process.signal(Signal::KILL)?;
                 }
@@ -126,7 +137,7 @@ impl ProcessFault {
                 }
                 Ok(format!("asked {} to end", count(all.len())))
             }
-            ProcessSignal::Stop => self.stop_all(root).map(|all| format!("stopped {}", count(all.len()))),
+            ProcessSignal::Stop => self.stop_all(root).await.map(|all| format!("stopped {}", count(all.len()))),
             ProcessSignal::Continue => self.go_on(root, &[]),
         }
     }

@@ -42,7 +42,7 @@ impl Happened {
     pub fn when(&self) -> Option<Timestamp> {
         match &self.at {
             Value::String(text) => text.parse().ok(),
-            Value::Number(secs) => Timestamp::from_nanosecond((secs.as_f64()? * 1e9) as i128).ok(),
+            Value::Number(secs) => Timestamp::from_microsecond((secs.as_f64()? * 1e6).round() as i64).ok(),
             _ => None,
         }
     }

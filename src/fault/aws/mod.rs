@@ -57,8 +57,14 @@ struct Experiment {
 }
 
 impl Experiment {
+    /// Whether it can have an effect.
     fn runs(&self) -> bool {
-        matches!(self.status.as_deref(), Some("pending" | "initiating" | "running" | "stopping"))
+        self.goes_on() || self.status.as_deref() == Some("stopping")
+    }
+
+    /// Whether it runs and nobody has stopped it.
+    fn goes_on(&self) -> bool {
+        matches!(self.status.as_deref(), Some("pending" | "initiating" | "running"))
     }
 }
 
@@ -184,18 +190,19 @@ impl AwsFault {
             return Ok("nothing: AWS mends what it fails over".into());
         };
         let all = self.experiments(known).await?;
-        for experiment in all.iter().filter(|experiment| experiment.runs()) {
+        for experiment in all.iter().filter(|experiment| experiment.goes_on()) {
             let options = [("id", experiment.id.as_str())];
             let stopped = self.aws.act("fis", "stop-experiment", &options, &[], "experiment.state.status").await;
             // It may have ended while it was looked at.
             if let Err(error) = stopped
-                && self.experiments(known).await?.iter().any(Experiment::runs)
+                && self.experiments(known).await?.iter().any(Experiment::goes_on)
             {
                 return Err(error);
             }
         }
         Ok(match all.first() {
-            Some(experiment) if experiment.runs() => format!("stopped the experiment {}", experiment.id),
+            Some(experiment) if experiment.goes_on() => format!("stopped the experiment {}", experiment.id),
+            Some(experiment) if experiment.runs() => format!("the experiment {} is being stopped", experiment.id),
             Some(experiment) => format!("the experiment {} had ended", experiment.id),
             None => "no experiment was started".into(),
         })

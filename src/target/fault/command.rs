@@ -6,8 +6,10 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::text::holds_credential;
 use super::{Mistake, Text};
 use crate::model::Span;
+use crate::source::CREDENTIAL_WRITTEN;
 use crate::target::cluster_values::Variable;
 
 /// Runs programs: one that breaks, one that mends, one that looks.
@@ -52,6 +54,10 @@ impl Program {
         }
         if std::iter::once(&self.program).chain(&self.args).any(|word| word.contains('\0')) {
             found.push((format!("{at}.args"), "a word of a command line can't hold a zero byte".into()));
+        }
+        for (i, _) in self.args.iter().enumerate().filter(|(_, word)| holds_credential(word)) {
+            let way_out = "every user of the machine sees arguments; hand it over in `env`, as { env: NAME }";
+            found.push((format!("{at}.args[{i}]"), format!("{CREDENTIAL_WRITTEN}: {way_out}")));
         }
         for (name, text) in &self.env {
             found.extend(text.mistake(name.as_str(), folder).map(|why| (format!("{at}.env.{name}"), why)));

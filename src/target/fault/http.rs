@@ -5,8 +5,10 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
+use super::text::{holds_credential, is_credential};
 use super::{Mistake, Text};
 use crate::model::Span;
 use crate::source::CREDENTIAL_WRITTEN;
@@ -59,7 +61,7 @@ pub struct Hook {
     pub headers: BTreeMap<String, Text>,
     /// Body, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json: Option<serde_json::Value>,
+    pub json: Option<Value>,
     /// Body, as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -136,6 +138,13 @@ impl Hook {
                 found.extend(text.mistake(name, folder).map(|why| (key, why)));
             }
         }
+        let way_out = format!("{CREDENTIAL_WRITTEN}: send it as a header, by where it comes from");
+        if self.body.as_deref().is_some_and(holds_credential) {
+            found.push((format!("{at}.body"), way_out.clone()));
+        }
+        if self.json.as_ref().is_some_and(json_holds_credential) {
+            found.push((format!("{at}.json"), way_out));
+        }
         if self.json.is_some() && self.body.is_some() {
             found.push((format!("{at}.body"), "a call has one body: either `json` or `body`".into()));
         }
@@ -145,11 +154,23 @@ impl Hook {
     }
 }
 
+/// Whether a body holds a credential, by its keys or its texts.
+fn json_holds_credential(value: &Value) -> bool {
+    match value {
+        Value::String(text) => holds_credential(text),
+        Value::Array(all) => all.iter().any(json_holds_credential),
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| (is_credential(key) && value.is_string()) || json_holds_credential(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// What is wrong with a URL that will be called. No credential in it is quoted.
 fn url_mistake(url: &str, guard: &Guard) -> Option<String> {
     match Url::parse(url) {
         Err(e) => Some(format!("is not a URL: {e}")),
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() || holds_credential(url) => {
             Some(format!("{CREDENTIAL_WRITTEN}: send it as a header, by where it comes from"))
         }
         Ok(url) if !["http", "https"].contains(&url.scheme()) => Some(format!("`{}` is not HTTP", url.scheme())),

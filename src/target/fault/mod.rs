@@ -244,6 +244,13 @@ mod tests {
                 "command.inject.env.DB_PASSWORD",
             ),
             ("{ command: { inject: { program: a, env: { X: { env: SLATEST_NOT_SET_9 } } } } }", "command.inject.env.X"),
+            ("{ command: { inject: { program: a, args: ['x', 'postgres://u:p@h/d'] } } }", "command.inject.args[1]"),
+            ("{ command: { inject: { program: a, env: { DSN: 'postgres://u:p@h/d' } } } }", "command.inject.env.DSN"),
+            ("{ http: { inject: { get: 'http://127.0.0.1/?token=abc' } } }", "http.inject.get"),
+            (
+                "{ http: { inject: { post: 'http://127.0.0.1/', json: { a: [{ password: abc }] } } } }",
+                "http.inject.json",
+            ),
             ("{ process: { pid_file: '', signal: kill } }", "process.pid_file"),
             ("{ process: { pid_file: a, signal: stop, restart: { program: b } } }", "process.restart"),
             ("{ network: { proxy: a, mode: slow } }", "network.mode"),
@@ -267,5 +274,7 @@ mod tests {
         }
         assert!(keys("{ network: { proxy: a, mode: slow, latency: 1s, jitter: 500ms } }").is_empty());
         assert!(keys("{ http: { inject: { post: 'http://127.0.0.1:9/x' } } }").is_empty());
+        let shell = "{ command: { inject: { program: sh, args: [-c, 'PGPASSWORD=$PW psql'] } } }";
+        assert!(keys(shell).is_empty(), "what a shell fills in is no credential");
     }
 }

@@ -10,6 +10,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::super::Secret;
+use crate::model::redact;
 use crate::source::CREDENTIAL_WRITTEN;
 
 /// Names of headers and variables whose values are credentials.
@@ -41,15 +42,24 @@ impl Text {
     /// What is wrong with it under this name.
     pub(super) fn mistake(&self, name: &str, folder: &Path) -> Option<String> {
         match self {
-            Self::Plain(_) => {
-                let name = name.to_ascii_lowercase();
-                CREDENTIALS.iter().any(|word| name.contains(word)).then(|| {
-                    format!("{CREDENTIAL_WRITTEN}: say where it comes from, {{ env: NAME }} or {{ file: PATH }}")
-                })
-            }
+            Self::Plain(text) => (is_credential(name) || holds_credential(text))
+                .then(|| format!("{CREDENTIAL_WRITTEN}: say where it comes from, {{ env: NAME }} or {{ file: PATH }}")),
             Self::Secret(secret) => secret.resolve(folder).err(),
         }
     }
+}
+
+/// Whether what is called so is a credential.
+pub(super) fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    CREDENTIALS.iter().any(|word| name.contains(word))
+}
+
+/// Whether a text holds a credential itself: the user information of a URL, or the value of a parameter that
+/// is called like one. What a shell is to put there (`PGPASSWORD=$PW`) is none.
+pub(super) fn holds_credential(text: &str) -> bool {
+    let text = text.replace("=$", " ");
+    redact(&text) != text
 }
 
 impl<'de> Deserialize<'de> for Text {
