@@ -5,8 +5,11 @@
 //! heals on a thread of its own. When the process dies, the journal says what was injected, and
 //! [`heal_unhealed`] heals it later.
 
+mod guard;
+mod later;
+
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,13 +19,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::journal::{self, DrillKey, Entry, Journal, Phase, Remedy, Step};
-use super::registry::{FaultContext, compile};
+use super::journal::{DrillKey, Entry, Journal, Phase, Remedy, Step};
 use super::steps::{Act, Conclusion, News, Stage, Steps, Timing};
 use super::{Fault, FaultError, Injected, Moment, Probe, Soundness, Stopwatch, Undo};
-use crate::model::{Nanos, Span};
+use crate::model::Nanos;
 use crate::target::fault::FaultSpec;
-use crate::target::{Allow, Guard};
+use guard::{Armed, HealGuard};
+pub use later::{Mended, heal_unhealed};
 
 /// How often it is looked whether what was healed is sound.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
@@ -318,126 +321,5 @@ async fn sound(fault: &dyn Fault, undo: &Undo) -> Result<Probe, FaultError> {
     }
 }
 
-/// Heals when it is dropped armed: on a thread of its own, because the runtime may be ending.
-struct HealGuard(Option<Armed>);
-
-struct Armed {
-    fault: Arc<dyn Fault>,
-    undo: Undo,
-    journal: SharedJournal,
-    key: DrillKey,
-    within: Nanos,
-}
-
-impl HealGuard {
-    fn disarm(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for HealGuard {
-    fn drop(&mut self) {
-        let Some(armed) = self.0.take() else { return };
-        let drill = armed.key.drill.clone();
-        let healing = std::thread::Builder::new().name("heal".into()).spawn(move || armed.heal());
-        match healing.map(std::thread::JoinHandle::join) {
-            Ok(Ok(Ok(did))) => tracing::warn!(%drill, %did, "the drill was broken off, and healed"),
-            Ok(Ok(Err(error))) => loud(&drill, &error.to_string()),
-            Ok(Err(_)) => loud(&drill, "healing panicked"),
-            Err(error) => loud(&drill, &format!("no thread to heal on: {error}")),
-        }
-    }
-}
-
-/// What is left broken is said where it can't be missed.
-fn loud(drill: &str, why: &str) {
-    tracing::error!(%drill, %why, "HEALING FAILED: something is left broken");
-    eprintln!("slatest: HEALING FAILED: the drill `{drill}` has left something broken: {why}");
-}
-
-impl Armed {
-    fn heal(self) -> Result<String, FaultError> {
-        let note = |phase, detail: &str| {
-            if let Err(error) = lock(&self.journal).append(&Entry::new(&self.key, Step::Heal, phase, detail)) {
-                tracing::error!(%error, "a line of the journal is lost");
-            }
-        };
-        note(Phase::AboutTo, "the drill was broken off");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let healed = match runtime {
-            Ok(runtime) => runtime.block_on(heal(&*self.fault, &self.undo, self.within)),
-            Err(error) => Err(FaultError::failed("healing", error)),
-        };
-        match &healed {
-            Ok(did) => note(Phase::Done, did),
-            Err(error) => note(Phase::Failed, &error.to_string()),
-        }
-        healed
-    }
-}
-
-async fn heal(fault: &dyn Fault, undo: &Undo, within: Nanos) -> Result<String, FaultError> {
-    let slow = |_| FaultError::Slow { doing: "healing".into(), limit: Span(within) };
-    timeout(within.as_duration(), caught("healing", fault.heal(undo))).await.map_err(slow)?
-}
-
-/// What became of something that was left unhealed.
-#[derive(Debug)]
-pub struct Mended {
-    /// Which drill.
-    pub key: DrillKey,
-    /// What was done, or what is still broken.
-    pub end: Result<String, FaultError>,
-}
-
-/// Heals what the journal of a run's folder says was injected and not healed, the last first, each within
-/// its time. What fails doesn't keep the others from being healed.
-///
-/// # Errors
-/// In words, when the journal can't be read or written.
-pub async fn heal_unhealed(folder: &Path, stopwatch: &Stopwatch, within: Nanos) -> Result<Vec<Mended>, String> {
-    let read = journal::read(folder)?;
-    for line in &read.unreadable {
-        tracing::warn!(%line, "the journal has a line that can't be read");
-    }
-    let left = journal::unhealed(&read.entries);
-    if left.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut journal = Journal::open(folder).map_err(|e| e.to_string())?;
-    let mut mended = Vec::new();
-    for unhealed in left {
-        let mut note = |phase, detail: &str| journal.append(&Entry::new(&unhealed.key, Step::Heal, phase, detail));
-        note(Phase::AboutTo, "asked for later").map_err(|e| e.to_string())?;
-        let end = match unhealed.remedy {
-            Some(remedy) => heal_later(&remedy, stopwatch, within).await,
-            None => Err(FaultError::Undo("the line that says how to heal it is missing".into())),
-        };
-        let noted = match &end {
-            Ok(did) => note(Phase::Done, did),
-            Err(error) => note(Phase::Failed, &error.to_string()),
-        };
-        noted.map_err(|e| e.to_string())?;
-        mended.push(Mended { key: unhealed.key, end });
-    }
-    Ok(mended)
-}
-
-async fn heal_later(remedy: &Remedy, stopwatch: &Stopwatch, within: Nanos) -> Result<String, FaultError> {
-    let allow = Allow { hosts: remedy.hosts.clone(), max_rate: None, drills: true };
-    let context = FaultContext {
-        folder: remedy.folder.clone(),
-        guard: Guard::new(&allow).map_err(FaultError::Undo)?,
-        stopwatch: stopwatch.clone(),
-        proxies: None,
-    };
-    let fault = compile(&remedy.fault, &context).map_err(|wrong| {
-        let all: Vec<String> = wrong.into_iter().map(|(key, why)| format!("{key}: {why}")).collect();
-        FaultError::failed("healing", all.join("; "))
-    })?;
-    heal(&*fault, &remedy.undo, within).await
-}
-
 #[cfg(test)]
-#[path = "execute_tests.rs"]
 mod tests;

@@ -179,5 +179,4 @@ impl Fault for HttpFault {
 }
 
 #[cfg(test)]
-#[path = "http_tests.rs"]
 mod tests;

@@ -264,5 +264,4 @@ impl Fault for ProcessFault {
 }
 
 #[cfg(test)]
-#[path = "process_tests.rs"]
 mod tests;

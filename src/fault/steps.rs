@@ -327,5 +327,4 @@ impl Steps {
 }
 
 #[cfg(test)]
-#[path = "steps_tests.rs"]
 mod tests;

@@ -334,5 +334,4 @@ impl Drop for Open {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
+use crate::fault::journal;
 use crate::fault::steps::{Heal, Healing, Injection};
 use crate::model::Clock;
 
