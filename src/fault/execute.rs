@@ -141,7 +141,7 @@ pub async fn execute(
         if steps.stage() != before {
             // A step that took too long is let go before the next begins.
             act = None;
-            ledger.left(before);
+            ledger.given_up();
             marks.push(Mark { stage: steps.stage(), at: stopwatch.now() });
             told(marks[marks.len() - 1]);
         }
@@ -169,6 +169,8 @@ struct Ledger<'a> {
     drill: &'a Drill,
     journal: &'a SharedJournal,
     undo: Undo,
+    /// The journalled step whose end is waited for.
+    under_way: Option<Step>,
     injected: Option<Injected>,
     healed: Option<String>,
     probe: Option<Probe>,
@@ -178,13 +180,28 @@ struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     fn new(drill: &'a Drill, journal: &'a SharedJournal) -> Self {
         let guard = HealGuard(None);
-        Self { drill, journal, undo: Undo::default(), injected: None, healed: None, probe: None, guard }
+        Self {
+            drill,
+            journal,
+            undo: Undo::default(),
+            under_way: None,
+            injected: None,
+            healed: None,
+            probe: None,
+            guard,
+        }
     }
 
     /// Begins an act. Its first line is in the journal when this returns.
     fn begin(&mut self, act: Act) -> BoxFuture<'static, Done> {
         let fault = Arc::clone(&self.drill.fault);
         let undo = self.undo.clone();
+        self.under_way = match act {
+            Act::Plan => None,
+            Act::Inject => Some(Step::Inject),
+            Act::Heal => Some(Step::Heal),
+            Act::Verify => Some(Step::Verify),
+        };
         match act {
             Act::Plan => Box::pin(async move { Done::Planned(caught("planning", fault.plan()).await) }),
             Act::Inject => {
@@ -208,6 +225,7 @@ impl<'a> Ledger<'a> {
     /// Notes how an act ended, and makes news of it.
     fn note(&mut self, done: Done) -> News {
         let words = |error: &FaultError| Err(error.to_string());
+        self.under_way = None;
         match done {
             Done::Planned(Err(error)) => News::Planned(words(&error)),
             Done::Planned(Ok(undo)) => {
@@ -251,11 +269,11 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// A stage was left, perhaps because its time was over.
-    fn left(&mut self, stage: Stage) {
-        let armed = self.guard.0.is_some();
-        if stage == Stage::Healing && armed {
-            self.write(Step::Heal, Phase::Failed, "took too long");
+    /// The stage was left: what is still under way took too long.
+    fn given_up(&mut self) {
+        let Some(step) = self.under_way.take() else { return };
+        self.write(step, Phase::Failed, "took too long");
+        if step == Step::Heal {
             // It was tried for as long as it may be.
             std::mem::replace(&mut self.guard, HealGuard(None)).disarm();
         }

@@ -264,4 +264,6 @@ impl Fault for ProcessFault {
 }
 
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod tests;

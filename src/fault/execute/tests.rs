@@ -78,7 +78,7 @@ impl Fault for Puppet {
     }
 }
 
-struct Stage0 {
+struct Theatre {
     folder: tempfile::TempDir,
     puppet: Arc<Puppet>,
     drill: Drill,
@@ -86,7 +86,7 @@ struct Stage0 {
     stopwatch: Stopwatch,
 }
 
-impl Stage0 {
+impl Theatre {
     fn new(puppet: Puppet, hold: Option<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let puppet = Arc::new(puppet);
@@ -135,7 +135,7 @@ impl Stage0 {
 
 #[tokio::test(start_paused = true)]
 async fn a_drill_that_goes_as_planned_is_in_the_journal_step_by_step() {
-    let stage = Stage0::new(Puppet::default(), Some(20));
+    let stage = Theatre::new(Puppet::default(), Some(20));
     let end = stage.run(&[Signal::Steady]).await;
     assert!(end.conclusion.as_planned() && stage.sound(), "{end:?}");
     let stages: Vec<(Stage, u64)> = end.marks.iter().map(|m| (m.stage, m.at.run.0 / 1_000_000_000)).collect();
@@ -168,10 +168,11 @@ async fn a_drill_that_goes_as_planned_is_in_the_journal_step_by_step() {
 #[tokio::test(start_paused = true)]
 async fn whatever_becomes_of_the_injection_it_is_healed() {
     for inject in [Way::Fails, Way::Panics, Way::Hangs] {
-        let stage = Stage0::new(Puppet { inject, ..Puppet::default() }, None);
+        let stage = Theatre::new(Puppet { inject, ..Puppet::default() }, None);
         let end = stage.run(&[Signal::Steady]).await;
         assert!(stage.sound(), "{inject:?}");
         assert_eq!(end.conclusion.injection, Injection::Unsure);
+        assert!(stage.lines().contains(&(Step::Inject, Phase::Failed)), "{inject:?}");
         assert_eq!(end.conclusion.healing, Healing::Healed);
         assert!(!end.conclusion.as_planned() && !end.conclusion.wrong.is_empty());
         assert_eq!(stage.puppet.heals.load(Ordering::SeqCst), 1);
@@ -181,7 +182,7 @@ async fn whatever_becomes_of_the_injection_it_is_healed() {
 #[tokio::test(start_paused = true)]
 async fn a_heal_that_fails_panics_or_hangs_is_left_broken_and_stays_in_the_journal() {
     for heal in [Way::Fails, Way::Panics, Way::Hangs] {
-        let stage = Stage0::new(Puppet { heal, ..Puppet::default() }, None);
+        let stage = Theatre::new(Puppet { heal, ..Puppet::default() }, None);
         let end = stage.run(&[Signal::Steady, Signal::Stop("Ctrl-C".into())]).await;
         assert!(end.conclusion.left_broken(), "{heal:?}: {end:?}");
         assert!(stage.lines().contains(&(Step::Heal, Phase::Failed)), "{heal:?}");
@@ -194,7 +195,7 @@ async fn a_heal_that_fails_panics_or_hangs_is_left_broken_and_stays_in_the_journ
 #[tokio::test(start_paused = true)]
 async fn a_plan_that_is_refused_breaks_nothing_and_heals_nothing() {
     for plan in [Way::Fails, Way::Panics, Way::Hangs] {
-        let stage = Stage0::new(Puppet { plan, ..Puppet::default() }, None);
+        let stage = Theatre::new(Puppet { plan, ..Puppet::default() }, None);
         let end = stage.run(&[Signal::Steady]).await;
         assert_eq!((end.conclusion.injection, stage.puppet.heals.load(Ordering::SeqCst)), (Injection::No, 0));
         assert_eq!(stage.lines(), []);
@@ -203,7 +204,7 @@ async fn a_plan_that_is_refused_breaks_nothing_and_heals_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_journal_nothing_is_broken() {
-    let stage = Stage0::new(Puppet::default(), None);
+    let stage = Theatre::new(Puppet::default(), None);
     let full = std::fs::OpenOptions::new().append(true).open("/dev/full").unwrap();
     *stage.journal.lock().unwrap() = Journal::to(stage.folder.path().join("full"), full);
     let end = stage.run(&[Signal::Steady]).await;
@@ -213,13 +214,13 @@ async fn without_a_journal_nothing_is_broken() {
 
 #[tokio::test(start_paused = true)]
 async fn signals_that_close_are_a_stop_and_no_steady_state_is_no_drill() {
-    let stage = Stage0::new(Puppet::default(), Some(20));
+    let stage = Theatre::new(Puppet::default(), Some(20));
     let (tell, signals) = mpsc::channel(8);
     tell.send(Signal::Steady).await.unwrap();
     drop(tell);
     let end = execute(&stage.drill, &stage.journal, &stage.stopwatch, signals, |_| {}).await;
     assert!(stage.sound() && end.conclusion.wrong[0].contains("the run has ended"), "{end:?}");
-    let stage = Stage0::new(Puppet::default(), None);
+    let stage = Theatre::new(Puppet::default(), None);
     let end = stage.run(&[]).await;
     assert!(end.conclusion.wrong[0].contains("no steady state"), "{end:?}");
     assert_eq!(end.conclusion.injection, Injection::No);
@@ -228,7 +229,7 @@ async fn signals_that_close_are_a_stop_and_no_steady_state_is_no_drill() {
 #[tokio::test]
 async fn an_executor_that_is_dropped_or_panics_heals_on_its_way_out() {
     for panics in [false, true] {
-        let stage = Stage0::new(Puppet::default(), Some(3600));
+        let stage = Theatre::new(Puppet::default(), Some(3600));
         let (drill, journal, stopwatch) = (stage.drill.clone(), Arc::clone(&stage.journal), stage.stopwatch.clone());
         let (tell, signals) = mpsc::channel(8);
         tell.send(Signal::Steady).await.unwrap();
@@ -253,7 +254,7 @@ async fn an_executor_that_is_dropped_or_panics_heals_on_its_way_out() {
 
 #[tokio::test]
 async fn after_a_crash_the_journal_heals() {
-    let stage = Stage0::new(Puppet::default(), None);
+    let stage = Theatre::new(Puppet::default(), None);
     let ledger = Ledger::new(&stage.drill, &stage.journal);
     ledger.about_to_inject().unwrap();
     let mended = heal_unhealed(stage.folder.path(), &stage.stopwatch, Nanos::from_secs(30)).await.unwrap();
