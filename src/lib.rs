@@ -19,7 +19,7 @@
 //! | [`store`] | the run record, written as the run goes |
 //! | [`engine`] | workers, pacer, sessions, the conductor, the judge |
 //! | [`profile`] | YAML to a checked plan |
-//! | [`objective`], [`schedule`], [`driver`] | statistics; seeded arrivals; protocols |
+//! | [`objective`], [`schedule`], [`driver`], [`fault`] | statistics; seeded arrivals; protocols; what drills break and mend |
 //! | [`workload`], [`target`] | operations, templates, feeds; endpoints, secrets, the guard |
 //! | [`source`] | files of users, and where in them each value stands |
 //! | [`ledger`] | every write that must not be lost, on disk, and held against what a store has |
@@ -33,6 +33,7 @@ pub mod cli;
 pub mod cluster;
 pub mod driver;
 pub mod engine;
+pub mod fault;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod ledger;

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["store"],
     &["engine"],
     &["profile"],
-    &["objective", "schedule", "driver"],
+    &["objective", "schedule", "driver", "fault"],
     &["workload", "target"],
     &["source"],
     &["ledger"],

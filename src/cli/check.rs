@@ -371,6 +371,7 @@ mod tests {
             absent: Default::default(),
             agents: None,
             faults: Default::default(),
+            proxies: Default::default(),
         };
         let reached = |endpoint: &str, words: &str| HealthLine {
             scenario: "any".into(),

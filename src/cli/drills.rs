@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 
 use super::forecast::arrivals;
+use crate::fault::steps::HealBy;
 use crate::model::{Nanos, OperationId, Span};
 use crate::objective::fewest_operations;
-use crate::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, HealBy, Plan, RecoveryPlan};
+use crate::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan};
 use crate::report::words::{grouped, plain};
 use crate::schedule::Curve;
 use crate::target::{Environment, Target};
@@ -228,7 +229,10 @@ mod tests {
             name: "primary-loss".into(),
             start: DrillStart::AfterSteady { windows: 10, within: Nanos::from_secs(30) },
             fault: Some("primary-kill".into()),
-            injector: serde_json::json!({ "process": {} }),
+            injector: serde_json::from_value(
+                serde_json::json!({ "process": { "pid_file": "a.pid", "signal": "kill" } }),
+            )
+            .unwrap(),
             hold: None,
             heal: HealBy::Auto,
             watch: Nanos::from_secs(60),
@@ -255,6 +259,7 @@ mod tests {
             absent: Default::default(),
             agents: None,
             faults: Default::default(),
+            proxies: Default::default(),
         }
     }
 

@@ -291,9 +291,9 @@ mod tests {
         while state.lock().unwrap().written == 0 {
             std::thread::yield_now();
         }
-        (1..4).for_each(|seq| {
-            let _ = sink.record(seen(seq));
-        });
+        for seq in 1..4 {
+            sink.record(seen(seq));
+        }
         drop(sink);
         let end = writer.finish();
         assert_eq!((end.written, end.missed), (1, 3));

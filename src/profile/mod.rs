@@ -16,7 +16,7 @@ mod written;
 
 pub use crate::schedule::{ArrivalLaw, StagePlan};
 pub use addresses::{AddressNeed, addresses_needed};
-pub use drills::{DrillPlan, DrillSpec, DrillStart, HealBy, Injection, RecoveryPlan, RecoverySpec};
+pub use drills::{DrillPlan, DrillSpec, DrillStart, RecoveryPlan, RecoverySpec};
 pub use file::{
     AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, OnAgentLoss, OnCoordinatorLoss,
     ProfileFile, ScenarioSpec, StageSpec, StageTarget,

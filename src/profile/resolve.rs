@@ -13,6 +13,7 @@ use super::overrides::Overrides;
 use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan};
 use super::scenario::{Cast, Casting, Ground, LeftOut, endpoint_place};
 use crate::driver::{Step, Workload};
+use crate::fault::check_target;
 use crate::model::{Nanos, OperationId, Problem, Problems, Span};
 use crate::source::{CREDENTIAL_WRITTEN, Source};
 use crate::target::{Guard, Target};
@@ -60,6 +61,7 @@ pub fn resolve(
     let guard = Guard::new(&target.allow)
         .map_err(|why| Problems::from(target_source.problem_at(&target.allow, "allow.hosts", why)));
     let Some(guard) = problems.take(guard) else { return Err(problems) };
+    problems.take(check_target(target_source, &target, &guard));
 
     let mut drafts = Vec::with_capacity(file.scenarios.len());
     for (name, spec) in &file.scenarios {
@@ -116,6 +118,7 @@ pub fn resolve(
             source: profile,
             file: &file,
             target: &target,
+            guard: &guard,
             target_name: &target_source.name,
             window,
             scenarios: &assembly.scenarios,

@@ -13,7 +13,6 @@ mod hlog;
 mod locate;
 mod read;
 mod record;
-mod redact;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -22,6 +21,7 @@ mod windows;
 mod write;
 
 pub use crate::engine::HealthLine;
+pub use crate::model::redact;
 pub use agents::AgentFigures;
 pub use error::StoreError;
 pub use figures::{
@@ -30,7 +30,6 @@ pub use figures::{
 pub use locate::locate;
 pub use read::read;
 pub use record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
-pub use redact::redact;
 pub use write::{RunWriter, result_folder, resumable, save_json};
 
 /// Name of the record in a run's folder.

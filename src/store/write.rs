@@ -10,10 +10,10 @@ use super::agents::agents;
 use super::figures::figures;
 use super::hlog;
 use super::read::load;
-use super::redact::{redact, redact_value};
 use super::{LOG_FILE, Machine, Opening, RECORD_FILE, RunRecord, RunResult, Status, StoreError, VERSION, WINDOWS_FILE};
 use crate::engine::{Judged, RunFacts};
 use crate::measure::Window;
+use crate::model::{redact, redact_value};
 use crate::profile::Plan;
 
 /// How often another id is tried where a folder of that name exists.

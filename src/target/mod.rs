@@ -4,6 +4,7 @@ mod agents;
 pub mod cluster_values;
 mod credentials;
 mod endpoint;
+pub mod fault;
 mod guard;
 mod secret;
 mod tls;
@@ -63,5 +64,8 @@ pub struct Target {
     pub agents: Option<Agents>,
     /// What drills can break here, by the name that they use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub faults: BTreeMap<String, Located<serde_json::Value>>,
+    pub faults: BTreeMap<String, Located<fault::FaultSpec>>,
+    /// Proxies that slatest puts between itself and endpoints, for faults of the network.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proxies: BTreeMap<String, Located<fault::ProxySpec>>,
 }

@@ -1,8 +1,9 @@
 //! Drills and recovery objectives: what is planned, and every mistake said where it stands.
 
+use slatest::fault::steps::HealBy;
 use slatest::model::Nanos;
 use slatest::objective::Asked;
-use slatest::profile::{DrillStart, HealBy, RecoverySpec};
+use slatest::profile::{DrillStart, RecoverySpec};
 
 use crate::desk::{Desk, PROFILE, TARGET};
 
@@ -23,6 +24,8 @@ const FAULTS: &str = "\
 faults:
   primary-kill: { process: { pid_file: run/primary.pid, signal: kill } }
   bus-cut: { network: { proxy: bus, mode: blackhole } }
+proxies:
+  bus: { listen: '127.0.0.1:19092', upstream: '127.0.0.1:9092' }
 ";
 
 fn desk() -> Desk {
@@ -38,7 +41,7 @@ fn a_drill_is_planned_with_its_objectives() {
     assert_eq!(drill.start, DrillStart::At(Nanos::from_secs(3)));
     assert_eq!((drill.watch, drill.restored_after, drill.heal), (Nanos::from_secs(6), 3, HealBy::Auto));
     assert_eq!((drill.fault.as_deref(), drill.operations.len()), (Some("primary-kill"), 2));
-    assert_eq!(drill.injector["process"]["signal"], "kill");
+    assert_eq!(serde_json::to_value(&drill.injector).unwrap()["process"]["signal"], "kill");
     let asks = vec![Asked::Rto(Nanos::from_secs(2)), Asked::Rpo(Nanos::from_secs(300)), Asked::LostWrites(0)];
     assert_eq!((drill.objectives[0].scope.as_str(), &drill.objectives[0].asks), ("events/*", &asks));
     assert_eq!((drill.objectives[1].scope.as_str(), drill.objectives[1].operations.len()), ("events/task", 1));
@@ -58,7 +61,7 @@ fn a_drill_may_wait_for_the_steady_state_and_bring_its_injector() {
     let mut desk = desk();
     desk.profile = desk.profile.replace("duration: 10s", "duration: 90s");
     desk.profile = desk.profile.replace("at: 3s", "after_steady: 5\n    hold: 2s");
-    desk.profile = desk.profile.replace("{ fault: primary-kill }", "{ command: { inject: [./break.sh] } }");
+    desk.profile = desk.profile.replace("{ fault: primary-kill }", "{ command: { inject: { program: ./break.sh } } }");
     let plan = desk.plan();
     let within = Nanos::from_secs(30);
     assert_eq!(plan.drills[0].start, DrillStart::AfterSteady { windows: 5, within });

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use slatest::fault::steps::HealBy;
 use slatest::model::{Nanos, Percent, Rate, Span};
 use slatest::profile::{
-    AbortOnFail, ArrivalLaw, BoundValue, DrillSpec, Each, ExecutorKind, HealBy, IndicatorKind, Mix, ObjectiveSpec,
-    ProfileFile, RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
+    AbortOnFail, ArrivalLaw, BoundValue, DrillSpec, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile,
+    RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
 };
 use slatest::source::{Located, Source};
+use slatest::target::fault::Injection;
 
 fn spans() -> impl Strategy<Value = Span> {
     (1..100_000_000_u64).prop_map(|millis| Span(Nanos::from_millis(millis)))
@@ -116,8 +118,11 @@ fn drills() -> impl Strategy<Value = DrillSpec> {
             .prop_map(|(windows, within)| { (None, Some(Located::from(windows)), within.map(Located::from)) }),
     ];
     let inject = prop_oneof![
-        "[a-z-]{1,8}".prop_map(|name| ("fault".to_owned(), serde_json::json!(name))),
-        ("[a-z]{1,8}", 0..9_u8).prop_map(|(key, n)| ("process".to_owned(), serde_json::json!({ key: n, "x": ["y"] }))),
+        "[a-z-]{1,8}".prop_map(Injection::Fault),
+        "[a-z]{1,8}".prop_map(|pid_file| {
+            let written = serde_json::json!({ "process": { "pid_file": pid_file, "signal": "stop" } });
+            serde_json::from_value(written).expect("an injector")
+        }),
     ];
     let heal = prop_oneof![Just(HealBy::Auto), Just(HealBy::Manual)];
     let hold = proptest::option::of(spans());
@@ -128,7 +133,7 @@ fn drills() -> impl Strategy<Value = DrillSpec> {
             at,
             after_steady,
             steady_within,
-            inject: Located::from(BTreeMap::from([inject])),
+            inject: Located::from(inject),
             hold: hold.map(Located::from),
             heal,
             watch: watch.into(),

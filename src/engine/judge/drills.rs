@@ -80,10 +80,11 @@ mod tests {
     use crate::engine::judge::tests::plan as judged_plan;
     use crate::engine::shapes;
     use crate::engine::{DrillWatch, SteadyWatch};
+    use crate::fault::steps::HealBy;
     use crate::measure::Recorder;
     use crate::model::{Completion, OperationId, Outcome};
     use crate::objective::Losses;
-    use crate::profile::{DrillStart, HealBy, RecoveryPlan};
+    use crate::profile::{DrillStart, RecoveryPlan};
 
     fn plan() -> Plan {
         let mut plan = judged_plan(vec![]);
@@ -94,7 +95,10 @@ mod tests {
             name: "primary-loss".into(),
             start: DrillStart::At(Nanos::from_secs(20)),
             fault: Some("primary-kill".into()),
-            injector: serde_json::json!({ "process": { "pid_file": "primary.pid", "signal": "kill" } }),
+            injector: serde_json::from_value(
+                serde_json::json!({ "process": { "pid_file": "primary.pid", "signal": "kill" } }),
+            )
+            .unwrap(),
             hold: None,
             heal: HealBy::Auto,
             watch: Nanos::from_secs(60),

@@ -6,4 +6,4 @@ mod spec;
 
 pub use plan::{DrillPlan, DrillStart, RecoveryPlan};
 pub(super) use resolve::{Stage, resolve};
-pub use spec::{DrillSpec, HealBy, Injection, RecoverySpec};
+pub use spec::{DrillSpec, RecoverySpec};

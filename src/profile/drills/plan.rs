@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::HealBy;
+use crate::fault::steps::HealBy;
 use crate::measure::Counter;
 use crate::model::{Nanos, OperationId};
 use crate::objective::{Asked, Component, Promise, Reading, SteadyLimit, fewest_operations};
 use crate::profile::plan::{Aim, ObjectivePlan, Plan};
+use crate::target::fault::FaultSpec;
 
 /// When a fault is injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +34,8 @@ pub struct DrillPlan {
     /// Name of the target's fault; `None` where it is written in the profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
-    /// The injector with its settings, by its only key, as written in the target or the profile.
-    pub injector: serde_json::Value,
+    /// What is broken, as written in the target or the profile.
+    pub injector: FaultSpec,
     /// How long the fault lasts before it is healed; `None`: until nothing is watched any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Nanos>,
@@ -78,8 +79,7 @@ impl RecoveryPlan {
 impl DrillPlan {
     /// What is broken, in a few words: the name of the target's fault, or the injector's.
     pub fn fault_words(&self) -> String {
-        let injector = || self.injector.as_object().and_then(|map| map.keys().next().cloned());
-        self.fault.clone().or_else(injector).unwrap_or_default()
+        self.fault.clone().unwrap_or_else(|| self.injector.injector().to_owned())
     }
 
     /// The components that are watched: the drill's scope, those of its objectives, each operation of

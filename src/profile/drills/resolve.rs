@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::plan::{DrillPlan, DrillStart, RecoveryPlan};
-use super::spec::{DrillSpec, HealBy, RecoverySpec};
+use super::spec::{DrillSpec, RecoverySpec};
+use crate::fault::mistakes;
+use crate::fault::steps::HealBy;
 use crate::model::{Nanos, OperationId, Problem, Problems, Span, suggest};
 use crate::objective::{Asked, CELLS_MAX};
 use crate::profile::file::ProfileFile;
@@ -12,7 +14,8 @@ use crate::profile::objectives::Scope;
 use crate::profile::plan::{OperationPlan, ScenarioPlan};
 use crate::profile::scenario::LeftOut;
 use crate::source::{Located, Source};
-use crate::target::Target;
+use crate::target::fault::{FaultSpec, Injection};
+use crate::target::{Guard, Target};
 
 /// Good windows in a row that are a recovery, when the profile doesn't say.
 const RESTORED_AFTER_DEFAULT: u64 = 30;
@@ -24,14 +27,13 @@ const STEADY_WITHIN_FEWEST: Nanos = Nanos::from_secs(30);
 const DRILLS_MAX: usize = 100;
 /// Most windows that are kept of all components of one drill together.
 const CELLS_OF_ALL_MAX: u64 = 2_000_000;
-/// What a drill calls a fault of its target.
-const FAULT: &str = "fault";
 
 /// What drills are resolved against.
 pub(in crate::profile) struct Stage<'a> {
     pub(in crate::profile) source: &'a Source,
     pub(in crate::profile) file: &'a ProfileFile,
     pub(in crate::profile) target: &'a Target,
+    pub(in crate::profile) guard: &'a Guard,
     pub(in crate::profile) target_name: &'a str,
     pub(in crate::profile) window: Nanos,
     pub(in crate::profile) scenarios: &'a [ScenarioPlan],
@@ -96,7 +98,7 @@ impl Drill<'_> {
         let scope = Scope { source: self.stage.source, written: &spec.scope, key: format!("{}.scope", self.key) };
         let says = "so the drill would watch nothing";
         let operations = problems.take(scope.operations(&spec.name, says, self.stage.operations, left_out));
-        let injection = problems.take(self.injection().map_err(Problems::from));
+        let injection = problems.take(self.injection());
         let restored_after = spec.restored_after.as_ref().map_or(RESTORED_AFTER_DEFAULT, |n| n.value);
         for (windows, key) in [(&spec.restored_after, "restored_after"), (&spec.after_steady, "after_steady")] {
             if let Some(windows) = windows
@@ -134,33 +136,31 @@ impl Drill<'_> {
     }
 
     /// What is broken: (name of the target's fault, injector).
-    fn injection(&self) -> Result<(Option<String>, serde_json::Value), Problem> {
+    fn injection(&self) -> Result<(Option<String>, FaultSpec), Problems> {
         let written = &self.spec.inject;
-        let faults = &self.stage.target.faults;
-        let known = || faults.keys().map(String::as_str);
-        let Some((key, value)) = written.first_key_value().filter(|_| written.len() == 1) else {
-            let message = format!("a drill breaks one thing, by one key, not {}", written.len());
-            let help = "write `inject: { fault: NAME }` with a fault of the target, or one injector with its settings";
-            return Err(self.problem(written, "inject", message).with_help(help));
+        let target = self.stage.target;
+        let name = match &written.value {
+            Injection::Inline(spec) => return self.inline(spec).map(|()| (None, spec.clone())),
+            Injection::Fault(name) => name,
         };
-        if key != FAULT {
-            return Ok((None, serde_json::json!({ key: value })));
-        }
-        let Some(name) = value.as_str() else {
-            let message = "`fault` takes the name of one of the target's `faults`";
-            return Err(self.problem(written, "inject.fault", message).with_help(suggest("", known())));
-        };
-        let Some(fault) = faults.get(name) else {
-            let message =
-                format!("the target `{}` ({}) has no fault `{name}`", self.stage.target.name, self.stage.target_name);
-            let help = if faults.is_empty() {
+        let Some(fault) = target.faults.get(name) else {
+            let message = format!("the target `{}` ({}) has no fault `{name}`", target.name, self.stage.target_name);
+            let help = if target.faults.is_empty() {
                 "it has no section `faults:`, which says what can be broken there".to_owned()
             } else {
-                suggest(name, known())
+                suggest(name, target.faults.keys().map(String::as_str))
             };
-            return Err(self.problem(written, "inject.fault", message).with_help(help));
+            return Err(self.problem(written, "inject.fault", message).with_help(help).into());
         };
-        Ok((Some(name.to_owned()), fault.value.clone()))
+        Ok((Some(name.clone()), fault.value.clone()))
+    }
+
+    /// One that is written in the profile is checked as those of the target are.
+    fn inline(&self, spec: &FaultSpec) -> Result<(), Problems> {
+        let place = format!("{}.inject", self.key);
+        let stage = self.stage;
+        let wrong = mistakes(stage.source, (&place, &self.spec.inject), spec, stage.target, stage.guard);
+        if wrong.is_empty() { Ok(()) } else { Err(Problems(wrong)) }
     }
 
     fn watch(&self, restored_after: u64) -> Result<(), Problem> {

@@ -1,33 +1,12 @@
 //! The shape of a profile's drills and recovery objectives.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::steps::HealBy;
 use crate::model::Span;
 use crate::source::Located;
-
-/// What is broken: `fault` with the name of one of the target's `faults`, or an injector with its settings,
-/// by its only key.
-pub type Injection = BTreeMap<String, serde_json::Value>;
-
-/// Who heals a fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HealBy {
-    /// The run: after `hold`, or when nothing is watched any more.
-    #[default]
-    Auto,
-    /// People: the run leaves it broken, and says so.
-    Manual,
-}
-
-impl HealBy {
-    const fn is_default(&self) -> bool {
-        matches!(self, Self::Auto)
-    }
-}
+use crate::target::fault::Injection;
 
 /// A planned fault, and how its consequences are watched. One drill follows another.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -51,7 +30,7 @@ pub struct DrillSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Located<Span>>,
     /// Who heals it. Default `auto`.
-    #[serde(default, skip_serializing_if = "HealBy::is_default")]
+    #[serde(default, skip_serializing_if = "HealBy::is_auto")]
     pub heal: HealBy,
     /// How long is watched, from the fault on.
     pub watch: Located<Span>,

@@ -29,7 +29,7 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 }
 
 /// Redacts every text in a value.
-pub(super) fn redact_value(value: &mut Value) {
+pub fn redact_value(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(redacted) = redact(text) {

@@ -1,0 +1,82 @@
+//! A value that may be a credential: plain text, or where a secret comes from.
+
+use std::fmt;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::super::Secret;
+use crate::model::redact;
+use crate::source::CREDENTIAL_WRITTEN;
+
+/// Names of headers and variables whose values are credentials.
+const CREDENTIALS: &[&str] =
+    &["password", "passwd", "pwd", "secret", "token", "authorization", "cookie", "api-key", "api_key", "apikey"];
+
+/// Plain text, or a credential by where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Text {
+    /// As written.
+    Plain(String),
+    /// Read when it is needed.
+    Secret(Secret),
+}
+
+impl Text {
+    /// What it says. `folder` is where relative paths start.
+    ///
+    /// # Errors
+    /// In words, naming the variable or file that is not there.
+    pub fn resolve(&self, folder: &Path) -> Result<SecretString, String> {
+        match self {
+            Self::Plain(text) => Ok(SecretString::from(text.clone())),
+            Self::Secret(secret) => secret.resolve(folder),
+        }
+    }
+
+    /// What is wrong with it under this name.
+    pub(super) fn mistake(&self, name: &str, folder: &Path) -> Option<String> {
+        match self {
+            Self::Plain(text) => (is_credential(name) || holds_credential(text))
+                .then(|| format!("{CREDENTIAL_WRITTEN}: say where it comes from, {{ env: NAME }} or {{ file: PATH }}")),
+            Self::Secret(secret) => secret.resolve(folder).err(),
+        }
+    }
+}
+
+/// Whether what is called so is a credential.
+pub(super) fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    CREDENTIALS.iter().any(|word| name.contains(word))
+}
+
+/// Whether a text holds a credential itself: the user information of a URL, or the value of a parameter that
+/// is called like one. What a shell is to put there (`PGPASSWORD=$PW`) is none.
+pub(super) fn holds_credential(text: &str) -> bool {
+    let text = text.replace("=$", " ");
+    redact(&text) != text
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Forms;
+        impl<'de> Visitor<'de> for Forms {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text, { env: NAME } or { file: PATH }")
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+                Ok(Text::Plain(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text, A::Error> {
+                Secret::deserialize(MapAccessDeserializer::new(map)).map(Text::Secret)
+            }
+        }
+        deserializer.deserialize_any(Forms)
+    }
+}
