@@ -9,6 +9,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
+use super::drills::put_up_proxies;
 use super::forecast::forecasts;
 use super::prepare::{Found, PlanArgs, find, spread};
 use super::process::{begin, workers_default};
@@ -136,6 +137,7 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
         spread(&plan_args, &longest, &resolved.target, 1)?;
     }
     let workload = resolved.workloads.get(index).map(Arc::clone).into_iter().collect::<Vec<_>>();
+    let _proxies = put_up_proxies(&resolved.target)?;
     if let Err(unreachable) = reach(&first, &workload) {
         unreachable.iter().for_each(|error| eprintln!("slatest: {error}"));
         return Err(Exit::Unreachable);

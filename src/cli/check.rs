@@ -57,8 +57,12 @@ pub fn run(args: &CheckArgs) -> Exit {
         print_all("\nThe files are valid. Endpoints were not contacted (--offline); nothing was sent.\n");
         return Exit::Pass;
     }
+    let proxies = match drills::put_up_proxies(&resolved.target) {
+        Ok(proxies) => proxies,
+        Err(exit) => return exit,
+    };
     let found = reach(&resolved.plan, &resolved.workloads);
-    drop(sandbox);
+    drop((proxies, sandbox));
     match found {
         Ok(lines) => {
             print_all(&format!("{}\nReady to run; no load was sent.\n", endpoints(&lines)));

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Exit;
 use crate::engine::{Event, RunFacts, judge};
 use crate::model::Nanos;
+use crate::objective::Heal;
 use crate::profile::Plan;
 use crate::report::{Junit, Progress, Render as _, Text};
 use crate::store::{RunRecord, RunWriter, Status, StoreError};
@@ -112,5 +113,7 @@ fn tell(record: &RunRecord) -> Exit {
     if let Err(error) = shown {
         eprintln!("slatest: the summary could not be printed: {error}");
     }
-    if record.status == Status::Interrupted { Exit::Interrupted } else { record.result.verdict.into() }
+    // What a drill left broken is worse than a run that nobody wanted to end.
+    let left_broken = record.result.drills.iter().any(|drill| matches!(drill.heal, Heal::Failed(_)));
+    if record.status == Status::Interrupted && !left_broken { Exit::Interrupted } else { record.result.verdict.into() }
 }

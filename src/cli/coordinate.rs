@@ -120,6 +120,12 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
         );
         return Err((Exit::Refused, why));
     }
+    if let Some(proxy) = resolved.target.proxies.keys().next() {
+        let why = format!(
+            "refused: proxies (here `{proxy}`) stand in the process that makes the load: name a target without any"
+        );
+        return Err((Exit::Refused, why));
+    }
     spread(leading.plan, &resolved.plan, &resolved.target, leading.addresses).map_err(said)?;
     let assignment = found.pack(leading.plan, &resolved.plan, &name).map_err(said)?;
     let opening = Opening {

@@ -2,8 +2,11 @@
 //! watched can tell what is asked.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use super::Exit;
 use super::forecast::arrivals;
+use crate::fault::Proxies;
 use crate::fault::steps::HealBy;
 use crate::model::{Nanos, OperationId, Span};
 use crate::objective::fewest_operations;
@@ -40,6 +43,19 @@ pub fn refusal(plan: &Plan, target: &Target, asked: bool) -> Option<String> {
         ));
     }
     None
+}
+
+/// Puts up the target's proxies, which stand between this process and its endpoints from now on. Says what is
+/// wrong by itself.
+///
+/// # Errors
+/// [`Exit::Unexpected`], when an address can't be had.
+pub fn put_up_proxies(target: &Target) -> Result<Arc<Proxies>, Exit> {
+    let specs = target.proxies.iter().map(|(name, spec)| (name.as_str(), &spec.value));
+    Proxies::start(specs).map(Arc::new).map_err(|error| {
+        eprintln!("slatest: {error}");
+        Exit::Unexpected
+    })
 }
 
 /// What the drills of a plan would do, as paragraphs; empty where there are none.

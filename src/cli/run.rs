@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use super::Exit;
 use super::chronicle::Chronicle;
 use super::coordinate::{Bringing, Invitation, Leading, lead};
+use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
 use super::process::{begin, workers_default};
 use crate::driver::Workload;
-use crate::engine::{Engine, EngineError, Stop, reach};
+use crate::engine::{DrillGround, Engine, EngineError, Stop, reach};
 use crate::ledger::{LEDGER_FOLDER, LedgerWriter};
 use crate::model::{Nanos, Span};
 use crate::store::{Opening, RunWriter, TargetRecord};
@@ -83,6 +84,10 @@ pub fn run(args: &RunArgs) -> Exit {
     if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
         return exit;
     }
+    let proxies = match drills::put_up_proxies(&resolved.target) {
+        Ok(proxies) => proxies,
+        Err(exit) => return exit,
+    };
     let health = match reach(&resolved.plan, &resolved.workloads) {
         Ok(health) => health,
         Err(unreachable) => {
@@ -117,7 +122,14 @@ pub fn run(args: &RunArgs) -> Exit {
         }
     };
     let workers = args.workers.map_or_else(workers_default, usize::from);
+    let ground = DrillGround {
+        hosts: resolved.target.allow.hosts.clone(),
+        folders: resolved.fault_folders,
+        proxies,
+        folder: writer.folder().to_owned(),
+    };
     let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
+    engine.drills = Some(ground);
     engine.ledger = ledger.as_ref().map(LedgerWriter::sink);
     let exit = conduct(engine, writer, ledger, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::abort::AbortWatch;
 use super::clock::RunClock;
 use super::course::Course;
+use super::drills::{Aside, DrillFacts, DrillGround, DrillLeader, ReadyDrills};
 use super::event::{Event, Phase};
 use super::facts::{Abortion, RunFacts, ScenarioFinding};
 use super::meter::Meter;
@@ -59,6 +60,8 @@ pub struct Engine {
     pub share: Stripe,
     /// Where writes of operations with `ledger` are recorded; nowhere without one.
     pub ledger: Option<LedgerSink>,
+    /// Where the drills of the plan find what they break; needed where there are any.
+    pub drills: Option<DrillGround>,
     /// Who says when to start, and what else to do. Without anybody it starts as soon as it is ready.
     pub orders: Option<Receiver<Order>>,
 }
@@ -76,7 +79,7 @@ pub fn shapes(plan: &Plan) -> Vec<OperationShape> {
 impl Engine {
     /// One that makes the whole of the load, and starts as soon as it is ready.
     pub const fn alone(plan: Arc<Plan>, workloads: Vec<Arc<dyn Workload>>, workers: usize, stop: Stop) -> Self {
-        Self { plan, workloads, workers, stop, share: Stripe::WHOLE, ledger: None, orders: None }
+        Self { plan, workloads, workers, stop, share: Stripe::WHOLE, ledger: None, drills: None, orders: None }
     }
 
     /// Runs to the end on threads of its own, telling `on_event` what happens. Blocks.
@@ -86,6 +89,15 @@ impl Engine {
     pub fn run(self, on_event: &mut dyn FnMut(Event)) -> Result<RunFacts, EngineError> {
         let workers = self.workers.max(1);
         let clock = Arc::new(RunClock::default());
+        let drills = match (self.plan.drills.is_empty(), self.drills) {
+            (true, _) => None,
+            (false, Some(ground)) => {
+                let looked = ReadyDrills::look(&self.plan, ground, Arc::<RunClock>::clone(&clock));
+                Some(looked.map_err(EngineError::NotReady)?)
+            }
+            (false, None) => return Err(EngineError::NotReady("drills are led by `slatest run` alone".into())),
+        };
+        let aside = Aside::default();
         let (stage, stage_seen) = watch::channel(Stage::Opening);
         let (takeovers, takeovers_seen) = watch::channel(Vec::new());
         let (to_conductor, messages) = sync_channel(QUEUE);
@@ -104,6 +116,7 @@ impl Engine {
                 takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
                 clock: Arc::<RunClock>::clone(&clock),
                 ledger: self.ledger.clone(),
+                aside: aside.clone(),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
             };
@@ -124,6 +137,9 @@ impl Engine {
             timeline: Timeline::new(&shapes(&self.plan)),
             pending: BTreeMap::new(),
             done_workers: 0,
+            ready_drills: drills,
+            aside,
+            drills: None,
             plan: self.plan,
             workloads: self.workloads,
             workers,
@@ -176,6 +192,10 @@ struct Conductor<'a> {
     /// Windows that not all workers have closed yet, with how many have.
     pending: BTreeMap<u64, (Window, usize)>,
     done_workers: usize,
+    ready_drills: Option<ReadyDrills>,
+    aside: Aside,
+    /// Leads the drills, once load is sent.
+    drills: Option<DrillLeader>,
     on_event: &'a mut dyn FnMut(Event),
 }
 
@@ -199,6 +219,15 @@ impl Conductor<'_> {
         };
         self.load = Some(Load { meter: Meter::start(), epoch });
         self.clock.start_at(epoch);
+        if let Some(ready) = self.ready_drills.take() {
+            match ready.begin(&self.plan, self.aside.clone(), Arc::<RunClock>::clone(&self.clock)) {
+                Ok(leader) => self.drills = Some(leader),
+                Err(why) => {
+                    self.lead(Stage::Closing);
+                    return Err(EngineError::NotReady(why));
+                }
+            }
+        }
         self.lead(Stage::Running);
         let (scheduled, fired, failed) = self.follow();
         self.flush();
@@ -209,6 +238,7 @@ impl Conductor<'_> {
             self.lead(Stage::Closing);
             return Err(EngineError::Worker(why));
         }
+        let drills = self.finish_drills(length);
         let findings = self.settle();
         self.lead(Stage::Closing);
         Ok(RunFacts {
@@ -222,13 +252,19 @@ impl Conductor<'_> {
             resources,
             findings,
             agents: Vec::new(),
-            drills: Vec::new(),
+            drills,
         })
     }
 
     fn lead(&self, stage: Stage) {
         // Workers that are gone follow nobody.
         let _ = self.stage.send(stage);
+    }
+
+    /// What was broken is healed before anything else is asked of the target.
+    fn finish_drills(&mut self, now: Nanos) -> Vec<DrillFacts> {
+        let Some(leader) = self.drills.take() else { return Vec::new() };
+        leader.finish(now, &mut |words| (self.on_event)(Event::Notice(words)))
     }
 
     fn tell(&mut self, event: Event) {
@@ -327,11 +363,16 @@ impl Conductor<'_> {
                 phase = Some(current);
                 self.tell(Event::Phase(current, now));
             }
+            let notices = self.drills.as_mut().map(|leader| leader.tick(now)).unwrap_or_default();
+            notices.into_iter().for_each(|words| self.tell(Event::Notice(words)));
             if ending {
                 match stopping_since {
                     None => {
                         stopping_since = Some(now);
                         self.lead(Stage::Stopping);
+                        if let Some(leader) = &mut self.drills {
+                            leader.stop("the run was ended early");
+                        }
                         let why = self.aborted.as_ref().map_or_else(
                             || "interrupted: waiting for what is under way (again to end at once)".into(),
                             |aborted| aborted.words(&self.plan),
@@ -381,6 +422,9 @@ impl Conductor<'_> {
         if let Some(load) = &mut self.load {
             window.stall = load.meter.window_closed(load.epoch + at.as_duration());
             window.spoiled = window.stall >= self.stall_limit;
+        }
+        if let Some(leader) = &mut self.drills {
+            leader.window(&mut window);
         }
         self.timeline.add(&window);
         let planned_rate = self.course.rate_at(at);

@@ -7,9 +7,10 @@ use std::sync::mpsc::SyncSender;
 
 use tokio::sync::Notify;
 
+use super::drills::Aside;
 use super::stage::Message;
 use crate::ledger::{LedgerSink, Record};
-use crate::measure::{OperationShape, Recorder};
+use crate::measure::Recorder;
 use crate::model::{Clock, Completion, LedgerEntry, Nanos, OperationId, Outcome, WriteId, WriteScope};
 
 /// The books of one worker, shared by its tasks. Never crosses a thread.
@@ -20,6 +21,8 @@ pub struct Desk {
     to_conductor: SyncSender<Message>,
     /// Where writes are recorded.
     ledger: Option<LedgerSink>,
+    /// What is a drill's to judge.
+    aside: Aside,
     /// Executions under way, the pauses between the steps of their flows included.
     engaged: Cell<u64>,
     /// Told whenever nothing is under way.
@@ -29,14 +32,18 @@ pub struct Desk {
 impl Desk {
     pub fn new(
         clock: Arc<dyn Clock>,
-        shapes: Vec<OperationShape>,
-        window: Nanos,
-        cohorts: bool,
+        recorder: Recorder,
         to_conductor: SyncSender<Message>,
         ledger: Option<LedgerSink>,
+        aside: Aside,
     ) -> Self {
-        let recorder = RefCell::new(Recorder::new(shapes, window).with_cohorts(cohorts));
-        Self { clock, recorder, to_conductor, ledger, engaged: Cell::new(0), quiet: Notify::new() }
+        let recorder = RefCell::new(recorder);
+        Self { clock, recorder, to_conductor, ledger, aside, engaged: Cell::new(0), quiet: Notify::new() }
+    }
+
+    /// Whether what is meant to start at this instant is a drill's to judge, and nobody else's.
+    pub fn is_aside(&self, intended: Nanos) -> bool {
+        self.aside.holds(intended)
     }
 
     /// An arrival is fired now. The ticket stands for it until it ends.

@@ -1,8 +1,16 @@
 //! What a run hands over of its drills: plain facts, from which they are judged.
 
+mod aside;
+mod crew;
+mod leader;
+
+pub use aside::Aside;
+pub use crew::DrillGround;
+pub use leader::{DrillLeader, ReadyDrills};
+
 use crate::measure::{Counter, Tally, Window};
 use crate::model::{Nanos, OperationId};
-use crate::objective::{Cells, DrillEnd, Heal, Losses, Steady, Watched};
+use crate::objective::{Cells, DrillEnd, Heal, Losses, Steady, Watched, recovery};
 use crate::profile::{DrillPlan, Plan};
 
 /// Windows before the fault from which it is known what is usual.
@@ -35,6 +43,8 @@ pub struct DrillFacts {
     pub cells: Vec<Cells>,
     /// What the ledger of writes found after the recovery; `None` where none was kept.
     pub losses: Option<Losses>,
+    /// From when until when operations were the drill's to judge, and no ordinary objective's.
+    pub aside: Option<(Nanos, Nanos)>,
 }
 
 impl DrillFacts {
@@ -80,6 +90,12 @@ impl DrillWatch {
             self.cells.iter_mut().for_each(|cells| cells.forget_before(oldest));
         }
         self.cells.iter_mut().for_each(|cells| cells.add(window));
+    }
+
+    /// Whether a component was seen to serve again.
+    pub fn restored(&self, component: &str, watched: &Watched) -> bool {
+        let cells = self.cells.iter().find(|cells| cells.component.name == component);
+        cells.is_some_and(|cells| recovery(cells, watched).restored.is_some())
     }
 
     /// What was kept.

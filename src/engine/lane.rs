@@ -213,7 +213,12 @@ impl Lane {
             PlanStep::Operation(index) => Some(*index),
             PlanStep::Think(_) => None,
         });
-        (self.operation(first.unwrap_or(0)), scenario.is_judged(intended))
+        (self.operation(first.unwrap_or(0)), self.is_judged(intended))
+    }
+
+    /// Whether ordinary objectives judge what was meant to start at this instant.
+    fn is_judged(&self, intended: Nanos) -> bool {
+        self.scenario().is_judged(intended) && !self.desk.is_aside(intended)
     }
 
     fn operation(&self, index: usize) -> OperationId {
@@ -304,9 +309,9 @@ impl Lane {
                     intended = self.desk.clock.now();
                 }
                 PlanStep::Operation(index) => {
-                    let ticket = waiting.take().unwrap_or_else(|| {
-                        self.desk.began(self.operation(index), scenario.is_judged(intended), intended)
-                    });
+                    let ticket = waiting
+                        .take()
+                        .unwrap_or_else(|| self.desk.began(self.operation(index), self.is_judged(intended), intended));
                     let arrival = Arrival { seq, at: intended, operation: index, step: number };
                     let write = self.write(&arrival);
                     let completion = self.execute_operation(session, arrival, hang).await;

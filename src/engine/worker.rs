@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cancel::Cancel;
 use super::desk::Desk;
+use super::drills::Aside;
 use super::facts::ScenarioFinding;
 use super::lane::Lane;
 use super::order::TakeOver;
@@ -26,7 +27,7 @@ use super::users::Users;
 use super::wakes::Wakes;
 use crate::driver::{ConnectError, Seat, Workload};
 use crate::ledger::LedgerSink;
-use crate::measure::OperationShape;
+use crate::measure::{OperationShape, Recorder};
 use crate::model::{Clock, Nanos};
 use crate::objective::GAPS_MAX;
 use crate::profile::{ExecutorPlan, Plan};
@@ -60,6 +61,8 @@ pub struct WorkerSetup {
     pub clock: Arc<dyn Clock>,
     /// Where writes are recorded.
     pub ledger: Option<LedgerSink>,
+    /// What is a drill's to judge.
+    pub aside: Aside,
     pub stage: watch::Receiver<Stage>,
     pub to_conductor: SyncSender<Message>,
 }
@@ -188,11 +191,12 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         mut takeovers,
         clock,
         ledger,
+        aside,
         mut stage,
         to_conductor,
     } = setup;
-    let cohorts = !plan.drills.is_empty();
-    let desk = Rc::new(Desk::new(Arc::clone(&clock), shapes, plan.window, cohorts, to_conductor.clone(), ledger));
+    let recorder = Recorder::new(shapes, plan.window).with_cohorts(!plan.drills.is_empty());
+    let desk = Rc::new(Desk::new(Arc::clone(&clock), recorder, to_conductor.clone(), ledger, aside));
     let abort = Cancel::default();
     let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
         .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe), Rc::clone(&desk), abort.clone()))

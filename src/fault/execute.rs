@@ -56,8 +56,8 @@ pub struct Drill {
 pub enum Signal {
     /// The state is steady: it may begin.
     Steady,
-    /// What it watches for has come.
-    Restored,
+    /// Everything was watched that was to be; whether it was seen to be restored.
+    Watched(bool),
     /// The run ends, for this reason.
     Stop(String),
 }
@@ -127,7 +127,7 @@ pub async fn execute(
             }
             signal = signals.recv(), if open => match signal {
                 Some(Signal::Steady) => News::Steady,
-                Some(Signal::Restored) => News::Restored,
+                Some(Signal::Watched(restored)) => News::Watched(restored),
                 Some(Signal::Stop(why)) => News::Stop(why),
                 None => {
                     open = false;

@@ -83,8 +83,8 @@ pub enum News {
     Planned(Result<(), String>),
     /// It was injected, or why not.
     Injected(Result<(), String>),
-    /// What was watched for has come: everything is restored.
-    Restored,
+    /// Everything was watched that was to be; whether it was seen to be restored.
+    Watched(bool),
     /// It was healed, or why not.
     Healed(Result<(), String>),
     /// The look afterwards found it sound, or not.
@@ -214,8 +214,8 @@ impl Steps {
                 self.enter(now, next)
             }
             (Stage::Injecting, News::Injected(Err(why))) => self.broken_off(now, why),
-            (Stage::Watching, News::Restored) => {
-                self.conclusion.restored = true;
+            (Stage::Watching, News::Watched(restored)) => {
+                self.conclusion.restored = restored;
                 self.after_watch(now)
             }
             (Stage::Healing, News::Healed(Ok(()))) => {
@@ -242,6 +242,12 @@ impl Steps {
             (Stage::Injecting, News::Stop(why)) => {
                 self.broken_off = true;
                 self.conclusion.wrong.push(format!("stopped while it was being injected: {why}"));
+                None
+            }
+            // What was held is watched after it was healed: no more.
+            (Stage::Healing, News::Stop(why)) if self.timing.hold.is_some() && !self.broken_off => {
+                self.broken_off = true;
+                self.conclusion.wrong.push(format!("stopped while it was being healed: {why}"));
                 None
             }
             (Stage::Holding, News::Stop(why)) => self.broken_off(now, format!("stopped: {why}")),

@@ -1,10 +1,11 @@
 //! Profile, workloads and target come together: everything is checked, nothing is contacted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::draft::{Draft, Load};
-use super::drills;
+use super::drills::{self, DrillPlan};
 use super::executor;
 use super::file::ProfileFile;
 use super::library::Library;
@@ -39,6 +40,9 @@ pub struct Resolved {
     pub target: Target,
     /// Whether the profile allows a target marked production.
     pub production: bool,
+    /// The folder that relative paths start from, for the fault of each drill of the plan: that of the file in
+    /// which the fault is written.
+    pub fault_folders: Vec<PathBuf>,
 }
 
 /// Checks everything that a user wrote and makes it ready to run. Contacts nobody. `run` is the
@@ -141,6 +145,11 @@ pub fn resolve(
             left_out.into_iter().map(|gone| format!("{}: {}", gone.scenario, gone.reason)).collect();
         return Err(profile.problem("scenarios", message).with_help(gone.join("; ")).into());
     };
+    let fault_folder = |drill: &DrillPlan| match drill.fault {
+        Some(_) => target_source.folder.clone(),
+        None => profile.folder.clone(),
+    };
+    let fault_folders = drills.iter().map(fault_folder).collect();
     let plan = Plan {
         profile: file.name.value.clone(),
         description: file.description.clone(),
@@ -155,7 +164,8 @@ pub fn resolve(
         drills,
         left_out: left_out.into_iter().map(LeftOut::told).collect(),
     };
-    Ok(Resolved { run: run.to_owned(), plan, workloads: assembly.workloads, production: file.production, target })
+    let run = run.to_owned();
+    Ok(Resolved { run, plan, workloads: assembly.workloads, production: file.production, target, fault_folders })
 }
 
 /// What concerns the profile as a whole.

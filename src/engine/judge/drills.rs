@@ -150,6 +150,7 @@ mod tests {
             clock_bound: Nanos::ZERO,
             cells: watch.into_cells(),
             losses: Some(Losses { acknowledged: 900, checked: 900, ..Losses::default() }),
+            aside: None,
         }
     }
 

@@ -216,7 +216,10 @@ fn throughput(plan: &Plan, facts: &RunFacts, judged: &mut JudgedObjective, scope
         let Some(scenario) = scenario(plan, one) else { continue };
         let from = scenario.start + scenario.warm_up;
         let to = (scenario.end() - scenario.cool_down).min(facts.length);
-        let secs = (to - from).as_secs_f64();
+        // What drills judged was sent, too, and is not counted here.
+        let aside = facts.drills.iter().filter_map(|drill| drill.aside);
+        let aside = aside.map(|(since, until)| until.min(to) - since.max(from)).fold(Nanos::ZERO, |sum, one| sum + one);
+        let secs = (to - from - aside).as_secs_f64();
         if secs > 0.0 {
             rate += one.tally.outcome(Outcome::Ok) as f64 / secs;
         }

@@ -44,7 +44,7 @@ fn without_a_hold_the_platform_recovers_first_and_is_healed_then() {
             (10, News::Steady),
             (0, News::Planned(good())),
             (1, News::Injected(good())),
-            (30, News::Restored),
+            (30, News::Watched(true)),
             (2, News::Healed(good())),
             (1, News::Verified(good())),
         ],
@@ -61,7 +61,7 @@ fn with_a_hold_it_is_healed_at_its_end_and_watched_after_that() {
     assert_eq!(play(&mut steps, &start), [Act::Plan, Act::Inject]);
     let at = |secs| Nanos::from_secs(secs);
     assert_eq!(steps.take(at(20), News::Tick), None);
-    assert_eq!(steps.take(at(21), News::Restored), None, "it can't be restored before it is healed");
+    assert_eq!(steps.take(at(21), News::Watched(true)), None, "it can't be restored before it is healed");
     assert_eq!(steps.take(at(21), News::Tick), Some(Act::Heal));
     assert_eq!(steps.take(at(22), News::Healed(good())), None);
     assert_eq!(steps.stage(), Stage::Watching);
@@ -76,7 +76,7 @@ fn a_person_heals_what_went_as_planned_and_the_drill_what_did_not() {
     let start = [(0, News::Steady), (0, News::Planned(good()))];
     let mut steps = Steps::new(timing(None, HealBy::Manual), Nanos::ZERO);
     play(&mut steps, &start);
-    assert_eq!(play(&mut steps, &[(1, News::Injected(good())), (5, News::Restored)]), []);
+    assert_eq!(play(&mut steps, &[(1, News::Injected(good())), (5, News::Watched(true))]), []);
     assert_eq!(steps.conclusion().unwrap().healing, Healing::Manual);
     let mut steps = Steps::new(timing(None, HealBy::Manual), Nanos::ZERO);
     play(&mut steps, &start);
@@ -103,7 +103,7 @@ fn what_was_never_injected_is_never_healed() {
 
 #[test]
 fn a_heal_that_fails_is_slow_or_is_not_seen_to_have_worked_is_loud() {
-    let start = [(0, News::Steady), (0, News::Planned(good())), (1, News::Injected(good())), (1, News::Restored)];
+    let start = [(0, News::Steady), (0, News::Planned(good())), (1, News::Injected(good())), (1, News::Watched(true))];
     let ways: [&[(u64, News)]; 3] = [
         &[(1, News::Healed(bad())), (1, News::Verified(good()))],
         &[(32, News::Tick), (1, News::Verified(good()))],
@@ -126,7 +126,7 @@ fn any_news() -> impl Strategy<Value = News> {
     let end = prop_oneof![Just(Ok(())), Just(Err("no".to_owned()))];
     prop_oneof![
         Just(News::Steady),
-        Just(News::Restored),
+        Just(News::Watched(true)),
         Just(News::Tick),
         Just(News::Stop("Ctrl-C".into())),
         end.clone().prop_map(News::Planned),

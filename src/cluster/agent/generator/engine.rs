@@ -53,6 +53,7 @@ fn generate(task: Task) -> Result<RunFacts, Failure> {
         stop: task.stop.clone(),
         share: Stripe { index: task.index, of: task.of },
         ledger: None,
+        drills: None,
         orders: Some(task.orders),
     };
     let mut cpu = Cpu::start();
