@@ -48,12 +48,11 @@ pub enum Word {
     Ended(usize, Box<Outcome>),
 }
 
-/// How much longer a drill's watch may last than what is watched: windows close when they are over.
-pub fn watch_slack(plan: &Plan) -> Nanos {
-    Nanos(plan.window.0.saturating_mul(4)) + Nanos::from_secs(3)
-}
+/// How much longer a drill's watch may last than what is watched: windows are seen when they are over, and
+/// later where the machine is busy. The leader says when all of them were.
+const WATCH_SLACK: Nanos = Nanos::from_secs(120);
 
-fn timing(plan: &Plan, drill: &DrillPlan) -> Timing {
+fn timing(drill: &DrillPlan) -> Timing {
     let steady_within = match drill.start {
         DrillStart::At(at) => at + START_SLACK,
         DrillStart::AfterSteady { within, .. } => within,
@@ -62,7 +61,7 @@ fn timing(plan: &Plan, drill: &DrillPlan) -> Timing {
         steady_within,
         inject_within: INJECT_WITHIN,
         hold: drill.hold,
-        watch: drill.watch + watch_slack(plan),
+        watch: drill.watch + WATCH_SLACK,
         heal_within: HEAL_WITHIN,
         verify_within: VERIFY_WITHIN,
         heal: drill.heal,
@@ -94,7 +93,7 @@ pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>) -> Result
             spec: drill.injector.clone(),
             folder: folder.clone(),
             hosts: ground.hosts.clone(),
-            timing: timing(plan, drill),
+            timing: timing(drill),
         });
     }
     let runtime = runtime()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aside::Aside;
-use super::crew::{Crew, DrillGround, Word, ready, watch_slack};
+use super::crew::{Crew, DrillGround, Word, ready};
 use super::{BEYOND, DrillFacts, DrillWatch, SteadyWatch};
 use crate::fault::execute::{Drill, Mark, Outcome, Signal};
 use crate::fault::steps::{Healing, Injection, Stage};
@@ -15,6 +15,8 @@ use crate::profile::{DrillPlan, DrillStart, Plan};
 
 /// From when on before a fault it is the drill that judges: what is under way when the fault comes is its own.
 const LEAD: Nanos = Nanos::from_secs(1);
+/// A fault may take effect so much later than the word to inject it, and be watched beyond the load by as much.
+const LATE: Nanos = Nanos::from_secs(10);
 /// How often it is looked whether a drill is over when the load is.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -181,7 +183,7 @@ impl DrillLeader {
             let drill = self.plan.drills.get(current.index);
             let watch = drill.map_or(Nanos::ZERO, |drill| drill.watch);
             // A fault that came late may be watched a moment beyond the load.
-            current.watched |= current.fault.is_some_and(|fault| fault + watch <= now + watch_slack(&self.plan));
+            current.watched |= current.fault.is_some_and(|fault| fault + watch <= now + LATE);
         }
         self.end_watch();
         while self.current.is_some() && !self.crew.is_over() {
