@@ -2,7 +2,7 @@
 
 use crate::measure::{Counter, Tally, Window};
 use crate::model::{Nanos, OperationId};
-use crate::objective::{Cells, DrillEnd, Heal, Losses, Steady, Watched};
+use crate::objective::{Cells, DrillEnd, Heal, LedgerOf, Steady, Watched};
 use crate::profile::{DrillPlan, Plan};
 
 /// Windows before the fault from which it is known what is usual.
@@ -33,8 +33,9 @@ pub struct DrillFacts {
     pub clock_bound: Nanos,
     /// The windows of every component, from before the fault on.
     pub cells: Vec<Cells>,
-    /// What the ledger of writes found after the recovery; `None` where none was kept.
-    pub losses: Option<Losses>,
+    /// What the stores were found to hold after the recovery, one for each scenario with a ledger; empty where none was
+    /// kept, or nothing was read back.
+    pub ledgers: Vec<LedgerOf>,
 }
 
 impl DrillFacts {

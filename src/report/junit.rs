@@ -97,7 +97,7 @@ impl Render for Junit {
     }
 }
 
-/// Everything that a drill's objectives ask is a test case; so are the drill itself and its heal.
+/// Everything that a drill's objectives ask is a test case; so are the drill itself, its heal, and each ledger.
 fn drills(run: &RunRecord) -> TestSuite {
     let mut suite = TestSuite::new(format!("{} drills", run.plan.profile));
     for drill in &run.result.drills {
@@ -119,6 +119,12 @@ fn drills(run: &RunRecord) -> TestSuite {
                 let text = format!("{}; measured {}{words}", part.bound_text(), part.measured);
                 add(format!("{} {} {}", objective.name, objective.scope, part.bound_text()), part.verdict, &text);
             }
+        }
+        for ledger in &drill.ledger {
+            let flaws = super::ledger::flaws(ledger).into_iter().map(|(_, text)| text);
+            let text: Vec<String> =
+                std::iter::once(super::ledger::head(ledger)).chain(flaws).chain(super::ledger::lines(ledger)).collect();
+            add(format!("ledger of {}", ledger.scenario), ledger.verdict(), &text.join("\n"));
         }
     }
     suite
