@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::Render;
 use super::words::reason;
+use super::{Render, ledger};
 use crate::model::Verdict;
 use crate::objective::{DrillEnd, Heal};
 use crate::store::{RunRecord, Status};
@@ -121,10 +121,15 @@ fn drills(run: &RunRecord) -> TestSuite {
             }
         }
         for ledger in &drill.ledger {
-            let flaws = super::ledger::flaws(ledger).into_iter().map(|(_, text)| text);
-            let text: Vec<String> =
-                std::iter::once(super::ledger::head(ledger)).chain(flaws).chain(super::ledger::lines(ledger)).collect();
-            add(format!("ledger of {}", ledger.scenario), ledger.verdict(), &text.join("\n"));
+            let flaws: Vec<String> = ledger::flaws(ledger).into_iter().map(|(_, words)| words).collect();
+            let mut text = vec![ledger::head(ledger)];
+            text.extend(flaws.iter().cloned());
+            text.extend(ledger::lines(ledger));
+            let mut case =
+                TestCase::new(format!("ledger of {}", ledger.scenario), status(ledger.verdict(), &flaws.join("; ")));
+            case.set_classname(drill.name.as_str());
+            case.set_system_out(text.join("\n"));
+            suite.add_test_case(case);
         }
     }
     suite

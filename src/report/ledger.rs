@@ -2,7 +2,7 @@
 
 use super::words::{grouped, plain};
 use crate::ledger::LogFindings;
-use crate::model::{Verdict, WritePlace};
+use crate::model::Verdict;
 use crate::objective::{JudgedLedger, LedgerFindings, LedgerFound, LostWrite, LostWrites, Reading};
 
 /// Most lost writes that are shown of a list; run.json has more of them.
@@ -58,50 +58,40 @@ pub(super) fn lines(ledger: &JudgedLedger) -> Vec<String> {
     lines
 }
 
+/// What is told though it is no flaw: what was promised may allow it.
 fn counts(found: &LedgerFindings) -> Option<String> {
     let unknown = found.unknown_writes;
-    let told = [
-        (found.unreadable, "could not be asked for"),
-        (found.rejected, "refused"),
-        (found.rejected_found, "refused and found all the same"),
-        (found.duplicates, "copies beyond the first"),
-        (found.wrong_value, "with another value"),
-        (found.never_written, "found that nobody wrote"),
-    ];
-    let mut parts: Vec<String> = Vec::new();
-    if found.unknown > 0 {
-        let unresolved = match unknown.unresolved {
-            0 => String::new(),
-            n => format!(", {} could not be asked for", grouped(n)),
-        };
-        parts.push(format!(
-            "{} unanswered ({} found, {} not{unresolved})",
-            grouped(found.unknown),
-            grouped(unknown.found),
-            grouped(unknown.not_found)
-        ));
-    }
-    parts.extend(
-        told.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{} {words}", grouped(*count))),
-    );
-    (!parts.is_empty()).then(|| parts.join(" · "))
+    let unresolved = match unknown.unresolved {
+        0 => String::new(),
+        n => format!(", {} could not be asked for", grouped(n)),
+    };
+    let unanswered = format!(" ({} found, {} not{unresolved})", grouped(unknown.found), grouped(unknown.not_found));
+    told(&[
+        (found.unreadable, "could not be asked for", ""),
+        (found.unknown, "unanswered", &unanswered),
+        (found.rejected, "refused", ""),
+        (found.rejected_found, "refused and there all the same", ""),
+        (found.duplicates, "copies beyond the first", ""),
+    ])
 }
 
 fn log(log: &LogFindings) -> Option<String> {
-    let told = [
-        (log.conflicts, "offsets with two values", log.conflicts_named.as_slice()),
-        (log.moved, "not at the offset that was acknowledged", &[]),
-        (log.out_of_order, "out of order", &log.out_of_order_named),
-        (log.lost_behind_end, "lost from behind the end of what is left", &[]),
-    ];
-    let each = told.iter().filter(|(count, ..)| *count > 0).map(|(count, words, places)| {
-        let named: Vec<String> = places.iter().take(PLACES_SHOWN).map(place).collect();
-        let more = if *count > named.len() as u64 { ", …" } else { "" };
-        let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
-        format!("{} {words}{named}", grouped(*count))
-    });
-    let parts: Vec<String> = each.collect();
-    (!parts.is_empty()).then(|| format!("in the log: {}", parts.join(" · ")))
+    let named: Vec<String> = log.out_of_order_named.iter().take(PLACES_SHOWN).map(ToString::to_string).collect();
+    let more = if log.out_of_order > named.len() as u64 { ", …" } else { "" };
+    let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
+    told(&[
+        (log.moved, "not at the offset that was acknowledged", ""),
+        (log.out_of_order, "out of order", &named),
+        (log.lost_behind_end, "lost from behind the end of what is left", ""),
+    ])
+    .map(|text| format!("in the log: {text}"))
+}
+
+/// Counts above zero: (how many, of what, more).
+fn told(counts: &[(u64, &str, &str)]) -> Option<String> {
+    let counted = counts.iter().filter(|(count, ..)| *count > 0);
+    let parts: Vec<String> = counted.map(|(count, words, more)| format!("{} {words}{more}", grouped(*count))).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
 fn stale(found: &LedgerFindings) -> Option<String> {
@@ -113,21 +103,18 @@ fn stale(found: &LedgerFindings) -> Option<String> {
     (!behind.is_empty()).then(|| behind.join(" · "))
 }
 
-fn lost(lost: &LostWrites, when: &str) -> Option<String> {
-    let shown: Vec<String> = lost.named.iter().take(LOST_SHOWN).map(|write| one(write, when)).collect();
-    let more = lost.count.saturating_sub(shown.len() as u64);
-    let more = if more > 0 { format!("; and {} more", grouped(more)) } else { String::new() };
-    (!shown.is_empty()).then(|| format!("lost from {when} the fault: {}{more}", shown.join("; ")))
-}
-
-fn one(write: &LostWrite, when: &str) -> String {
-    let place = write.place.as_ref().map_or_else(String::new, |at| format!(", {}", place(at)));
-    format!("{} {} ({} {when}{place})", plain(&write.operation), write.id, write.from_fault)
-}
-
-fn place(place: &WritePlace) -> String {
-    match place {
-        WritePlace::Offset { partition, offset, .. } => format!("partition {partition} offset {offset}"),
-        WritePlace::Key(key) => format!("key {}", plain(key)),
+/// The first of what was lost, a line for each, and how many more there are.
+fn lost(lost: &LostWrites, when: &str) -> Vec<String> {
+    let one = |write: &LostWrite| {
+        let place = write.place.as_ref().map_or_else(String::new, |at| format!(", {}", plain(&at.to_string())));
+        let (operation, id) = (plain(&write.operation), write.id);
+        format!("lost: {operation} {id}, acknowledged {} {when} the fault{place}", write.from_fault)
+    };
+    let mut lines: Vec<String> = lost.named.iter().take(LOST_SHOWN).map(one).collect();
+    let more = lost.count.saturating_sub(lines.len() as u64);
+    if more > 0 && !lines.is_empty() {
+        lines
+            .push(format!("lost: {} more, acknowledged {when} the fault (run.json names the earliest)", grouped(more)));
     }
+    lines
 }

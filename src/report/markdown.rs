@@ -150,12 +150,12 @@ fn drills_section(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
 /// What the stores were found to hold of what was written.
 fn ledgers(ledgers: &[JudgedLedger], out: &mut dyn io::Write) -> io::Result<()> {
     for ledger in ledgers {
-        writeln!(out, "\n{}\n", escape(&ledger::head(ledger)))?;
-        for (verdict, text) in ledger::flaws(ledger) {
-            writeln!(out, "- {} {verdict} {}", mark(verdict), escape(&text))?;
-        }
-        for line in ledger::lines(ledger) {
-            writeln!(out, "- {}", escape(&line))?;
+        writeln!(out, "\n{}", escape(&ledger::head(ledger)))?;
+        let flaws = ledger::flaws(ledger);
+        let flaws = flaws.iter().map(|(verdict, words)| format!("{} {verdict} {}", mark(*verdict), escape(words)));
+        for (i, line) in flaws.chain(ledger::lines(ledger).iter().map(|line| escape(line))).enumerate() {
+            let before = if i == 0 { "\n" } else { "" };
+            writeln!(out, "{before}- {line}")?;
         }
     }
     Ok(())

@@ -7,6 +7,9 @@ use crate::ledger::{self, LedgerCheck, LogFindings, UnknownWrites};
 use crate::model::{Nanos, OperationId, Verdict, WriteId, WritePlace};
 use crate::objective::binomial::ALPHA;
 
+/// Most places that a flaw names.
+const NAMED: usize = 3;
+
 /// An acknowledged write that isn't there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostWrite {
@@ -190,14 +193,24 @@ fn findings(check: &LedgerCheck, fault: Nanos, address: impl Fn(OperationId) -> 
 }
 
 fn flaws(check: &LedgerCheck) -> Vec<Flaw> {
-    let conflicts = check.log.as_ref().map_or(0, |log| log.conflicts);
+    let log = check.log.as_ref();
+    let conflicts = log.map_or(0, |log| log.conflicts);
+    let places: Vec<String> =
+        log.into_iter().flat_map(|log| &log.conflicts_named).take(NAMED).map(ToString::to_string).collect();
+    let strangers: Vec<String> = check.never_written_named.iter().take(NAMED).map(ToString::to_string).collect();
     let all = [
-        (conflicts, Verdict::Fail, "offsets hold two values, or hold another than was acknowledged"),
-        (check.wrong_value, Verdict::Fail, "acknowledged writes are there with another value than was written"),
-        (check.never_written, Verdict::Inconclusive, "writes are there that nobody did"),
+        (conflicts, Verdict::Fail, "offsets with two values, or another than was acknowledged", places),
+        (check.wrong_value, Verdict::Fail, "acknowledged writes that are there with another value", Vec::new()),
+        (check.never_written, Verdict::Inconclusive, "writes that are there and that nobody did", strangers),
     ];
     let counted = all.into_iter().filter(|(count, ..)| *count > 0);
-    counted.map(|(count, verdict, words)| Flaw { verdict, words: format!("{count} {words}") }).collect()
+    counted
+        .map(|(count, verdict, words, named)| {
+            let more = if count > named.len() as u64 { ", …" } else { "" };
+            let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
+            Flaw { verdict, words: format!("{words}: {count}{named}") }
+        })
+        .collect()
 }
 
 #[cfg(test)]
