@@ -34,6 +34,7 @@ mod sandbox_process;
 mod schema;
 #[cfg(feature = "sandbox")]
 mod selftest;
+mod writes;
 
 use std::process::ExitCode;
 

@@ -14,9 +14,8 @@ use super::drills;
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
 use super::process::{begin, workers_default};
-use crate::driver::Workload;
+use super::writes::Writes;
 use crate::engine::{DrillGround, Engine, EngineError, Stop, reach};
-use crate::ledger::{LEDGER_FOLDER, LedgerWriter};
 use crate::model::{Nanos, Span};
 use crate::store::{Opening, RunWriter, TargetRecord};
 
@@ -114,13 +113,6 @@ pub fn run(args: &RunArgs) -> Exit {
             return Exit::Unexpected;
         }
     };
-    let ledger = match begin_ledger(&writer, &resolved.run, &resolved.workloads) {
-        Ok(ledger) => ledger,
-        Err(error) => {
-            eprintln!("slatest: the ledger of writes can't be begun in {}: {error}", writer.folder().display());
-            return Exit::Unexpected;
-        }
-    };
     let workers = args.workers.map_or_else(workers_default, usize::from);
     let ground = DrillGround {
         hosts: resolved.target.allow.hosts.clone(),
@@ -130,37 +122,31 @@ pub fn run(args: &RunArgs) -> Exit {
     };
     let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
     engine.drills = Some(ground);
-    engine.ledger = ledger.as_ref().map(LedgerWriter::sink);
-    let exit = conduct(engine, writer, ledger, args.quiet);
+    let writes = match Writes::begin(&mut engine, &resolved.run, writer.folder()) {
+        Ok(writes) => writes,
+        Err(error) => {
+            eprintln!("slatest: the ledger of writes can't be begun in {}: {error}", writer.folder().display());
+            return Exit::Unexpected;
+        }
+    };
+    let exit = conduct(engine, writer, writes, args.quiet);
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
     exit
 }
 
-/// Begins the ledger of a run that has writes for it, in a folder of the run's results.
-fn begin_ledger(
-    writer: &RunWriter,
-    run: &str,
-    workloads: &[Arc<dyn Workload>],
-) -> std::io::Result<Option<LedgerWriter>> {
-    if !workloads.iter().any(|workload| workload.operations().iter().any(|operation| operation.ledger)) {
-        return Ok(None);
-    }
-    let begun = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
-    LedgerWriter::begin(&writer.folder().join(LEDGER_FOLDER), run, begun).map(Some)
-}
-
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, writer: RunWriter, ledger: Option<LedgerWriter>, quiet: bool) -> Exit {
+fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Exit {
     let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
     let facts = engine.run(&mut |event| chronicle.take(&event));
-    let ledger = ledger.map(LedgerWriter::finish).unwrap_or_default();
-    if let Some(flaw) = ledger.flaw() {
-        chronicle.note(flaw);
-    }
     match facts {
         Ok(mut facts) => {
-            facts.resources.writes_missed = ledger.missed;
+            if writes.is_some() && !facts.drills.is_empty() {
+                chronicle.say("reading back what was written".into());
+            }
+            if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts)) {
+                chronicle.note(flaw);
+            }
             chronicle.conclude(&facts)
         }
         Err(error @ EngineError::NotReady(_)) => {

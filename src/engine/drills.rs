@@ -10,7 +10,7 @@ pub use leader::{DrillLeader, ReadyDrills};
 
 use crate::measure::{Counter, Tally, Window};
 use crate::model::{Nanos, OperationId};
-use crate::objective::{Cells, DrillEnd, Heal, Losses, Steady, Watched, recovery};
+use crate::objective::{Cells, DrillEnd, Heal, LedgerOf, Steady, Watched, recovery};
 use crate::profile::{DrillPlan, Plan};
 
 /// Windows before the fault from which it is known what is usual.
@@ -41,8 +41,9 @@ pub struct DrillFacts {
     pub clock_bound: Nanos,
     /// The windows of every component, from before the fault on.
     pub cells: Vec<Cells>,
-    /// What the ledger of writes found after the recovery; `None` where none was kept.
-    pub losses: Option<Losses>,
+    /// What the stores were found to hold after the recovery, one for each scenario with a ledger; empty where none was
+    /// kept, or nothing was read back.
+    pub ledgers: Vec<LedgerOf>,
     /// From when until when operations were the drill's to judge, and no ordinary objective's.
     pub aside: Option<(Nanos, Nanos)>,
 }

@@ -18,5 +18,5 @@ mod write;
 pub use read::{Ledger, LedgerError, Records};
 pub use reconcile::{Found, Presence, Reconciliation};
 pub use record::Record;
-pub use result::{LedgerCheck, LogFindings, Loss, Losses, UnknownWrites};
+pub use result::{LedgerCheck, LogFindings, Loss, Losses, OperationWrites, UnknownWrites};
 pub use write::{LEDGER_FOLDER, LedgerEnd, LedgerSink, LedgerWriter};

@@ -5,10 +5,10 @@ use std::io;
 use std::path::Path;
 
 use super::logs::Logs;
-use super::result::{LedgerCheck, LogFindings, Loss, LossCount, PLACES_NAMED_MAX};
+use super::result::{LedgerCheck, LogFindings, Loss, LossCount, OperationWrites, PLACES_NAMED_MAX};
 use super::rows::{Expected, ID_ROW, IdRow, LogRow, Position, Sighting};
 use super::sort::Sorter;
-use crate::model::{LedgerEntry, Nanos, WriteId, WriteOutcome, WritePlace, WriteScope};
+use crate::model::{LedgerEntry, Nanos, OperationId, WriteId, WriteOutcome, WritePlace, WriteScope};
 
 /// Most readers (a primary and its replicas) of one store.
 const READERS_MAX: usize = 64;
@@ -148,6 +148,7 @@ impl Reconciliation {
             lost_after_fault: LossCount::default(),
             fault,
             polled,
+            operations: BTreeMap::new(),
         };
         let mut current: Option<Write> = None;
         for row in rows.sorted()? {
@@ -230,6 +231,7 @@ struct Findings {
     lost_after_fault: LossCount,
     fault: Option<Nanos>,
     polled: BTreeMap<(u16, i32), i64>,
+    operations: BTreeMap<OperationId, OperationWrites>,
 }
 
 impl Findings {
@@ -252,6 +254,7 @@ impl Findings {
             }
             WriteOutcome::Unknown => {
                 self.check.unknown += 1;
+                self.operation(entry.operation).unknown += 1;
                 let unknown = &mut self.check.unknown_writes;
                 match (write.is_there(), write.unreadable) {
                     (true, _) => unknown.found += 1,
@@ -262,8 +265,13 @@ impl Findings {
         }
     }
 
+    fn operation(&mut self, operation: OperationId) -> &mut OperationWrites {
+        self.operations.entry(operation).or_insert_with(|| OperationWrites::of(operation))
+    }
+
     fn judge_acknowledged(&mut self, write: &Write, entry: &Expected) {
         self.check.acknowledged += 1;
+        self.operation(entry.operation).acknowledged += 1;
         if write.is_there() {
             self.check.wrong_value += u64::from(write.wrong_value);
             self.log.moved += u64::from(entry.position.is_some() && !write.at_its_place);
@@ -274,6 +282,7 @@ impl Findings {
         }
         if write.unreadable {
             self.check.unreadable += 1;
+            self.operation(entry.operation).unreadable += 1;
             return;
         }
         if let Some(position) = entry.position {
@@ -288,9 +297,16 @@ impl Findings {
             acknowledged: entry.done,
             place: entry.position.map(Position::place),
         };
-        match self.fault {
-            Some(fault) if entry.done >= fault => self.lost_after_fault.add(loss),
-            _ => self.lost.add(loss),
+        let is_after = self.fault.is_some_and(|fault| entry.done >= fault);
+        let operation = self.operation(entry.operation);
+        if is_after {
+            operation.lost_after_fault += 1;
+            self.lost_after_fault.add(loss);
+        } else {
+            operation.lost += 1;
+            let oldest = operation.oldest_lost.unwrap_or(Nanos::MAX);
+            operation.oldest_lost = Some(oldest.min(entry.done));
+            self.lost.add(loss);
         }
     }
 
@@ -307,6 +323,7 @@ impl Findings {
             recovery_point,
             lost_after_fault: self.lost_after_fault.finish(),
             log: is_log.then_some(self.log),
+            operations: self.operations.into_values().collect(),
             ..self.check
         }
     }

@@ -38,6 +38,32 @@ pub struct Losses {
     pub named: Vec<Loss>,
 }
 
+/// What was lost of one operation's writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationWrites {
+    /// The operation that wrote.
+    pub operation: OperationId,
+    /// Writes that the store acknowledged.
+    pub acknowledged: u64,
+    /// Of these, how many could not be asked for.
+    pub unreadable: u64,
+    /// Acknowledged before the fault (all, without a fault) and not there.
+    pub lost: u64,
+    /// Acknowledged at or after the fault and not there.
+    pub lost_after_fault: u64,
+    /// The oldest acknowledgement among `lost`.
+    pub oldest_lost: Option<Nanos>,
+    /// Writes of which nobody knows.
+    pub unknown: u64,
+}
+
+impl OperationWrites {
+    /// Nothing yet of an operation.
+    pub(super) const fn of(operation: OperationId) -> Self {
+        Self { operation, acknowledged: 0, unreadable: 0, lost: 0, lost_after_fault: 0, oldest_lost: None, unknown: 0 }
+    }
+}
+
 /// What became of the writes that nobody answered for. They are never lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownWrites {
@@ -100,6 +126,8 @@ pub struct LedgerCheck {
     pub stale: Vec<u64>,
     /// What only a log can be found to do; `None` for other stores.
     pub log: Option<LogFindings>,
+    /// What was lost of each operation's writes, by its number: objectives ask for some of them.
+    pub operations: Vec<OperationWrites>,
 }
 
 impl LedgerCheck {

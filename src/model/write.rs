@@ -139,6 +139,16 @@ pub enum WritePlace {
     Key(Box<str>),
 }
 
+impl fmt::Display for WritePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offset { log: 0, partition, offset } => write!(f, "partition {partition} offset {offset}"),
+            Self::Offset { log, partition, offset } => write!(f, "log {log} partition {partition} offset {offset}"),
+            Self::Key(key) => write!(f, "key {key}"),
+        }
+    }
+}
+
 /// What a session says of a write beyond the outcome of its operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {

@@ -20,7 +20,6 @@ mod student;
 mod throughput;
 mod trend;
 mod validity;
-mod writes;
 
 pub use batches::{
     BATCHES, Batch, BatchJudgement, Worth, judge_batches_above, judge_batches_below, worth, worth_of_one,
@@ -32,9 +31,9 @@ pub use judged::{JudgedObjective, Reading};
 pub use power::{POWER, chance_of_pass, samples_for_power, samples_to_tell, samples_without_bad};
 pub use quantile::{Ranks, effective_ranks, quantile_rank, quantile_ranks};
 pub use recovery::{
-    Asked, CELLS_MAX, Cells, Component, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery,
-    Losses, Mark, Promise, Restored, Rule, Watched, WindowState, fewest_operations, judge_losses, judge_rto, picture,
-    recovery,
+    Asked, CELLS_MAX, Cells, Component, ComponentRecovery, DrillEnd, Flaw, Heal, JudgedDrill, JudgedLedger, JudgedPart,
+    JudgedRecovery, LedgerFindings, LedgerFound, LedgerOf, LossRate, Losses, LostWrite, LostWrites, Mark, Promise,
+    Restored, Rule, Watched, WindowState, fewest_operations, judge_ledger, judge_losses, judge_rto, picture, recovery,
 };
 pub use repeats::{Distribution, RepeatFigure, Repeats};
 pub use sequence::{ends, ends_at};
@@ -43,4 +42,3 @@ pub use steady::{Steady, SteadyLimit};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
 pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, validity};
-pub use writes::{judge_lost_writes, judge_recovery_point, loss_rate_bound};

@@ -52,20 +52,6 @@ pub(super) fn story(drill: &JudgedDrill) -> String {
     parts.join(" · ")
 }
 
-/// What was lost, where a ledger was kept.
-pub(super) fn losses(drill: &JudgedDrill) -> Option<String> {
-    let losses = drill.losses.as_ref()?;
-    let point = losses.recovery_point(drill.issued.unwrap_or_default());
-    Some(format!(
-        "writes: {} acknowledged, {} read back, {} lost from before the fault (recovery point {point}), {} from after it, {} unknown",
-        grouped(losses.acknowledged),
-        grouped(losses.checked),
-        grouped(losses.lost_before),
-        grouped(losses.lost_after),
-        grouped(losses.unknown),
-    ))
-}
-
 /// One thing that an objective asks: its verdict, and what is said of it.
 pub(super) fn asked(drill: &JudgedDrill) -> Vec<(Verdict, String)> {
     let each = drill.objectives.iter().flat_map(|objective| {

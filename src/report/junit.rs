@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::Render;
 use super::words::reason;
+use super::{Render, ledger};
 use crate::model::Verdict;
 use crate::objective::{DrillEnd, Heal};
 use crate::store::{RunRecord, Status};
@@ -97,7 +97,7 @@ impl Render for Junit {
     }
 }
 
-/// Everything that a drill's objectives ask is a test case; so are the drill itself and its heal.
+/// Everything that a drill's objectives ask is a test case; so are the drill itself, its heal, and each ledger.
 fn drills(run: &RunRecord) -> TestSuite {
     let mut suite = TestSuite::new(format!("{} drills", run.plan.profile));
     for drill in &run.result.drills {
@@ -119,6 +119,17 @@ fn drills(run: &RunRecord) -> TestSuite {
                 let text = format!("{}; measured {}{words}", part.bound_text(), part.measured);
                 add(format!("{} {} {}", objective.name, objective.scope, part.bound_text()), part.verdict, &text);
             }
+        }
+        for ledger in &drill.ledger {
+            let flaws: Vec<String> = ledger::flaws(ledger).into_iter().map(|(_, words)| words).collect();
+            let mut text = vec![ledger::head(ledger)];
+            text.extend(flaws.iter().cloned());
+            text.extend(ledger::lines(ledger));
+            let mut case =
+                TestCase::new(format!("ledger of {}", ledger.scenario), status(ledger.verdict(), &flaws.join("; ")));
+            case.set_classname(drill.name.as_str());
+            case.set_system_out(text.join("\n"));
+            suite.add_test_case(case);
         }
     }
     suite

@@ -3,8 +3,9 @@
 use std::io;
 
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, time, top_errors};
-use super::{Render, drills};
+use super::{Render, drills, ledger};
 use crate::model::Verdict;
+use crate::objective::JudgedLedger;
 use crate::store::RunRecord;
 
 /// The summary in GitHub's dialect of Markdown.
@@ -113,12 +114,10 @@ fn drills_section(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     for drill in &run.result.drills {
         writeln!(out, "\n### Drill {}: {} {}\n", escape(&drill.name), mark(drill.verdict), drill.verdict)?;
         writeln!(out, "{}\n", escape(&drills::story(drill)))?;
-        if let Some(losses) = drills::losses(drill) {
-            writeln!(out, "{}\n", escape(&losses))?;
-        }
         for (verdict, text) in drills::asked(drill) {
             writeln!(out, "- {} {verdict} {}", mark(verdict), escape(&text))?;
         }
+        ledgers(&drill.ledger, out)?;
         if drill.components.is_empty() {
             continue;
         }
@@ -143,6 +142,20 @@ fn drills_section(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
                 "\n{} more components stand in run.json.",
                 drill.components.len() - drills::COMPONENTS_SHOWN
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// What the stores were found to hold of what was written.
+fn ledgers(ledgers: &[JudgedLedger], out: &mut dyn io::Write) -> io::Result<()> {
+    for ledger in ledgers {
+        writeln!(out, "\n{}", escape(&ledger::head(ledger)))?;
+        let flaws = ledger::flaws(ledger);
+        let flaws = flaws.iter().map(|(verdict, words)| format!("{} {verdict} {}", mark(*verdict), escape(words)));
+        for (i, line) in flaws.chain(ledger::lines(ledger).iter().map(|line| escape(line))).enumerate() {
+            let before = if i == 0 { "\n" } else { "" };
+            writeln!(out, "{before}- {line}")?;
         }
     }
     Ok(())

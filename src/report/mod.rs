@@ -5,6 +5,7 @@ mod drills;
 mod hlog;
 mod json;
 mod junit;
+mod ledger;
 mod markdown;
 #[cfg(test)]
 mod mutations;

@@ -1,9 +1,11 @@
 //! One fixed run in every format.
 
 use super::*;
-use crate::model::{Nanos, Verdict};
+use crate::ledger::{LedgerCheck, LogFindings, Loss, Losses, UnknownWrites};
+use crate::model::{Nanos, OperationId, Verdict, WritePlace, WriteScope};
 use crate::objective::{
-    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Losses, Restored,
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedLedger, JudgedPart, JudgedRecovery, LedgerOf,
+    Restored, judge_ledger,
 };
 use crate::store::{AgentFigures, sample};
 
@@ -78,6 +80,59 @@ fn the_agents_of_a_run_stand_below_it_and_those_that_came_to_grief_first() {
     insta::assert_snapshot!("agents_markdown", markdown[markdown.find("### Agents").unwrap()..].to_owned());
 }
 
+/// A store that lost nothing, a log that did all that a log can do, and one that could not be read back.
+fn ledgers() -> Vec<JudgedLedger> {
+    let secs = Nanos::from_secs;
+    let loss = |seq, operation, at| Loss {
+        id: WriteScope::of("run", "events").id(seq, 0),
+        operation: OperationId(operation),
+        intended: at,
+        sent: Some(at),
+        acknowledged: at + Nanos::from_millis(4),
+        place: Some(WritePlace::Offset { log: 0, partition: 3, offset: 7_000 + i64::try_from(seq).unwrap() }),
+    };
+    let sound = LedgerCheck {
+        acknowledged: 12_000,
+        unknown: 31,
+        unknown_writes: UnknownWrites { found: 12, not_found: 19, unresolved: 0 },
+        ..LedgerCheck::default()
+    };
+    let broken = LedgerCheck {
+        acknowledged: 4_800,
+        rejected: 20,
+        unknown: 3,
+        lost: Losses {
+            count: 12,
+            named: (0..12).map(|seq| loss(seq, 1, secs(25) + Nanos::from_millis(seq * 20))).collect(),
+        },
+        lost_after_fault: Losses { count: 1, named: vec![loss(90, 1, secs(31))] },
+        recovery_point: Nanos::from_millis(5_296),
+        unreadable: 2,
+        wrong_value: 1,
+        duplicates: 4,
+        never_written: 1,
+        never_written_named: vec![WriteScope::of("run", "events").id(999_999, 0)],
+        rejected_found: 2,
+        unknown_writes: UnknownWrites { found: 1, not_found: 1, unresolved: 1 },
+        stale: vec![0, 17],
+        log: Some(LogFindings {
+            conflicts: 1,
+            conflicts_named: vec![WritePlace::Offset { log: 0, partition: 3, offset: 7_090 }],
+            moved: 1,
+            out_of_order: 6,
+            out_of_order_named: vec![WritePlace::Offset { log: 0, partition: 1, offset: 12 }],
+            lost_behind_end: 5,
+        }),
+        operations: Vec::new(),
+    };
+    let of = |scenario: &str, check| {
+        let ledger = LedgerOf { scenario: scenario.into(), check };
+        judge_ledger(&ledger, Nanos::from_millis(30_300), |operation| format!("{scenario}/produce-{}", operation.0))
+    };
+    let unread = Err("the store can't be read back: 127.0.0.1:5672: connection refused".to_owned());
+    vec![of("database", Ok(sound)), of("events", Ok(broken)), of("queue", unread)]
+}
+
 /// The same run with a drill: 24 s down, seen by an alert, restored, healed.
 pub(super) fn drilled() -> (tempfile::TempDir, RunRecord) {
     let (base, mut run) = sample_run();
@@ -133,7 +188,7 @@ pub(super) fn drilled() -> (tempfile::TempDir, RunRecord) {
         detected: Some((Nanos::from_millis(7_200), "DatabaseDown".into())),
         heal: Heal::Done(Nanos::from_millis(150_600)),
         components: vec![component("database/*", 4_900, &whole), component("database/write", 1_470, &whole), nothing],
-        losses: Some(Losses { acknowledged: 12_000, checked: 12_000, unknown: 31, ..Losses::default() }),
+        ledger: ledgers(),
         objectives: vec![
             JudgedRecovery {
                 name: "db-rto".into(),

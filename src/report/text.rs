@@ -7,9 +7,9 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, time, top_errors};
-use super::{Render, drills};
+use super::{Render, drills, ledger};
 use crate::model::Verdict;
-use crate::objective::{Check, Effect};
+use crate::objective::{Check, Effect, JudgedLedger};
 use crate::store::{OperationFigures, RunRecord};
 
 /// Columns of what is said beneath an objective, its indent left out.
@@ -117,9 +117,7 @@ impl Text {
         for drill in &run.result.drills {
             let verdict = self.style(drill.verdict).bold().apply_to(drill.verdict.name());
             writeln!(out, "\nDrill {}: {verdict}", plain(&drill.name))?;
-            for line in
-                std::iter::once(drills::story(drill)).chain(drills::losses(drill)).flat_map(|text| wrapped(&text))
-            {
+            for line in wrapped(&drills::story(drill)) {
                 writeln!(out, " {line}")?;
             }
             for (verdict, text) in drills::asked(drill) {
@@ -132,6 +130,7 @@ impl Text {
                     }
                 }
             }
+            self.ledgers(&drill.ledger, out)?;
             if drill.components.is_empty() {
                 continue;
             }
@@ -157,6 +156,27 @@ impl Text {
             }
             for line in drills::good(drill).iter().flat_map(|text| wrapped(text)) {
                 writeln!(out, " {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the stores were found to hold of what was written.
+    fn ledgers(self, ledgers: &[JudgedLedger], out: &mut dyn io::Write) -> io::Result<()> {
+        for ledger in ledgers {
+            for (i, line) in wrapped(&ledger::head(ledger)).iter().enumerate() {
+                writeln!(out, "{}{line}", if i == 0 { " " } else { "   " })?;
+            }
+            for (verdict, text) in ledger::flaws(ledger) {
+                let name = verdict.name();
+                for (i, line) in wrapped(&format!("{name}  {text}")).iter().enumerate() {
+                    let line =
+                        line.replacen(name, &self.style(verdict).apply_to(name).to_string(), usize::from(i == 0));
+                    writeln!(out, "   {line}")?;
+                }
+            }
+            for line in ledger::lines(ledger).iter().flat_map(|text| wrapped(text)) {
+                writeln!(out, "   {line}")?;
             }
         }
         Ok(())

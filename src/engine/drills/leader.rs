@@ -323,7 +323,7 @@ impl DrillLeader {
             watched_until: over.min(self.load_ended.unwrap_or(over)).min(at),
             clock_bound: Nanos::ZERO,
             cells: current.watch.into_cells(),
-            losses: None,
+            ledgers: Vec::new(),
             aside: current.aside.map(|from| (from, at)),
         });
         self.wait_for(index + 1, at);

@@ -1,27 +1,28 @@
 //! Drills are judged: recovery times against their targets, losses against what may be lost.
 
 use crate::engine::drills::DrillFacts;
-use crate::model::{Nanos, Verdict};
+use crate::model::{Nanos, OperationId, Verdict};
 use crate::objective::{
-    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, judge_losses, judge_rto,
-    recovery,
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedLedger, JudgedPart, JudgedRecovery, Losses,
+    judge_ledger, judge_losses, judge_rto, recovery,
 };
 use crate::profile::{DrillPlan, Plan};
 
 /// Every drill of the plan, in its order; one of which the run has nothing to say was not started.
 pub(super) fn judge_drills(plan: &Plan, facts: &[DrillFacts]) -> Vec<JudgedDrill> {
-    let judged = |(index, drill): (usize, &DrillPlan)| judge_drill(drill, facts.iter().find(|one| one.drill == index));
+    let judged =
+        |(index, drill): (usize, &DrillPlan)| judge_drill(plan, drill, facts.iter().find(|one| one.drill == index));
     plan.drills.iter().enumerate().map(judged).collect()
 }
 
-fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
+fn judge_drill(plan: &Plan, drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
     let end = facts.map_or_else(|| DrillEnd::NotStarted("the run ended before".into()), |facts| facts.end.clone());
     let watched = facts.and_then(|facts| facts.watched(drill));
     let components: Vec<ComponentRecovery> = match (facts, watched) {
         (Some(facts), Some(watched)) => facts.cells.iter().map(|cells| recovery(cells, &watched)).collect(),
         _ => Vec::new(),
     };
-    let part = |scope: &str, asked: Asked| -> JudgedPart {
+    let part = |scope: &str, operations: &[OperationId], asked: Asked| -> JudgedPart {
         let nothing = |words: String| JudgedPart {
             asked,
             measured: "no data".into(),
@@ -37,7 +38,8 @@ fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
                     .find(|one| one.name == scope)
                     .map_or_else(|| nothing(format!("`{scope}` was not watched")), |one| judge_rto(one, rto)),
                 Asked::Rpo(_) | Asked::LostWrites(_) => {
-                    judge_losses(facts.losses.as_ref(), watched.fault, watched.clock_bound, asked)
+                    let losses = losses(plan, facts, operations);
+                    judge_losses(losses.as_ref(), watched.fault, watched.clock_bound, asked)
                 }
             },
             _ => nothing("the run ended while the drill was under way".into()),
@@ -47,7 +49,9 @@ fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
         .objectives
         .iter()
         .map(|objective| {
-            let parts: Vec<JudgedPart> = objective.asks.iter().map(|asked| part(&objective.scope, *asked)).collect();
+            let asks = objective.asks.iter();
+            let parts: Vec<JudgedPart> =
+                asks.map(|asked| part(&objective.scope, &objective.operations, *asked)).collect();
             let verdict = Verdict::worst(parts.iter().map(|part| part.verdict));
             JudgedRecovery { name: objective.name.clone(), scope: objective.scope.clone(), parts, verdict }
         })
@@ -56,7 +60,16 @@ fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
     // Without objectives a drill passes when it was done: it was asked for figures alone.
     let done = if end == DrillEnd::Watched { Verdict::Pass } else { Verdict::Inconclusive };
     let healed = if matches!(heal, Heal::Failed(_)) { Verdict::Fail } else { Verdict::Pass };
-    let verdict = Verdict::worst(objectives.iter().map(|one| one.verdict).chain([done, healed]));
+    let ledger: Vec<JudgedLedger> = match (facts, facts.and_then(|facts| facts.issued)) {
+        (Some(facts), Some(fault)) => facts
+            .ledgers
+            .iter()
+            .map(|ledger| judge_ledger(ledger, fault, |operation| address(plan, operation)))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let parts = objectives.iter().map(|one| one.verdict).chain(ledger.iter().map(JudgedLedger::verdict));
+    let verdict = Verdict::worst(parts.chain([done, healed]));
     let since = |at: Nanos| at - facts.and_then(|facts| facts.issued).unwrap_or_default();
     JudgedDrill {
         name: drill.name.clone(),
@@ -68,10 +81,26 @@ fn judge_drill(drill: &DrillPlan, facts: Option<&DrillFacts>) -> JudgedDrill {
         detected: facts.and_then(|facts| facts.detected.clone()).map(|(at, alert)| (since(at), alert)),
         heal,
         components,
-        losses: facts.and_then(|facts| facts.losses.clone()),
+        ledger,
         objectives,
         verdict,
     }
+}
+
+/// What was lost of these operations' writes; `None` where no ledger of any of their scenarios was kept.
+fn losses(plan: &Plan, facts: &DrillFacts, operations: &[OperationId]) -> Option<Losses> {
+    let writes = |scenario: &str| {
+        let of = |operation: &OperationId| plan.operations.get(usize::from(operation.0)).map(|one| one.scenario);
+        let mut scenarios = operations.iter().filter_map(of).filter_map(|index| plan.scenarios.get(index));
+        scenarios.any(|known| known.name == scenario)
+    };
+    let mut ledgers = facts.ledgers.iter().filter(|ledger| writes(&ledger.scenario)).peekable();
+    ledgers.peek().is_some().then(|| Losses::of(ledgers, operations))
+}
+
+fn address(plan: &Plan, operation: OperationId) -> String {
+    let known = plan.operations.get(usize::from(operation.0));
+    known.map_or_else(|| format!("operation {}", operation.0), |known| known.address.clone())
 }
 
 #[cfg(test)]
@@ -81,9 +110,10 @@ mod tests {
     use crate::engine::shapes;
     use crate::engine::{DrillWatch, SteadyWatch};
     use crate::fault::steps::HealBy;
+    use crate::ledger::{LedgerCheck, OperationWrites};
     use crate::measure::Recorder;
     use crate::model::{Completion, OperationId, Outcome};
-    use crate::objective::Losses;
+    use crate::objective::LedgerOf;
     use crate::profile::{DrillStart, RecoveryPlan};
 
     fn plan() -> Plan {
@@ -149,9 +179,42 @@ mod tests {
             watched_until: Nanos::from_secs(80),
             clock_bound: Nanos::ZERO,
             cells: watch.into_cells(),
-            losses: Some(Losses { acknowledged: 900, checked: 900, ..Losses::default() }),
+            ledgers: vec![kept(LedgerCheck::default())],
             aside: None,
         }
+    }
+
+    /// 900 writes of the second operation, and what else was found.
+    fn kept(found: LedgerCheck) -> LedgerOf {
+        let operations = vec![OperationWrites {
+            operation: OperationId(1),
+            acknowledged: 900,
+            unreadable: 0,
+            lost: found.lost.count,
+            lost_after_fault: 0,
+            oldest_lost: None,
+            unknown: 0,
+        }];
+        LedgerOf { scenario: "api".into(), check: Ok(LedgerCheck { acknowledged: 900, operations, ..found }) }
+    }
+
+    #[test]
+    fn what_the_ledger_found_counts_where_it_was_asked_for_and_where_no_promise_allows_it() {
+        let plan = plan();
+        let judge = |ledgers| {
+            let facts = DrillFacts { ledgers, ..facts(&plan, Nanos::from_secs(12)) };
+            let drill = judge_drills(&plan, &[facts]).remove(0);
+            (drill.objectives[0].parts[1].verdict, drill.verdict, drill.ledger.len())
+        };
+        let lost =
+            LedgerCheck { lost: crate::ledger::Losses { count: 2, named: Vec::new() }, ..LedgerCheck::default() };
+        assert_eq!(judge(vec![kept(lost)]), (Verdict::Fail, Verdict::Fail, 1));
+        let wrong = LedgerCheck { wrong_value: 1, ..LedgerCheck::default() };
+        assert_eq!(judge(vec![kept(wrong)]), (Verdict::Pass, Verdict::Fail, 1));
+        // Another scenario's store is shown, and no objective on this one is judged by it.
+        let other = LedgerOf { scenario: "events".into(), check: Err("no broker answers".into()) };
+        assert_eq!(judge(vec![kept(LedgerCheck::default()), other.clone()]), (Verdict::Pass, Verdict::Pass, 2));
+        assert_eq!(judge(vec![other]), (Verdict::Inconclusive, Verdict::Inconclusive, 1));
     }
 
     #[test]

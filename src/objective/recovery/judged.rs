@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bounds::ComponentRecovery;
+use super::ledger::JudgedLedger;
 use crate::model::{Nanos, Verdict};
 
 /// A component of which more than one window in so many was bad before the fault was none that could recover.
@@ -35,36 +36,6 @@ pub enum Heal {
     Failed(String),
     /// The profile leaves it to people.
     ByHand,
-}
-
-/// What was lost, as the ledger of writes found after the recovery.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Losses {
-    /// Writes that were acknowledged.
-    pub acknowledged: u64,
-    /// Of these, how many were read back or looked for.
-    pub checked: u64,
-    /// Lost ones that were acknowledged before the fault.
-    pub lost_before: u64,
-    /// Lost ones that were acknowledged after it (a split brain).
-    pub lost_after: u64,
-    /// When the oldest of those before was acknowledged, on the run's clock.
-    pub oldest_lost: Option<Nanos>,
-    /// Writes of which nobody can tell whether they were acknowledged; never counted as lost.
-    pub unknown: u64,
-}
-
-impl Losses {
-    /// Lost ones in all.
-    pub const fn lost(&self) -> u64 {
-        self.lost_before.saturating_add(self.lost_after)
-    }
-
-    /// The recovery point: fault − the oldest acknowledgement among the lost ones from before the fault; zero where
-    /// none of these was lost.
-    pub fn recovery_point(&self, fault: Nanos) -> Nanos {
-        self.oldest_lost.map_or(Nanos::ZERO, |oldest| fault - oldest)
-    }
 }
 
 /// What a recovery objective asks, one thing.
@@ -139,11 +110,13 @@ pub struct JudgedDrill {
     pub heal: Heal,
     /// What it did: the drill's scope, those of its objectives, each operation, and the whole.
     pub components: Vec<ComponentRecovery>,
-    /// What was lost; `None` where no ledger was kept.
-    pub losses: Option<Losses>,
+    /// What the ledger of each scenario's writes came to; empty where none was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ledger: Vec<JudgedLedger>,
     /// Its objectives.
     pub objectives: Vec<JudgedRecovery>,
-    /// The worst of its objectives; a heal that failed is a fail.
+    /// The worst of its objectives; a heal that failed is a fail, and what the ledgers found may be one without being
+    /// asked ([`JudgedLedger::flaws`]).
     pub verdict: Verdict,
 }
 
@@ -207,54 +180,6 @@ pub fn judge_rto(component: &ComponentRecovery, rto: Nanos) -> JudgedPart {
                     component.down_until
                 );
                 part(measured, Verdict::Inconclusive, Some(words))
-            }
-        }
-    }
-}
-
-/// Judges what was lost. `losses` is `None` where no ledger was kept.
-pub fn judge_losses(losses: Option<&Losses>, fault: Nanos, clock_bound: Nanos, asked: Asked) -> JudgedPart {
-    let part = |measured: String, verdict, words: Option<String>| JudgedPart { asked, measured, verdict, words };
-    let none = |words: &str| part("no data".into(), Verdict::Inconclusive, Some(words.into()));
-    let Some(losses) = losses else {
-        return none("no write was recorded: mark the operations that write with `ledger: true`");
-    };
-    if losses.acknowledged == 0 {
-        return none("no write was acknowledged");
-    }
-    let whole = losses.checked >= losses.acknowledged;
-    let unread = || {
-        Some(format!(
-            "{} of {} acknowledged writes were not read back",
-            losses.acknowledged - losses.checked,
-            losses.acknowledged
-        ))
-    };
-    match asked {
-        Asked::Rto(_) => none("a recovery time is not read from the ledger"),
-        Asked::LostWrites(most) => {
-            let measured = format!("{} of {} acknowledged writes lost", losses.lost(), losses.acknowledged);
-            let words = (losses.lost_after > 0)
-                .then(|| format!("{} of them were acknowledged after the fault", losses.lost_after));
-            match (losses.lost() > most, whole) {
-                (true, _) => part(measured, Verdict::Fail, words),
-                (false, true) => part(measured, Verdict::Pass, words),
-                (false, false) => part(measured, Verdict::Inconclusive, unread()),
-            }
-        }
-        Asked::Rpo(rpo) => {
-            let point = losses.recovery_point(fault);
-            let measured =
-                format!("{point}, {} of {} acknowledged writes lost", losses.lost_before, losses.acknowledged);
-            let bound = if losses.lost_before > 0 { clock_bound } else { Nanos::ZERO };
-            if point - bound >= rpo {
-                part(measured, Verdict::Fail, None)
-            } else if point + bound >= rpo {
-                part(measured, Verdict::Inconclusive, Some("the target lies within the clocks' bound".into()))
-            } else if whole {
-                part(measured, Verdict::Pass, None)
-            } else {
-                part(measured, Verdict::Inconclusive, unread())
             }
         }
     }

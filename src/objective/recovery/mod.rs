@@ -9,6 +9,8 @@
 mod bounds;
 mod component;
 mod judged;
+mod ledger;
+mod losses;
 mod picture;
 mod rows;
 mod rule;
@@ -19,7 +21,9 @@ mod tests;
 
 pub use bounds::{ComponentRecovery, Restored, Watched, recovery};
 pub use component::{CELLS_MAX, Cells, Component, Promise};
-pub use judged::{Asked, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Losses, judge_losses, judge_rto};
+pub use judged::{Asked, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, judge_rto};
+pub use ledger::{Flaw, JudgedLedger, LedgerFindings, LedgerFound, LossRate, LostWrite, LostWrites, judge_ledger};
+pub use losses::{LedgerOf, Losses, judge_losses};
 pub use picture::{Mark, picture};
 pub(super) use rows::Row;
 pub use rule::{Rule, WindowState, fewest_operations};

@@ -347,29 +347,6 @@ fn pictures_show_marks_above_cells() {
     assert_eq!(picture(&seen, &[Mark { letter: 'F', at: Nanos::ZERO }], 80).0, "", "what is not shown has no mark");
 }
 
-#[test]
-fn losses_are_judged_by_what_was_acknowledged() {
-    let fault = secs(100);
-    let losses = Losses { acknowledged: 1_000, checked: 1_000, unknown: 9, ..Losses::default() };
-    let judge = |losses: &Losses, asked| judge_losses(Some(losses), fault, millis(10), asked).verdict;
-    assert_eq!(judge(&losses, Asked::LostWrites(0)), Verdict::Pass, "unknown ones are not lost");
-    assert_eq!(judge(&losses, Asked::Rpo(secs(300))), Verdict::Pass);
-    let lost = Losses { lost_before: 3, oldest_lost: Some(secs(60)), ..losses.clone() };
-    assert_eq!(lost.recovery_point(fault), secs(40));
-    assert_eq!(judge(&lost, Asked::LostWrites(0)), Verdict::Fail);
-    assert_eq!(judge(&lost, Asked::LostWrites(3)), Verdict::Pass);
-    assert_eq!(judge(&lost, Asked::Rpo(secs(300))), Verdict::Pass);
-    assert_eq!(judge(&lost, Asked::Rpo(secs(40))), Verdict::Inconclusive, "within the clocks' bound");
-    assert_eq!(judge(&lost, Asked::Rpo(secs(30))), Verdict::Fail);
-    // Split brain: lost after the fault says nothing of the recovery point.
-    let split = Losses { lost_after: 5, ..losses.clone() };
-    assert_eq!((judge(&split, Asked::LostWrites(0)), split.recovery_point(fault)), (Verdict::Fail, Nanos::ZERO));
-    // What was not read back may be lost.
-    let unread = Losses { checked: 999, ..losses };
-    assert_eq!(judge(&unread, Asked::LostWrites(0)), Verdict::Inconclusive);
-    assert_eq!(judge_losses(None, fault, Nanos::ZERO, Asked::LostWrites(0)).verdict, Verdict::Inconclusive);
-}
-
 fn outages() -> impl Strategy<Value = Outage> {
     prop_oneof![
         Just(Outage::Refuses),
