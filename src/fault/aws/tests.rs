@@ -174,10 +174,9 @@ async fn a_refusal_of_aws_is_told_in_its_words() {
     assert!(error.contains("aws rds reboot-db-instance") && error.contains("AccessDenied"), "{error}");
 }
 
-/// `pip install 'moto[server]' awscli`, `moto_server -p PORT`, then with AWS_ACCESS_KEY_ID=x,
-/// AWS_SECRET_ACCESS_KEY=x and SLATEST_MOTO=http://127.0.0.1:PORT: run with --ignored.
+/// `tests/aws-stand-in run cargo test --lib -- --ignored the_real_program` brings up what it needs.
 #[tokio::test]
-#[ignore = "needs moto's server and the aws program"]
+#[ignore = "needs moto's server and the aws program: tests/aws-stand-in brings them up"]
 async fn the_real_program_and_a_stand_in_of_the_api_agree_with_the_calls() {
     let url = std::env::var("SLATEST_MOTO").expect("SLATEST_MOTO says where moto's server listens");
     let name = format!("slatest-{}", std::process::id());
