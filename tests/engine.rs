@@ -137,6 +137,7 @@ fn plan(executor: ExecutorPlan, max_in_flight: u64) -> Plan {
         ratios: vec![],
         thresholds: vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(50) }],
         share: 0.5,
+        ledger: false,
     };
     let item = |index| MixItem { weight: 1.0, steps: vec![PlanStep::Operation(index)], flow: None };
     Plan {

@@ -32,6 +32,7 @@ fn plan(size: Size) -> Plan {
         ratios: vec![],
         thresholds: vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(200) }],
         share: 1.0 / f64::from(size.operations),
+        ledger: false,
     };
     let rate = (size.agents * u64::from(size.operations) * size.samples) as f64;
     Plan {

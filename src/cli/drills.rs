@@ -9,7 +9,7 @@ use super::forecast::arrivals;
 use crate::fault::Proxies;
 use crate::fault::steps::HealBy;
 use crate::model::{Nanos, OperationId, Span};
-use crate::objective::fewest_operations;
+use crate::objective::{ALPHA, Asked, Reading, clopper_pearson, fewest_operations};
 use crate::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan};
 use crate::report::words::{grouped, plain};
 use crate::schedule::Curve;
@@ -93,6 +93,7 @@ fn of_drill(plan: &Plan, drill: &DrillPlan) -> Vec<String> {
             lines.push(telling(plan, &objective.scope, &objective.operations));
         }
         lines.extend(of_objective(plan, objective));
+        lines.extend(of_losses(plan, objective));
     }
     lines.extend(sessions(plan, drill));
     if drill.objectives.is_empty() {
@@ -202,6 +203,32 @@ fn of_objective(plan: &Plan, objective: &RecoveryPlan) -> Option<String> {
     ))
 }
 
+/// Whether losses could be told: there must be a ledger of what is written, and the more stands in it, the more it says.
+fn of_losses(plan: &Plan, objective: &RecoveryPlan) -> Option<String> {
+    let asks_losses = |asked: &Asked| matches!(asked, Asked::Rpo(_) | Asked::LostWrites(_));
+    if !objective.asks.iter().any(asks_losses) {
+        return None;
+    }
+    let (name, scope) = (plain(&objective.name), plain(&objective.scope));
+    let keeps = |id: &&OperationId| plan.operations.get(id.index()).is_some_and(|operation| operation.ledger);
+    let kept: Vec<OperationId> = objective.operations.iter().filter(keeps).copied().collect();
+    if kept.is_empty() {
+        return Some(format!(
+            "{name}: CAN'T TELL what is lost: no operation of {scope} keeps a ledger of its writes; give those that write a `ledger` in their workload"
+        ));
+    }
+    let noun = if kept.len() == 1 { "operation" } else { "operations" };
+    let words = format!("{name}: the writes of {} {noun} are kept in the ledger and read back", kept.len());
+    let writes = rate(plan, &kept).map(|per_sec| (per_sec * plan.end().as_secs_f64()) as u64).filter(|n| *n > 0);
+    Some(match writes {
+        Some(writes) => {
+            let most = Reading::Share(clopper_pearson(0, writes, ALPHA).upper);
+            format!("{words}; none lost of about {} would show that at most {most} are", grouped(writes))
+        }
+        None => words,
+    })
+}
+
 /// In an outage, operations wait for their timeouts; where they take all sessions, what comes next is dropped, after
 /// the recovery too, and the recovery time is the generator's own.
 fn sessions(plan: &Plan, drill: &DrillPlan) -> Vec<String> {
@@ -235,7 +262,6 @@ fn figure(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::cli::forecast::tests::plan as night;
-    use crate::objective::Asked;
 
     fn plan(window: Nanos, rto: Nanos) -> Plan {
         let mut plan = night();
@@ -301,6 +327,21 @@ mod tests {
     fn what_a_drill_would_do() {
         let said = outlook(&plan(Nanos::from_secs(1), Nanos::from_secs(60))).concat().join("\n");
         insta::assert_snapshot!(said);
+    }
+
+    #[test]
+    fn losses_are_told_by_a_ledger_alone() {
+        let mut asked = plan(Nanos::from_secs(1), Nanos::from_secs(60));
+        let said = |plan: &Plan| outlook(plan).concat().join("\n");
+        assert!(!said(&asked).contains("ledger"), "nobody asks");
+        asked.drills[0].objectives[0].asks.push(Asked::LostWrites(0));
+        assert!(
+            said(&asked).contains("CAN'T TELL what is lost: no operation of api/* keeps a ledger"),
+            "{}",
+            said(&asked)
+        );
+        asked.operations[1].ledger = true;
+        assert!(said(&asked).contains("the writes of 1 operation are kept in the ledger"), "{}", said(&asked));
     }
 
     #[test]

@@ -171,6 +171,7 @@ pub(super) mod tests {
             ratios: Vec::new(),
             thresholds: Vec::new(),
             share,
+            ledger: false,
         }
     }
 

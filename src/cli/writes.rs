@@ -25,12 +25,14 @@ pub struct Writes {
 }
 
 impl Writes {
-    /// Begins it in the run's folder, and has the engine keep it; `None` where nothing is written for it.
+    /// Begins it in the run's folder, and has the engine keep it; `None` where nothing is written for it, or no drill is
+    /// planned: nobody would read it. It costs disk and a thread, and reading back asks the target for every write once
+    /// more, which no user of a plain load test asked for and a limit on its source may not allow.
     ///
     /// # Errors
     /// When the disk doesn't take it.
     pub fn begin(engine: &mut Engine, run: &str, folder: &Path) -> io::Result<Option<Self>> {
-        if !engine.workloads.iter().any(|workload| keeps(&**workload)) {
+        if engine.plan.drills.is_empty() || !engine.workloads.iter().any(|workload| keeps(&**workload)) {
             return Ok(None);
         }
         let begun = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);

@@ -2,10 +2,12 @@
 
 mod aside;
 mod crew;
+mod killed;
 mod leader;
 
 pub use aside::Aside;
 pub use crew::DrillGround;
+pub use killed::KilledDrills;
 pub use leader::{DrillLeader, ReadyDrills};
 
 use crate::measure::{Counter, Tally, Window};

@@ -30,7 +30,7 @@ pub use agents::AgentFacts;
 pub use clock::RunClock;
 pub use conductor::{Engine, EngineError, shapes};
 pub use course::Course;
-pub use drills::{Aside, DrillFacts, DrillGround, DrillWatch, SteadyWatch};
+pub use drills::{Aside, DrillFacts, DrillGround, DrillWatch, KilledDrills, SteadyWatch};
 pub use event::{Event, Phase};
 pub use facts::{Abortion, Resources, RunFacts, ScenarioFinding};
 pub use judge::{Judged, judge};

@@ -142,7 +142,7 @@ impl Reconciliation {
     pub fn finish(self) -> io::Result<LedgerCheck> {
         let Self { fault, rows, mut logs, is_log, readers, polled, .. } = self;
         let mut findings = Findings {
-            check: LedgerCheck { stale: vec![0; readers - 1], ..LedgerCheck::default() },
+            check: LedgerCheck { stale: vec![0; readers - 1], unasked: vec![0; readers - 1], ..LedgerCheck::default() },
             log: LogFindings::default(),
             lost: LossCount::default(),
             lost_after_fault: LossCount::default(),
@@ -183,6 +183,8 @@ struct Write {
     expected: Option<Expected>,
     /// Which readers have it.
     seen_by: u64,
+    /// Which readers could not be asked for it.
+    unasked_by: u64,
     /// How often the primary has it.
     copies: u64,
     at_its_place: bool,
@@ -192,16 +194,27 @@ struct Write {
 
 impl Write {
     const fn new(id: WriteId) -> Self {
-        Self { id, expected: None, seen_by: 0, copies: 0, at_its_place: false, unreadable: false, wrong_value: false }
+        Self {
+            id,
+            expected: None,
+            seen_by: 0,
+            unasked_by: 0,
+            copies: 0,
+            at_its_place: false,
+            unreadable: false,
+            wrong_value: false,
+        }
     }
 
     /// Gives the row for its place in the log, where it has one.
     fn see(&mut self, sighting: Sighting) -> Option<LogRow> {
+        let reader = 1_u64.checked_shl(sighting.reader.into()).unwrap_or(0);
         if !sighting.present {
             self.unreadable |= sighting.reader == 0;
+            self.unasked_by |= reader;
             return None;
         }
-        self.seen_by |= 1_u64.checked_shl(sighting.reader.into()).unwrap_or(0);
+        self.seen_by |= reader;
         let first = self.copies == 0;
         if sighting.reader == 0 {
             self.copies += 1;
@@ -275,8 +288,14 @@ impl Findings {
         if write.is_there() {
             self.check.wrong_value += u64::from(write.wrong_value);
             self.log.moved += u64::from(entry.position.is_some() && !write.at_its_place);
-            for (stale, replica) in self.check.stale.iter_mut().zip(1..) {
-                *stale += u64::from(write.seen_by & 1_u64.checked_shl(replica).unwrap_or(0) == 0);
+            let replicas = self.check.stale.iter_mut().zip(&mut self.check.unasked).zip(1..);
+            for ((stale, unasked), replica) in replicas {
+                let bit = 1_u64.checked_shl(replica).unwrap_or(0);
+                match (write.seen_by & bit != 0, write.unasked_by & bit != 0) {
+                    (true, _) => {}
+                    (false, true) => *unasked += 1,
+                    (false, false) => *stale += 1,
+                }
             }
             return;
         }

@@ -122,8 +122,11 @@ pub struct LedgerCheck {
     pub rejected_found: u64,
     /// What became of the unknown ones.
     pub unknown_writes: UnknownWrites,
-    /// For each replica, acknowledged writes that the primary has and it hasn't.
+    /// For each replica, acknowledged writes that the primary has, and it answers that it hasn't.
     pub stale: Vec<u64>,
+    /// For each replica, acknowledged writes that the primary has and for which it was not asked: it doesn't answer, or
+    /// is nobody's replica there.
+    pub unasked: Vec<u64>,
     /// What only a log can be found to do; `None` for other stores.
     pub log: Option<LogFindings>,
     /// What was lost of each operation's writes, by its number: objectives ask for some of them.

@@ -182,6 +182,9 @@ pub struct OperationPlan {
     pub thresholds: Vec<Threshold>,
     /// Share of the scenario's arrivals that execute it (a flow that does so twice counts twice).
     pub share: f64,
+    /// Whether its writes go to the ledger.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ledger: bool,
 }
 
 /// An objective, resolved.

@@ -312,6 +312,7 @@ impl Assembly {
                 ratios: owned(&operation.ratios),
                 thresholds: Vec::new(),
                 share,
+                ledger: operation.ledger,
             });
         }
         let stages = draft.stages.clone();

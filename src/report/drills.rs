@@ -22,6 +22,7 @@ pub(super) fn story(drill: &JudgedDrill) -> String {
     let mut parts = vec![match (&drill.end, drill.issued) {
         (DrillEnd::NotStarted(why), _) => format!("the fault {fault} was not injected: {}", plain(why)),
         (DrillEnd::InjectFailed(why), _) => format!("the fault {fault} could not be injected: {}", plain(why)),
+        (DrillEnd::Interrupted, None) => format!("the fault {fault} may have been injected"),
         (_, None) => format!("the fault {fault} was not injected"),
         (_, Some(issued)) => {
             let mut text = format!("fault {fault} at {issued}");
@@ -46,6 +47,7 @@ pub(super) fn story(drill: &JudgedDrill) -> String {
         (Heal::Done(at), Some(issued)) => parts.push(format!("healed after {}", *at - issued)),
         (Heal::Done(at), None) => parts.push(format!("healed at {at}")),
         (Heal::Failed(why), _) => parts.push(format!("NOT HEALED, the target is left broken: {}", plain(why))),
+        (Heal::Open(why), _) => parts.push(format!("NOT HEALED, the target is left broken: {}", plain(why))),
         (Heal::ByHand, _) => parts.push("left to people to heal".into()),
         (Heal::Nothing, _) => {}
     }

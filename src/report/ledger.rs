@@ -94,13 +94,15 @@ fn told(counts: &[(u64, &str, &str)]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
+/// Replicas that are behind their primary, or were not asked.
 fn stale(found: &LedgerFindings) -> Option<String> {
-    let behind: Vec<String> = (1..)
-        .zip(&found.stale)
-        .filter(|(_, count)| **count > 0)
-        .map(|(replica, count)| format!("replica {replica} lacks {} that the primary has", grouped(*count)))
-        .collect();
-    (!behind.is_empty()).then(|| behind.join(" · "))
+    let behind = (1..).zip(&found.stale).filter(|(_, count)| **count > 0);
+    let behind =
+        behind.map(|(replica, count)| format!("replica {replica} lacks {} that the primary has", grouped(*count)));
+    let unasked = (1..).zip(&found.unasked).filter(|(_, count)| **count > 0);
+    let unasked = unasked.map(|(replica, count)| format!("replica {replica} was not asked for {}", grouped(*count)));
+    let parts: Vec<String> = behind.chain(unasked).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
 /// The first of what was lost, a line for each, and how many more there are.

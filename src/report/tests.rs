@@ -115,6 +115,7 @@ fn ledgers() -> Vec<JudgedLedger> {
         rejected_found: 2,
         unknown_writes: UnknownWrites { found: 1, not_found: 1, unresolved: 1 },
         stale: vec![0, 17],
+        unasked: vec![0, 40],
         log: Some(LogFindings {
             conflicts: 1,
             conflicts_named: vec![WritePlace::Offset { log: 0, partition: 3, offset: 7_090 }],

@@ -106,11 +106,12 @@ fn drills(run: &RunRecord) -> Vec<String> {
     parts
 }
 
-/// The drills whose heal failed: whatever else is said, somebody must mend what they broke.
+/// The drills whose heal failed, or did not come: whatever else is said, somebody must mend what they broke.
 fn left_broken(run: &RunRecord) -> Option<String> {
-    let broken = run.result.drills.iter().filter(|drill| matches!(drill.heal, Heal::Failed(_)));
+    let broken = run.result.drills.iter().filter(|drill| matches!(drill.heal, Heal::Failed(_) | Heal::Open(_)));
     let names: Vec<&str> = broken.map(|drill| drill.name.as_str()).collect();
-    (!names.is_empty()).then(|| format!("THE TARGET IS LEFT BROKEN by {}", names.join(", ")))
+    let heal = format!("`slatest drill heal {}` mends it", run.id);
+    (!names.is_empty()).then(|| format!("THE TARGET IS LEFT BROKEN by {}: {heal}", names.join(", ")))
 }
 
 /// Which operations are shown to be at fault, where several were judged by themselves: `shown to be

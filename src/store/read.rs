@@ -9,8 +9,11 @@ use serde::Deserialize;
 use super::windows::Windows;
 use super::write::result;
 use super::{RECORD_FILE, RunRecord, Status, StoreError, VERSION};
-use crate::engine::{Resources, RunFacts, judge, shapes};
+use crate::engine::{KilledDrills, Resources, RunFacts, judge, shapes};
+use crate::fault::journal::{self, Entry, JOURNAL_FILE, Phase, Step};
 use crate::measure::Timeline;
+use crate::model::Nanos;
+use crate::objective::Heal;
 
 /// Largest record that is read, in bytes.
 const RECORD_BYTES_MAX: u64 = 256 << 20;
@@ -30,6 +33,8 @@ pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
     let mut record = load(folder)?;
     if record.status == Status::Running {
         rebuild(&mut record)?;
+    } else {
+        healed_since(&mut record);
     }
     Ok(record)
 }
@@ -50,12 +55,49 @@ pub(super) fn load(folder: &Path) -> Result<RunRecord, StoreError> {
     Ok(record)
 }
 
+/// What a run left broken may have been mended later: its journal says so.
+fn healed_since(record: &mut RunRecord) {
+    if !record.result.drills.iter().any(|drill| matches!(drill.heal, Heal::Failed(_))) {
+        return;
+    }
+    // Without a journal nobody mended anything.
+    let Ok(journal) = journal::read(&record.folder) else { return };
+    for drill in &mut record.result.drills {
+        let healed = |entry: &&Entry| (&entry.drill, entry.step, entry.phase) == (&drill.name, Step::Heal, Phase::Done);
+        if let Heal::Failed(why) = &drill.heal
+            && let Some(done) = journal.entries.iter().rfind(healed)
+        {
+            let text =
+                format!("drill {}: healing failed in the run ({why}), and was done later, at {}", drill.name, done.at);
+            record.notices.push(text);
+            drill.heal = Heal::Done(Nanos::from(done.at.duration_since(record.started).unsigned_abs()));
+        }
+    }
+}
+
+/// What the journal of a run that was killed says of its drills.
+fn drills(record: &mut RunRecord) -> KilledDrills {
+    if record.plan.drills.is_empty() {
+        return KilledDrills::default();
+    }
+    let journal = journal::read(&record.folder).unwrap_or_else(|why| {
+        record.notices.push(format!("what became of the drills is not known: {why}"));
+        journal::Read::default()
+    });
+    for line in &journal.unreadable {
+        record.notices.push(format!("{JOURNAL_FILE}: {line}; it was left out"));
+    }
+    KilledDrills::of(&record.plan, &journal.entries, record.started)
+}
+
 fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
+    let mut drills = drills(record);
     let mut timeline = Timeline::new(&shapes(&record.plan));
     let mut torn = false;
     if let Some(mut windows) = Windows::open(&record.folder)? {
         while let Some(window) = windows.next()? {
             timeline.add(&window);
+            drills.window(&window);
         }
         torn = windows.torn;
     }
@@ -66,6 +108,7 @@ fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
         if torn { "; the last line of windows.jsonl was torn and left out" } else { "" }
     ));
     let facts = RunFacts {
+        drills: drills.into_facts(&record.plan, timeline.end),
         length: timeline.end,
         timeline,
         scheduled: 0,
@@ -76,7 +119,6 @@ fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
         resources: Resources::default(),
         findings: Vec::new(),
         agents: Vec::new(),
-        drills: Vec::new(),
     };
     record.status = Status::Interrupted;
     let judged = judge(&record.plan, &facts);

@@ -8,7 +8,11 @@ use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
 use super::*;
-use crate::model::Verdict;
+use crate::fault::journal::{DrillKey, Entry, Journal, Phase, Step};
+use crate::fault::{Injected, Moment};
+use crate::model::{Nanos, Verdict};
+use crate::objective::{DrillEnd, Heal};
+use crate::profile::Plan;
 
 #[test]
 fn what_is_written_is_read_back() {
@@ -72,6 +76,101 @@ fn what_was_in_flight_when_a_run_was_killed_is_in_its_ledger() {
     let record = read(writer.folder()).unwrap();
     assert_eq!(record.result.generator.in_flight, 5);
     assert!(record.result.validity.iter().find(|c| c.name == "ledger").unwrap().holds);
+}
+
+/// The plan with a drill of ten watched seconds on everything, at 4 s.
+fn drilled() -> Plan {
+    let mut plan = serde_json::to_value(sample::plan()).unwrap();
+    plan["operations"][1]["ledger"] = true.into();
+    plan["drills"] = serde_json::json!([{
+        "name": "primary-loss",
+        "start": { "at": 4_000_000_000_u64 },
+        "fault": "primary-kill",
+        "injector": { "process": { "pid_file": "primary.pid", "signal": "kill" } },
+        "hold": null,
+        "heal": "auto",
+        "watch": 5_000_000_000_u64,
+        "restored_after": 3,
+        "scope": "*",
+        "operations": [0, 1, 2],
+        "objectives": [{
+            "name": "back",
+            "scope": "*",
+            "operations": [0, 1, 2],
+            "asks": [{ "rto": 60_000_000_000_u64 }, { "lost_writes": 0 }],
+        }],
+    }]);
+    serde_json::from_value(plan).unwrap()
+}
+
+/// A killed run with these lines in its journal: (step, phase, seconds after the start).
+fn killed(base: &std::path::Path, lines: &[(Step, Phase, i64)]) -> RunRecord {
+    let plan = drilled();
+    let mut writer = RunWriter::create(base, sample::opening(plan.clone())).unwrap();
+    let folder = writer.folder().to_owned();
+    for window in &sample::windows(&plan) {
+        writer.window(window).unwrap();
+    }
+    drop(writer);
+    let mut journal = Journal::open(&folder).unwrap();
+    let started: jiff::Timestamp = "2026-11-20T01:00:00Z".parse().unwrap();
+    let key = DrillKey { drill: "primary-loss".into(), repeat: 1 };
+    for (step, phase, second) in lines {
+        let mut entry = Entry::new(&key, *step, *phase, "it said so");
+        entry.at = started + jiff::SignedDuration::from_secs(*second);
+        if (*step, *phase) == (Step::Inject, Phase::Done) {
+            let moment = Moment { wall: entry.at, run: Nanos::from_secs(4) };
+            let detail = String::new();
+            entry.injected = Some(Injected { issued: moment, acknowledged: moment, reported: None, detail });
+        }
+        journal.append(&entry).unwrap();
+    }
+    read(&folder).unwrap()
+}
+
+#[test]
+fn a_run_that_was_killed_says_what_it_left_broken() {
+    use Phase::{AboutTo, Done};
+    use Step::{Heal as Mend, Inject};
+    let base = tempfile::tempdir().unwrap();
+    let first = |lines: &[(Step, Phase, i64)]| killed(base.path(), lines).result.drills.remove(0);
+
+    let waiting = first(&[]);
+    assert_eq!((&waiting.end, &waiting.heal), (&DrillEnd::NotStarted("the run ended before".into()), &Heal::Nothing));
+
+    let unsure = first(&[(Inject, AboutTo, 4)]);
+    assert_eq!((&unsure.end, unsure.issued), (&DrillEnd::Interrupted, None));
+    assert!(matches!(unsure.heal, Heal::Open(_)) && unsure.components.is_empty(), "{unsure:?}");
+
+    let broken = first(&[(Inject, AboutTo, 4), (Inject, Done, 4)]);
+    assert_eq!((broken.issued, broken.verdict), (Some(Nanos::from_secs(4)), Verdict::Inconclusive));
+    assert!(matches!(broken.heal, Heal::Open(_)), "{broken:?}");
+    // Nobody read the store back: nothing is known of what was lost.
+    let part = &broken.objectives[0].parts[1];
+    assert_eq!((part.verdict, part.measured.as_str()), (Verdict::Inconclusive, "no data"));
+    assert!(part.words.as_ref().unwrap().contains("the run ended before it was read back"), "{part:?}");
+
+    let mended = first(&[(Inject, AboutTo, 4), (Inject, Done, 4), (Mend, AboutTo, 90), (Mend, Done, 94)]);
+    assert_eq!(mended.heal, Heal::Done(Nanos::from_secs(94)));
+}
+
+#[test]
+fn what_was_mended_after_its_run_is_not_said_to_be_broken() {
+    let base = tempfile::tempdir().unwrap();
+    let lines = [
+        (Step::Inject, Phase::AboutTo, 4),
+        (Step::Inject, Phase::Done, 4),
+        (Step::Heal, Phase::Failed, 9),
+        (Step::Heal, Phase::Done, 3_600),
+    ];
+    let mut record = killed(base.path(), &lines);
+    let drill = &mut record.result.drills[0];
+    drill.heal = Heal::Failed("pg_rewind: exit status 1".into());
+    record.status = Status::Finished;
+    fs::write(record.folder.join(RECORD_FILE), serde_json::to_vec(&record).unwrap()).unwrap();
+    let again = read(&record.folder).unwrap();
+    assert_eq!(again.result.drills[0].heal, Heal::Done(Nanos::from_secs(3_600)));
+    assert!(again.notices.last().unwrap().contains("healing failed in the run (pg_rewind: exit status 1)"));
 }
 
 #[test]

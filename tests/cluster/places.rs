@@ -54,6 +54,7 @@ fn plan() -> Plan {
             ratios: vec![],
             thresholds: vec![],
             share: 1.0,
+            ledger: false,
         }],
         objectives: vec![],
         drills: vec![],

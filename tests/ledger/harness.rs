@@ -60,6 +60,7 @@ pub fn play_until(workload: &str, endpoint_name: &str, endpoint: &str, stop: &st
         stop: Stop::default(),
         share: Stripe::WHOLE,
         ledger: Some(writer.sink()),
+        drills: None,
         orders: None,
     };
     let facts = engine.run(&mut |_| {}).expect("it runs");

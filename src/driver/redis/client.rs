@@ -10,8 +10,8 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::AsyncDNSResolver;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, Pipeline,
-    RedisError, RedisFuture, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
+    Pipeline, RedisError, RedisFuture, TlsCertificates, Value,
 };
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -176,6 +176,32 @@ impl Servers {
         let Some(client) = self.seeds.get(index) else {
             return Err(Failure::new(Outcome::Disconnected, "connect: no such server"));
         };
+        self.open(client).await
+    }
+
+    /// Opens a connection to a node that the cluster named, with the credentials and the TLS of the first server. An
+    /// empty host stands for that of the first server.
+    ///
+    /// # Errors
+    /// A host that may not be contacted, or when it can't be made.
+    pub async fn connect_node(&self, host: &str, port: u16) -> Result<MultiplexedConnection, Failure> {
+        let no_server = || Failure::new(Outcome::Disconnected, "connect: no such server");
+        let info = self.seeds.first().ok_or_else(no_server)?.get_connection_info().clone();
+        let known = |first: &str| if host.is_empty() { first.to_owned() } else { host.to_owned() };
+        let address = match info.addr() {
+            ConnectionAddr::Tcp(first, _) => ConnectionAddr::Tcp(known(first), port),
+            ConnectionAddr::TcpTls { host: first, insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host: known(first), port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => return Err(no_server()),
+        };
+        if !host.is_empty() {
+            self.guard.check(host).map_err(|why| Failure::new(Outcome::Blocked, why))?;
+        }
+        self.open(&Client::open(info.set_addr(address))?).await
+    }
+
+    async fn open(&self, client: &Client) -> Result<MultiplexedConnection, Failure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT.as_duration()))
             .set_response_timeout(None)

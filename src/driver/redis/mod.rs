@@ -8,6 +8,7 @@ mod file;
 mod health;
 mod link;
 mod read_back;
+mod replicas;
 mod reply;
 mod session;
 

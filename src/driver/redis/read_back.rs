@@ -1,4 +1,4 @@
-//! Reading writes back: each under its own key, many at a time on one connection.
+//! Reading writes back: each under its own key, many at a time on one connection, then on every replica of the cluster.
 
 use futures_util::future::join_all;
 use redis::Value;
@@ -6,6 +6,7 @@ use tokio::time::timeout_at;
 
 use super::Compiled;
 use super::client::Connection;
+use super::replicas::Replicas;
 use crate::driver::failure::Failure;
 use crate::driver::{ReadBack, ReadBackError};
 use crate::ledger::{Found, Presence};
@@ -24,6 +25,8 @@ pub async fn read_back(compiled: &Compiled, reading: &mut ReadBack<'_>) -> Resul
         ReadBackError::Store(format!("{}: {}", servers.addresses(), servers.redact(&failure.detail)))
     };
     let mut connection = servers.connect().await.map_err(|failure| failed(&failure))?;
+    let mut replicas = Replicas::of(servers).await.map_err(|failure| failed(&failure))?;
+    reading.set_readers(1 + replicas.most());
     let mut page: Vec<(WriteId, Box<str>)> = Vec::with_capacity(PAGE);
     let mut writes = reading.writes();
     loop {
@@ -40,6 +43,7 @@ pub async fn read_back(compiled: &Compiled, reading: &mut ReadBack<'_>) -> Resul
                 Ended::Store(failure) => failed(&failure),
                 Ended::Own(error) => error,
             })?;
+            replicas.read(&page, reading).await?;
             page.clear();
         }
         if over {

@@ -14,7 +14,7 @@ use crate::objective::{DrillEnd, Heal, Watched};
 use crate::profile::{DrillPlan, DrillStart, Plan};
 
 /// From when on before a fault it is the drill that judges: what is under way when the fault comes is its own.
-const LEAD: Nanos = Nanos::from_secs(1);
+pub(super) const LEAD: Nanos = Nanos::from_secs(1);
 /// A fault may take effect so much later than the word to inject it, and be watched beyond the load by as much.
 const LATE: Nanos = Nanos::from_secs(10);
 /// How often it is looked whether a drill is over when the load is.

@@ -22,6 +22,7 @@ pub(super) fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
             Threshold { series: Series::ServiceTime, limit: LIMIT },
         ],
         share: 0.5,
+        ledger: false,
     };
     Plan {
         profile: "test".into(),

@@ -221,3 +221,27 @@ fn memory_does_not_grow_from_four_hundred_thousand_entries_to_five_million() {
     let many = grown(5_000_000);
     assert!(many < few * 2 + (16 << 20), "{few} bytes for 400,000 and {many} for 5,000,000");
 }
+
+#[test]
+fn a_replica_that_was_not_asked_is_not_behind() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut reconciliation = Reconciliation::new(scratch.path(), scope(), None);
+    reconciliation.set_readers(3);
+    for seq in 0..10 {
+        reconciliation.expect(&entry(seq, WriteOutcome::Acknowledged)).unwrap();
+        let id = scope().id(seq, 0);
+        reconciliation.found(&Found::present(id)).unwrap();
+        // The first has six of ten; the second was asked for the first two and has one of them.
+        if seq < 6 {
+            reconciliation.found(&Found { reader: 1, ..Found::present(id) }).unwrap();
+        }
+        match seq {
+            0 => reconciliation.found(&Found { reader: 2, ..Found::present(id) }).unwrap(),
+            1 => {}
+            _ => reconciliation.found(&Found { reader: 2, ..Found::unreadable(id) }).unwrap(),
+        }
+    }
+    let check = reconciliation.finish().unwrap();
+    assert_eq!((check.stale.as_slice(), check.unasked.as_slice()), (&[4, 1][..], &[0, 8][..]));
+    assert_eq!((check.lost_count(), check.unreadable), (0, 0), "replicas say nothing of what is lost");
+}

@@ -36,6 +36,8 @@ pub enum Heal {
     Failed(String),
     /// The profile leaves it to people.
     ByHand,
+    /// The run was killed before it healed, or may have been: what is known of it. The target is left as it is.
+    Open(String),
 }
 
 /// What a recovery objective asks, one thing.

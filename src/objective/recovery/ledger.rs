@@ -83,6 +83,9 @@ pub struct LedgerFindings {
     /// For each replica, acknowledged writes that the primary has and it hasn't.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<u64>,
+    /// For each replica, those for which it was not asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unasked: Vec<u64>,
     /// What only a log can be found to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogFindings>,
@@ -188,6 +191,7 @@ fn findings(check: &LedgerCheck, fault: Nanos, address: impl Fn(OperationId) -> 
         never_written_named: check.never_written_named.clone(),
         rejected_found: check.rejected_found,
         stale: check.stale.clone(),
+        unasked: check.unasked.clone(),
         log: check.log.clone(),
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn plan(secs: u64, rate: f64, on_agent_loss: OnAgentLoss) -> Plan {
         ratios: vec!["hit_rate".into()],
         thresholds: vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(100) }],
         share: 0.5,
+        ledger: false,
     };
     Plan {
         profile: "test".into(),
