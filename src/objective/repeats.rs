@@ -170,7 +170,6 @@ impl Repeats {
         if self.failures() == 0 {
             return "no go said anything of the target".into();
         }
-        let shown = (self.shown_share() * 1000.0).floor() / 10.0;
         let missing = |share: f64| match self.passes_missing(share) {
             Some(0) => "shown".to_owned(),
             Some(1) => "1 more pass".to_owned(),
@@ -180,12 +179,19 @@ impl Repeats {
         let each: Vec<String> =
             SHARES.iter().map(|share| format!("for {} %: {}", share * 100.0, missing(*share))).collect();
         format!(
-            "{} of {} failures held: with 95 % confidence at least {shown} % do ({})",
+            "held after {} of {} failures: with 95 % confidence it holds after at least {} % of them ({})",
             self.passes,
             self.failures(),
+            percent(self.shown_share()),
             each.join(", "),
         )
     }
+}
+
+/// A share that is shown, in percent with one decimal, rounded down: never more than is shown.
+pub fn percent(share: f64) -> f64 {
+    // 1 − 0.95 is a hair below 5 %.
+    (share * 1000.0 + 1e-6).floor() / 10.0
 }
 
 /// How the times of these outages lie; `None` where there is none.

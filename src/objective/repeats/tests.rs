@@ -28,7 +28,7 @@ fn a_miss_costs_passes_and_so_does_what_nobody_can_tell() {
     // P(Bin(22, .2) ≤ 1) = .0480, P(Bin(21, .2) ≤ 1) = .0576.
     let once = Repeats { passes: 10, fails: 1, ..Repeats::default() };
     assert_eq!(once.passes_missing(0.8), Some(11));
-    assert!(once.words().starts_with("10 of 11 failures held"), "{}", once.words());
+    assert!(once.words().starts_with("held after 10 of 11 failures"), "{}", once.words());
     let untold = Repeats { passes: 10, untold: 1, ..Repeats::default() };
     assert_eq!((untold.passes_missing(0.8), untold.shown_share()), (Some(11), once.shown_share()));
     let nothing = Repeats { void: 3, nothing_failed: 2, ..clean(10) };

@@ -11,8 +11,12 @@ use crate::store::{DrillRepeat, DrillSummary, Repeat, Series};
 impl RenderSeries for Text {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
         let verdict = self.style(series.verdict).bold().apply_to(series.verdict.name().to_uppercase());
-        for (i, line) in wrapped(&words::reason(series)).iter().enumerate() {
-            if i == 0 { writeln!(out, "{verdict}  {line}")? } else { writeln!(out, "  {line}")? }
+        let name = series.verdict.name().to_uppercase();
+        for (i, line) in wrapped(&format!("{name}  {}", words::reason(series))).iter().enumerate() {
+            match i {
+                0 => writeln!(out, "{}", line.replacen(&name, &verdict.to_string(), 1))?,
+                _ => writeln!(out, "  {line}")?,
+            }
         }
         writeln!(
             out,

@@ -1,7 +1,7 @@
 //! What a series says, in words that its formats share.
 
 use crate::model::{Nanos, Verdict};
-use crate::objective::{DrillEnd, Heal, Repeats};
+use crate::objective::{DrillEnd, Heal, Repeats, percent};
 use crate::report::words::{grouped, plain};
 use crate::store::{
     ComponentSummary, DrillRepeat, DrillSummary, EndedEarly, LossSummary, ObjectiveSummary, Repeat, Series,
@@ -69,7 +69,7 @@ pub(super) fn asks(objective: &ObjectiveSummary) -> String {
 pub(super) fn counts(goes: &Repeats) -> String {
     let mut parts = vec![format!("{} held", goes.passes), format!("{} did not", goes.fails)];
     for (count, words) in [
-        (goes.untold, "can't be told (no pass, and no failure left out)"),
+        (goes.untold, "can't be told (counts as not held)"),
         (goes.nothing_failed, "without a failure (not counted)"),
         (goes.void, "void (not counted)"),
     ] {
@@ -84,7 +84,7 @@ pub(super) fn counts(goes: &Repeats) -> String {
 pub(super) fn objective(objective: &ObjectiveSummary) -> Vec<String> {
     let mut lines = vec![counts(&objective.goes), objective.goes.words()];
     if let Some(recovery) = &objective.recovery {
-        let covered = (recovery.covered * 1000.0).floor() / 10.0;
+        let covered = percent(recovery.covered);
         lines.push(format!("recovery time: {recovery}"));
         if let Some(within) = recovery.all_within {
             lines.push(format!(
@@ -196,6 +196,14 @@ pub(super) fn did_not_pass(series: &Series) -> Vec<(Verdict, String)> {
                 (_, DrillEnd::Watched) => continue,
             };
             text = format!("{text}; {}", plain(&why));
+        }
+        let parts = repeat.drills.iter().flat_map(|drill| &drill.objectives).flat_map(|objective| {
+            objective.parts.iter().filter(|part| part.verdict != Verdict::Pass).map(move |part| (objective, part))
+        });
+        for (objective, part) in parts {
+            let why = part.words.as_ref().map_or_else(String::new, |words| format!(", {words}"));
+            let said = format!("{}: {}: {}{why}", objective.name, part.bound_text(), part.measured);
+            text = format!("{text}; {}", plain(&said));
         }
         (repeat.verdict, text)
     });

@@ -156,7 +156,10 @@ fn fourteen_clean_repeats_show_eighty_percent() {
     assert_eq!(objective.rto, Some(RTO));
     // The bounds are those of the outages: what is judged.
     let recovery = objective.recovery.unwrap();
-    assert_eq!((recovery.median.lower, recovery.median.upper), (Some(Nanos::from_secs(11)), Some(Nanos::from_secs(13))));
+    assert_eq!(
+        (recovery.median.lower, recovery.median.upper),
+        (Some(Nanos::from_secs(11)), Some(Nanos::from_secs(13)))
+    );
 }
 
 #[test]
