@@ -24,6 +24,7 @@ pub use junit::Junit;
 pub use markdown::Markdown;
 pub use progress::Progress;
 pub use series::RenderSeries;
+pub(crate) use series::latest;
 pub use text::Text;
 
 use crate::store::RunRecord;

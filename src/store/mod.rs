@@ -37,8 +37,9 @@ pub use record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, V
 #[cfg(test)]
 pub(crate) use series::tests as series_tests;
 pub use series::{
-    ComponentRepeat, ComponentSummary, DrillRepeat, DrillSummary, EndedEarly, LossSummary, Missing, ObjectiveRepeat,
-    ObjectiveSummary, REPEATS_MAX, Repeat, SERIES_FILE, SERIES_VERSION, Series, SeriesOpening, UnderWay, repeat_seed,
+    ComponentRepeat, ComponentSummary, DrillRepeat, DrillSummary, EndedEarly, LossRepeat, LossSummary, Missing,
+    ObjectiveRepeat, ObjectiveSummary, REPEATS_MAX, Repeat, SERIES_FILE, SERIES_VERSION, Series, SeriesOpening,
+    UnderWay, repeat_seed,
 };
 pub use write::{RunWriter, result_folder, resumable, save_json};
 

@@ -12,6 +12,7 @@ use std::io;
 
 use super::Json;
 use crate::store::Series;
+pub(crate) use words::latest;
 
 /// A format that can show a series.
 pub trait RenderSeries {

@@ -122,10 +122,10 @@ pub(super) fn notes(drill: &DrillSummary) -> Vec<String> {
 
 fn losses(losses: &LossSummary) -> String {
     format!(
-        "writes of {} repeats: {} acknowledged, {} read back, {} lost from before a fault (worst recovery point {}), {} from after one, {} unknown",
+        "writes of {} repeats: {} acknowledged, {} could not be asked for, {} lost from before a fault (worst recovery point {}), {} from after one, {} unknown",
         losses.goes,
         grouped(losses.acknowledged),
-        grouped(losses.checked),
+        grouped(losses.unreadable),
         grouped(losses.lost_before),
         losses.recovery_point_most,
         grouped(losses.lost_after),
@@ -181,6 +181,20 @@ pub(super) fn component_row(component: &ComponentSummary) -> [String; 7] {
         never => format!("{} ({never} never over)", recovery.goes),
     };
     [name, outages, end(recovery.min), recovery.median.to_string(), recovery.p90.to_string(), end(recovery.max), bad]
+}
+
+/// The latest repeat on one line: `pass · primary-loss sql/*: 12.0 s (11.0 s – 13.0 s)`.
+pub(crate) fn latest(series: &Series) -> String {
+    let Some(repeat) = series.repeats.last() else { return "nothing".into() };
+    let mut parts = vec![repeat.verdict.name().to_owned()];
+    for summary in &series.drills {
+        let Some(drill) = repeat.drills.iter().find(|drill| drill.name == summary.name) else { continue };
+        for (component, _) in shown_components(summary) {
+            let (_, [.., time, bounds, _, _, _]) = row(repeat, drill, component);
+            parts.push(plain(&format!("{} {component}: {time} ({bounds})", summary.name)));
+        }
+    }
+    parts.join(" · ")
 }
 
 /// The repeats that did not pass, and why; and those whose heal failed, whatever else they say.

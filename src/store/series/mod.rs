@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Machine, RunRecord, TargetRecord};
 use crate::model::{Nanos, Verdict, redact};
-pub use repeat::{ComponentRepeat, DrillRepeat, ObjectiveRepeat, Repeat};
+pub use repeat::{ComponentRepeat, DrillRepeat, LossRepeat, ObjectiveRepeat, Repeat};
 pub use summary::{ComponentSummary, DrillSummary, LossSummary, Missing, ObjectiveSummary};
 
 /// Name of the account in a series' folder.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Nanos, Verdict};
-use crate::objective::{Asked, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Losses, Outage, Went};
+use crate::objective::{Asked, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Outage, Went};
 use crate::store::{RunRecord, Status};
 
 /// One repeat.
@@ -50,9 +50,7 @@ pub struct DrillRepeat {
     /// What it did to each component.
     pub components: Vec<ComponentRepeat>,
     /// What was lost; `None` where no ledger was kept.
-    pub losses: Option<Losses>,
-    /// The recovery point; `None` likewise.
-    pub recovery_point: Option<Nanos>,
+    pub losses: Option<LossRepeat>,
     /// Its objectives.
     pub objectives: Vec<ObjectiveRepeat>,
 }
@@ -72,6 +70,42 @@ pub struct ComponentRepeat {
     pub unknown: Nanos,
     /// How often it turned bad.
     pub spells: u64,
+}
+
+/// What was lost in one repeat, of the writes of all scenarios.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LossRepeat {
+    /// Writes that were acknowledged.
+    pub acknowledged: u64,
+    /// Of these, how many could not be asked for: they may be lost.
+    pub unreadable: u64,
+    /// Lost ones that were acknowledged before the fault.
+    pub lost_before: u64,
+    /// Lost ones that were acknowledged after it.
+    pub lost_after: u64,
+    /// Writes of which nobody can tell whether they were acknowledged.
+    pub unknown: u64,
+    /// The recovery point.
+    pub recovery_point: Nanos,
+}
+
+impl LossRepeat {
+    fn of(drill: &JudgedDrill) -> Option<Self> {
+        let losses = drill.losses.as_ref()?;
+        Some(Self {
+            acknowledged: losses.acknowledged,
+            unreadable: losses.acknowledged.saturating_sub(losses.checked),
+            lost_before: losses.lost_before,
+            lost_after: losses.lost_after,
+            unknown: losses.unknown,
+            recovery_point: losses.recovery_point(drill.issued.unwrap_or_default()),
+        })
+    }
+
+    /// Lost ones in all.
+    pub const fn lost(&self) -> u64 {
+        self.lost_before.saturating_add(self.lost_after)
+    }
 }
 
 /// A recovery objective in one repeat.
@@ -124,7 +158,6 @@ impl DrillRepeat {
             verdict: objective.verdict,
             went: went(drill, objective, void),
         });
-        let point = |losses: &Losses| losses.recovery_point(drill.issued.unwrap_or_default());
         Self {
             name: drill.name.clone(),
             fault: drill.fault.clone(),
@@ -134,8 +167,7 @@ impl DrillRepeat {
             heal: drill.heal.clone(),
             verdict: drill.verdict,
             components: components.collect(),
-            losses: drill.losses.clone(),
-            recovery_point: drill.losses.as_ref().map(point),
+            losses: LossRepeat::of(drill),
             objectives: objectives.collect(),
         }
     }

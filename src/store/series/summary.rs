@@ -83,8 +83,8 @@ pub struct LossSummary {
     pub goes: u64,
     /// Writes that were acknowledged.
     pub acknowledged: u64,
-    /// Of these, how many were read back or looked for.
-    pub checked: u64,
+    /// Of these, how many could not be asked for: they may be lost.
+    pub unreadable: u64,
     /// Lost ones that were acknowledged before the fault.
     pub lost_before: u64,
     /// Lost ones that were acknowledged after it.
@@ -195,11 +195,11 @@ fn losses(goes: &[&DrillRepeat]) -> Option<LossSummary> {
         let Some(losses) = &drill.losses else { continue };
         sum.goes += 1;
         sum.acknowledged += losses.acknowledged;
-        sum.checked += losses.checked;
+        sum.unreadable += losses.unreadable;
         sum.lost_before += losses.lost_before;
         sum.lost_after += losses.lost_after;
         sum.unknown += losses.unknown;
-        sum.recovery_point_most = sum.recovery_point_most.max(drill.recovery_point.unwrap_or_default());
+        sum.recovery_point_most = sum.recovery_point_most.max(losses.recovery_point);
     }
     (sum.goes > 0).then_some(sum)
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::Nanos;
 use crate::objective::{
-    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedRecovery, Losses, Restored, Went, judge_losses,
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Losses, Restored, Went,
     judge_rto,
 };
 use crate::store::{RunRecord, Status, StoreError, locate_series, read_series, sample, save_json};
@@ -73,11 +73,17 @@ fn drill(plot: Plot) -> JudgedDrill {
         ..Losses::default()
     });
     let parts = if injected {
-        let asked = Asked::LostWrites(0);
-        vec![judge_rto(&component, RTO), judge_losses(losses.as_ref(), issued, Nanos::ZERO, asked)]
+        let part = |lost: u64| JudgedPart {
+            asked: Asked::LostWrites(0),
+            measured: format!("{lost} of 900 acknowledged writes lost"),
+            verdict: if lost > 0 { Verdict::Fail } else { Verdict::Pass },
+            words: None,
+        };
+        vec![judge_rto(&component, RTO), part(lost)]
     } else {
-        let nothing = judge_losses(None, issued, Nanos::ZERO, Asked::Rto(RTO));
-        vec![nothing]
+        let words = Some("the fault was not injected: no steady state within 30 s".into());
+        let verdict = Verdict::Inconclusive;
+        vec![JudgedPart { asked: Asked::Rto(RTO), measured: "no data".into(), verdict, words }]
     };
     let verdict = Verdict::worst(parts.iter().map(|part| part.verdict));
     JudgedDrill {
