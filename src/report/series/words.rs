@@ -121,8 +121,12 @@ pub(super) fn notes(drill: &DrillSummary) -> Vec<String> {
 }
 
 fn losses(losses: &LossSummary) -> String {
+    let unread = match losses.unread {
+        0 => String::new(),
+        times => format!("; stores could not be read back {times} times"),
+    };
     format!(
-        "writes of {} repeats: {} acknowledged, {} could not be asked for, {} lost from before a fault (worst recovery point {}), {} from after one, {} unknown",
+        "writes of {} repeats: {} acknowledged, {} could not be asked for, {} lost from before a fault (worst recovery point {}), {} from after one, {} unknown{unread}",
         losses.goes,
         grouped(losses.acknowledged),
         grouped(losses.unreadable),
@@ -163,7 +167,16 @@ pub(super) fn row(repeat: &Repeat, drill: &DrillRepeat, component: &str) -> (Ver
         None => ("nothing happened".into(), "-".into()),
     };
     let detected = drill.detected.as_ref().map_or_else(|| "-".into(), |(after, _)| after.to_string());
-    let lost = drill.losses.as_ref().map_or_else(|| "-".into(), |losses| grouped(losses.lost()));
+    let lost = drill.losses.map_or_else(
+        || "-".into(),
+        |losses| {
+            if losses.unread + losses.unreadable > 0 {
+                format!("≥ {}", losses.lost())
+            } else {
+                grouped(losses.lost())
+            }
+        },
+    );
     let bad = figures.map_or_else(|| "-".into(), |one| one.bad.to_string());
     (verdict, [repeat.number.to_string(), verdict.name().into(), String::new(), time, bounds, detected, bad, lost])
 }

@@ -85,21 +85,28 @@ pub struct LossRepeat {
     pub lost_after: u64,
     /// Writes of which nobody can tell whether they were acknowledged.
     pub unknown: u64,
-    /// The recovery point.
+    /// Stores that could not be read back: nothing is known of their writes.
+    pub unread: u64,
+    /// The recovery point, of the scenario with the longest.
     pub recovery_point: Nanos,
 }
 
 impl LossRepeat {
     fn of(drill: &JudgedDrill) -> Option<Self> {
-        let losses = drill.losses.as_ref()?;
-        Some(Self {
-            acknowledged: losses.acknowledged,
-            unreadable: losses.acknowledged.saturating_sub(losses.checked),
-            lost_before: losses.lost_before,
-            lost_after: losses.lost_after,
-            unknown: losses.unknown,
-            recovery_point: losses.recovery_point(drill.issued.unwrap_or_default()),
-        })
+        let mut sum = Self::default();
+        for ledger in &drill.ledger {
+            let Some(found) = ledger.findings() else {
+                sum.unread += 1;
+                continue;
+            };
+            sum.acknowledged += found.acknowledged;
+            sum.unreadable += found.unreadable;
+            sum.lost_before += found.lost.count;
+            sum.lost_after += found.lost_after_fault.count;
+            sum.unknown += found.unknown;
+            sum.recovery_point = sum.recovery_point.max(found.recovery_point);
+        }
+        (!drill.ledger.is_empty()).then_some(sum)
     }
 
     /// Lost ones in all.

@@ -91,6 +91,8 @@ pub struct LossSummary {
     pub lost_after: u64,
     /// Writes of which nobody can tell whether they were acknowledged.
     pub unknown: u64,
+    /// How often a store could not be read back.
+    pub unread: u64,
     /// The worst recovery point.
     pub recovery_point_most: Nanos,
 }
@@ -199,6 +201,7 @@ fn losses(goes: &[&DrillRepeat]) -> Option<LossSummary> {
         sum.lost_before += losses.lost_before;
         sum.lost_after += losses.lost_after;
         sum.unknown += losses.unknown;
+        sum.unread += losses.unread;
         sum.recovery_point_most = sum.recovery_point_most.max(losses.recovery_point);
     }
     (sum.goes > 0).then_some(sum)

@@ -1,8 +1,9 @@
 use super::*;
+use crate::ledger::UnknownWrites;
 use crate::model::Nanos;
 use crate::objective::{
-    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedPart, JudgedRecovery, Losses, Restored, Went,
-    judge_rto,
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedLedger, JudgedPart, JudgedRecovery, LedgerFindings,
+    LedgerFound, LossRate, LostWrites, Restored, Went, judge_rto,
 };
 use crate::store::{RunRecord, Status, StoreError, locate_series, read_series, sample, save_json};
 
@@ -59,19 +60,40 @@ fn component(plot: Plot) -> ComponentRecovery {
     }
 }
 
+fn nothing_found() -> LedgerFindings {
+    LedgerFindings {
+        acknowledged: 0,
+        rejected: 0,
+        unknown: 0,
+        unknown_writes: UnknownWrites::default(),
+        unreadable: 0,
+        lost: LostWrites::default(),
+        lost_after_fault: LostWrites::default(),
+        recovery_point: Nanos::ZERO,
+        loss_rate: LossRate { upper: 1.0, confidence: 0.95 },
+        wrong_value: 0,
+        duplicates: 0,
+        never_written: 0,
+        never_written_named: Vec::new(),
+        rejected_found: 0,
+        stale: Vec::new(),
+        log: None,
+    }
+}
+
 /// Judged as a run judges it.
 fn drill(plot: Plot) -> JudgedDrill {
     let issued = Nanos::from_secs(20);
     let injected = plot != Plot::NotStarted;
     let component = component(plot);
     let lost = if let Plot::Down(_, lost) = plot { lost } else { 0 };
-    let losses = injected.then(|| Losses {
+    let found = LedgerFindings {
         acknowledged: 900,
-        checked: 900,
-        lost_before: lost,
-        oldest_lost: (lost > 0).then_some(issued - Nanos::from_millis(350)),
-        ..Losses::default()
-    });
+        lost: LostWrites { count: lost, named: Vec::new() },
+        recovery_point: if lost > 0 { Nanos::from_millis(350) } else { Nanos::ZERO },
+        ..nothing_found()
+    };
+    let ledger = JudgedLedger { scenario: "sql".into(), found: LedgerFound::Read(Box::new(found)), flaws: Vec::new() };
     let parts = if injected {
         let part = |lost: u64| JudgedPart {
             asked: Asked::LostWrites(0),
@@ -100,7 +122,7 @@ fn drill(plot: Plot) -> JudgedDrill {
         detected: (plot == Plot::Never).then(|| (Nanos::from_secs(7), "DatabaseDown".into())),
         heal: if injected { Heal::Done(Nanos::from_secs(80)) } else { Heal::Nothing },
         components: if injected { vec![component] } else { Vec::new() },
-        losses,
+        ledger: if injected { vec![ledger] } else { Vec::new() },
         objectives: vec![JudgedRecovery { name: "db".into(), scope: "sql/*".into(), parts, verdict }],
         verdict,
     }
