@@ -1,5 +1,6 @@
 //! A run while it goes, whoever makes its load: written, shown, and in the end judged and told.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -84,32 +85,68 @@ impl Chronicle {
 
     /// Judges it, writes the record, and shows the summary.
     pub fn conclude(self, facts: &RunFacts) -> Exit {
+        match self.record(facts) {
+            Ok(record) => tell(&record),
+            Err(not) => not.say(),
+        }
+    }
+
+    /// Judges it, and writes the record and what other tools read.
+    ///
+    /// # Errors
+    /// When the file system says no.
+    pub fn record(self, facts: &RunFacts) -> Result<RunRecord, NotRun> {
         self.progress.finish();
         if let Some(error) = self.lost {
-            eprintln!("slatest: the run could not be written to the end: {error}");
-            return Exit::Void;
+            return Err(NotRun::new(Exit::Void, format!("the run could not be written to the end: {error}")));
         }
         let judged = judge(&self.plan, facts);
-        match self.writer.finish(facts, judged, Timestamp::now()) {
-            Ok(record) => tell(&record),
-            Err(error) => {
-                eprintln!("slatest: the record could not be written: {error}");
-                Exit::Unexpected
-            }
-        }
+        let record = self
+            .writer
+            .finish(facts, judged, Timestamp::now())
+            .map_err(|error| NotRun::new(Exit::Unexpected, format!("the record could not be written: {error}")))?;
+        write_junit(&record.folder, |file| Junit.render(&record, file))?;
+        Ok(record)
     }
 }
 
-/// Shows the summary, writes what other tools read, and gives the exit code.
-fn tell(record: &RunRecord) -> Exit {
+/// Why there is no record of a run, and with which exit code that ends.
+#[derive(Debug)]
+pub struct NotRun {
+    /// The code.
+    pub exit: Exit,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl NotRun {
+    /// For this reason.
+    pub fn new(exit: Exit, why: impl ToString) -> Self {
+        Self { exit, why: why.to_string() }
+    }
+
+    /// Says it, and gives the code.
+    pub fn say(&self) -> Exit {
+        eprintln!("slatest: {}", self.why);
+        self.exit
+    }
+}
+
+/// Writes `junit.xml` into a folder of results.
+///
+/// # Errors
+/// When the file system says no.
+pub fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), NotRun> {
+    let path = folder.join("junit.xml");
+    File::create(&path)
+        .and_then(|mut file| fill(&mut file))
+        .map_err(|error| NotRun::new(Exit::Unexpected, format!("{} could not be written: {error}", path.display())))
+}
+
+/// Shows the summary, and gives the exit code.
+pub fn tell(record: &RunRecord) -> Exit {
     let mut stdout = std::io::stdout().lock();
     let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
-    let junit = record.folder.join("junit.xml");
-    let written = std::fs::File::create(&junit).and_then(|mut file| Junit.render(record, &mut file));
-    if let Err(error) = written {
-        eprintln!("slatest: {} could not be written: {error}", junit.display());
-        return Exit::Unexpected;
-    }
     if let Err(error) = shown {
         eprintln!("slatest: the summary could not be printed: {error}");
     }

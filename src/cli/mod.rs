@@ -34,6 +34,7 @@ mod sandbox_process;
 mod schema;
 #[cfg(feature = "sandbox")]
 mod selftest;
+mod series;
 mod writes;
 
 use std::process::ExitCode;
@@ -71,7 +72,7 @@ enum Command {
     Init(init::InitArgs),
     /// Looks at this machine: file limits, ports, clock, timer, cores; what it can generate
     Doctor,
-    /// Shows a run that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
+    /// Shows a run or a series that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
     /// Leads a run that agents make, on many machines
     Coordinator(Box<coordinator::CoordinatorArgs>),

@@ -7,17 +7,20 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::chronicle::Chronicle;
+use super::chronicle::{Chronicle, NotRun, tell};
 use super::coordinate::{Bringing, Invitation, Leading, lead};
 use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
 use super::process::{begin, workers_default};
+use super::series;
 use super::writes::Writes;
 use crate::engine::{DrillGround, Engine, EngineError, Stop, reach};
+use crate::fault::Proxies;
 use crate::model::{Nanos, Span};
-use crate::store::{Opening, RunWriter, TargetRecord};
+use crate::profile::Resolved;
+use crate::store::{Opening, REPEATS_MAX, RunRecord, RunWriter, TargetRecord};
 
 /// Arguments of `slatest run`.
 #[derive(Clone, Debug, Args)]
@@ -25,6 +28,8 @@ use crate::store::{Opening, RunWriter, TargetRecord};
   slatest run --profile peak                        embedded sandbox, nothing else needed
   slatest run --profile peak --target staging       the endpoints of targets/staging.yaml
   slatest run --profile smoke --rate api=20/s --duration 1m --seed 7
+  slatest run --profile drill-database --target stack --drills --repeat 14
+                                                    again and again: with what confidence it recovers
   slatest run --profile peak --local-agents 4       the same run, made by four processes
   slatest run --profile peak --target staging --kubernetes --agents 20 --namespace load \\
               --listen 0.0.0.0:7420 --advertise load.example.internal:7420
@@ -33,10 +38,10 @@ Exit codes: 0 pass, 99 an objective failed, 98 inconclusive, 97 void, 2 wrong us
 103 target unreachable, 104 invalid file, 105 interrupted, 1 unexpected.")]
 pub struct RunArgs {
     #[command(flatten)]
-    plan: PlanArgs,
+    pub(super) plan: PlanArgs,
     /// Where the results go, in a folder of their own
     #[arg(long, value_name = "FOLDER", default_value = "results")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Worker threads [default: one for each core, at most 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
@@ -52,13 +57,17 @@ pub struct RunArgs {
     /// How long to wait until all agents have joined, and then until all are ready
     #[arg(long, value_name = "DURATION", default_value_t = Span(Nanos::from_secs(600)))]
     wait: Span,
+    /// Runs a profile with drills so many times, each with a seed of its own, the target sound again in between,
+    /// and tells how the recovery times lie and with what confidence the targets hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=REPEATS_MAX))]
+    repeat: Option<u64>,
     /// No progress, just the summary
     #[arg(long, short)]
     quiet: bool,
 }
 
 impl RunArgs {
-    fn by_agents(&self) -> bool {
+    pub(super) fn by_agents(&self) -> bool {
         #[cfg(feature = "kubernetes")]
         if self.pods.kubernetes {
             return true;
@@ -73,6 +82,9 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
+    if let Some(repeats) = args.repeat {
+        return series::run(args, repeats, &stop);
+    }
     if args.by_agents() {
         return by_agents(args, &stop);
     }
@@ -87,17 +99,32 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(proxies) => proxies,
         Err(exit) => return exit,
     };
-    let health = match reach(&resolved.plan, &resolved.workloads) {
-        Ok(health) => health,
-        Err(unreachable) => {
-            for error in unreachable {
-                eprintln!("slatest: {error}");
-            }
-            return Exit::Unreachable;
-        }
+    let exit = match one(args, resolved, proxies, &stop, &mut |_| Ok(())) {
+        Ok(record) => tell(&record),
+        Err(not) => not.say(),
     };
+    // The sandbox goes last: sessions have said goodbye by now.
+    drop(sandbox);
+    exit
+}
+
+/// One run to its record. `begun` is told of its folder before anything is sent.
+///
+/// # Errors
+/// Why there is no record.
+pub(super) fn one(
+    args: &RunArgs,
+    resolved: Resolved,
+    proxies: Arc<Proxies>,
+    stop: &Stop,
+    begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
+) -> Result<RunRecord, NotRun> {
+    let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
+        let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
+        NotRun::new(Exit::Unreachable, each.join("\nslatest: "))
+    })?;
     if stop.is_asked() {
-        return Exit::Interrupted;
+        return Err(NotRun::new(Exit::Interrupted, "interrupted before anything was sent"));
     }
     let opening = Opening {
         plan: resolved.plan.clone(),
@@ -106,13 +133,8 @@ pub fn run(args: &RunArgs) -> Exit {
         health,
         started: Timestamp::now(),
     };
-    let writer = match RunWriter::create(&args.out, opening) {
-        Ok(writer) => writer,
-        Err(error) => {
-            eprintln!("slatest: {error}");
-            return Exit::Unexpected;
-        }
-    };
+    let writer = RunWriter::create(&args.out, opening).map_err(|error| NotRun::new(Exit::Unexpected, error))?;
+    begun(&writer)?;
     let workers = args.workers.map_or_else(workers_default, usize::from);
     let ground = DrillGround {
         hosts: resolved.target.allow.hosts.clone(),
@@ -120,23 +142,17 @@ pub fn run(args: &RunArgs) -> Exit {
         proxies,
         folder: writer.folder().to_owned(),
     };
-    let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
+    let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop.clone());
     engine.drills = Some(ground);
-    let writes = match Writes::begin(&mut engine, &resolved.run, writer.folder()) {
-        Ok(writes) => writes,
-        Err(error) => {
-            eprintln!("slatest: the ledger of writes can't be begun in {}: {error}", writer.folder().display());
-            return Exit::Unexpected;
-        }
-    };
-    let exit = conduct(engine, writer, writes, args.quiet);
-    // The sandbox goes last: sessions have said goodbye by now.
-    drop(sandbox);
-    exit
+    let writes = Writes::begin(&mut engine, &resolved.run, writer.folder()).map_err(|error| {
+        let folder = writer.folder().display();
+        NotRun::new(Exit::Unexpected, format!("the ledger of writes can't be begun in {folder}: {error}"))
+    })?;
+    conduct(engine, writer, writes, args.quiet)
 }
 
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Exit {
+fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<RunRecord, NotRun> {
     let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
     let facts = engine.run(&mut |event| chronicle.take(&event));
     match facts {
@@ -147,17 +163,16 @@ fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: boo
             if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts)) {
                 chronicle.note(flaw);
             }
-            chronicle.conclude(&facts)
+            chronicle.record(&facts)
         }
         Err(error @ EngineError::NotReady(_)) => {
             chronicle.quieten();
-            eprintln!("slatest: {error}");
-            Exit::Unreachable
+            Err(NotRun::new(Exit::Unreachable, error))
         }
         Err(error @ EngineError::Worker(_)) => {
             chronicle.quieten();
-            eprintln!("slatest: {error}; what was measured until then is in {}", chronicle.folder().display());
-            Exit::Void
+            let folder = chronicle.folder().display();
+            Err(NotRun::new(Exit::Void, format!("{error}; what was measured until then is in {folder}")))
         }
     }
 }

@@ -25,7 +25,7 @@ use super::{Fault, FaultError, Injected, Moment, Probe, Soundness, Stopwatch, Un
 use crate::model::Nanos;
 use crate::target::fault::FaultSpec;
 use guard::{Armed, HealGuard};
-pub use later::{Mended, heal_unhealed};
+pub use later::{Mended, heal_unhealed, unsound};
 
 /// How often it is looked whether what was healed is sound.
 const PROBE_EVERY: Duration = Duration::from_millis(250);

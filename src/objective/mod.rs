@@ -35,7 +35,7 @@ pub use recovery::{
     JudgedRecovery, LedgerFindings, LedgerFound, LedgerOf, LossRate, Losses, LostWrite, LostWrites, Mark, Promise,
     Restored, Rule, Watched, WindowState, fewest_operations, judge_ledger, judge_losses, judge_rto, picture, recovery,
 };
-pub use repeats::{Distribution, RepeatFigure, Repeats};
+pub use repeats::{Distribution, Outage, RepeatFigure, Repeats, SHARES, Went, distribution, percent};
 pub use sequence::{ends, ends_at};
 pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use steady::{Steady, SteadyLimit};

@@ -6,24 +6,56 @@ use serde::{Deserialize, Serialize};
 
 use super::binomial::{ALPHA, clopper_pearson, fewest_for_pass};
 use super::quantile::{quantile_rank, quantile_ranks};
-use crate::model::{Nanos, Verdict};
+use crate::model::Nanos;
 
-/// Most recovery times that are kept; later ones are counted and no more.
-const TIMES_MAX: usize = 10_000;
+/// Most outages that are kept; later ones are counted and no more.
+const OUTAGES_MAX: usize = 10_000;
+/// The shares of which it is told how many passes they take.
+pub const SHARES: [f64; 3] = [0.8, 0.9, 0.95];
 
-/// What several goes at one drill came to, in one run or over many nights: plain numbers that add up.
+/// What one go says of an objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Went {
+    /// Something failed, and the objective held.
+    Held,
+    /// It did not hold.
+    Missed,
+    /// Something failed, and it can't be told whether the objective held. It is no pass: were these left out, a
+    /// target that is met half of the time, and closely, would be shown to hold always.
+    Untold,
+    /// Nothing failed: the fault was not injected, or did nothing. There is no recovery to speak of.
+    NothingFailed,
+    /// The run says nothing of the target.
+    Void,
+}
+
+/// One outage: how long it was, with its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// Not shorter than this.
+    pub lower: Nanos,
+    /// As it was measured; `None` where it did not end while it was watched.
+    pub time: Option<Nanos>,
+    /// Not longer than this: what an objective is held against; `None` likewise.
+    pub upper: Option<Nanos>,
+}
+
+/// What several goes at one drill came to, in one series or over many nights: plain numbers that add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repeats {
     /// Goes that held the target.
     pub passes: u64,
     /// Goes that did not.
     pub fails: u64,
-    /// Goes that say nothing of it.
-    pub inconclusive: u64,
-    /// Recovery times, in order of length.
-    pub times: Vec<Nanos>,
-    /// Goes with an impact and no recovery while they were watched: longer than any time.
-    pub never: u64,
+    /// Goes in which something failed, and nobody can tell whether the target was held.
+    pub untold: u64,
+    /// Goes in which nothing failed.
+    pub nothing_failed: u64,
+    /// Goes that were void.
+    pub void: u64,
+    /// The outages, as they came.
+    pub outages: Vec<Outage>,
 }
 
 /// A figure of several recovery times with its bounds, each at 95 %.
@@ -38,7 +70,7 @@ pub struct RepeatFigure {
 }
 
 /// How the recovery times lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// Of how many goes.
     pub goes: u64,
@@ -50,6 +82,12 @@ pub struct Distribution {
     pub p90: RepeatFigure,
     /// The longest; `None` where one never recovered.
     pub max: Option<Nanos>,
+    /// The largest of the upper bounds; `None` likewise. At least [`Distribution::covered`] of all failures are over by
+    /// then.
+    pub all_within: Option<Nanos>,
+    /// The share of failures, at least, that is over within [`Distribution::all_within`], with a confidence of 95 %,
+    /// whatever the distribution: α^(1/n) (Wilks 1941).
+    pub covered: f64,
 }
 
 impl fmt::Display for RepeatFigure {
@@ -66,30 +104,24 @@ impl fmt::Display for RepeatFigure {
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = |time: Option<Nanos>| time.map_or_else(|| "never".to_owned(), |time| time.to_string());
-        let Self { goes, min, median, p90, max } = self;
-        f.pad(&format!("{goes} goes: min {} · median {median} · p90 {p90} · max {}", end(*min), end(*max)))
+        let Self { goes, min, median, p90, max, .. } = self;
+        let noun = if *goes == 1 { "go" } else { "goes" };
+        f.pad(&format!("{goes} {noun}: min {} · median {median} · p90 {p90} · max {}", end(*min), end(*max)))
     }
 }
 
 impl Repeats {
-    /// Adds one go: what was said of it, whether the fault did anything, and its recovery time.
-    pub fn add(&mut self, verdict: Verdict, impact: bool, time: Option<Nanos>) {
-        match verdict {
-            Verdict::Pass => self.passes += 1,
-            Verdict::Fail => self.fails += 1,
-            Verdict::Inconclusive | Verdict::Void => self.inconclusive += 1,
+    /// Adds one go: what it says, and its outage where there was one. What was void has none that counts.
+    pub fn add(&mut self, went: Went, outage: Option<Outage>) {
+        match went {
+            Went::Held => self.passes += 1,
+            Went::Missed => self.fails += 1,
+            Went::Untold => self.untold += 1,
+            Went::NothingFailed => self.nothing_failed += 1,
+            Went::Void => self.void += 1,
         }
-        match time {
-            Some(time) => self.keep(time),
-            // A void run says nothing of the target, and neither does a fault that did nothing.
-            None => self.never += u64::from(impact && verdict != Verdict::Void),
-        }
-    }
-
-    fn keep(&mut self, time: Nanos) {
-        if self.times.len() < TIMES_MAX {
-            let at = self.times.partition_point(|known| *known <= time);
-            self.times.insert(at, time);
+        if let Some(outage) = outage.filter(|_| went != Went::Void && self.outages.len() < OUTAGES_MAX) {
+            self.outages.push(outage);
         }
     }
 
@@ -97,122 +129,105 @@ impl Repeats {
     pub fn merge(&mut self, other: &Self) {
         self.passes += other.passes;
         self.fails += other.fails;
-        self.inconclusive += other.inconclusive;
-        self.never += other.never;
-        other.times.iter().for_each(|time| self.keep(*time));
+        self.untold += other.untold;
+        self.nothing_failed += other.nothing_failed;
+        self.void += other.void;
+        let room = OUTAGES_MAX.saturating_sub(self.outages.len());
+        self.outages.extend(other.outages.iter().take(room));
     }
 
-    /// How the times lie; `None` where nothing was measured.
+    /// How the recovery times lie; `None` where nothing failed.
+    ///
+    /// The bounds of a quantile are order statistics: its lower bound is one of the outages' lower bounds, its upper one
+    /// of their upper bounds, because the r-th smallest time lies between the r-th smallest of each.
     pub fn distribution(&self) -> Option<Distribution> {
-        let goes = self.times.len() as u64 + self.never;
-        let at = |rank: u64| self.times.get(usize::try_from(rank.checked_sub(1)?).ok()?).copied();
-        let figure = |quantile: f64| {
-            let ranks = quantile_ranks(goes, quantile, ALPHA);
-            RepeatFigure { value: at(quantile_rank(goes, quantile)), lower: at(ranks.lower), upper: at(ranks.upper) }
-        };
-        (goes > 0).then(|| Distribution { goes, min: at(1), median: figure(0.5), p90: figure(0.9), max: at(goes) })
+        distribution(&self.outages)
     }
 
-    /// Goes that say something of the target.
-    pub const fn conclusive(&self) -> u64 {
-        self.passes + self.fails
+    /// Failures: what a confidence is spoken of. One that can't be told is among them.
+    pub const fn failures(&self) -> u64 {
+        self.passes + self.fails + self.untold
     }
 
-    /// The share of goes that hold the target, at least, with a confidence of 95 % (Clopper and Pearson's
+    /// The share of failures that hold the target, at least, with a confidence of 95 % (Clopper and Pearson's
     /// lower bound); zero where nothing was shown.
     pub fn shown_share(&self) -> f64 {
-        clopper_pearson(self.passes, self.conclusive(), ALPHA).lower
+        clopper_pearson(self.passes, self.failures(), ALPHA).lower
     }
 
     /// How many more passes without another miss it takes to say with 95 % confidence that at least `share` of
-    /// goes, in (0, 1), hold the target; zero where that is shown already.
+    /// failures, in (0, 1), hold the target; zero where that is shown already.
+    ///
+    /// With no miss this is exact, however often one looks. After one, it says how long a series would have had to be:
+    /// to go on until it is enough shows less than 95 %.
     pub fn passes_missing(&self, share: f64) -> Option<u64> {
         // Without a miss: 14, 29 and 59 for 80, 90 and 95 %.
-        fewest_for_pass(self.fails, 1.0 - share).map(|needed| needed.saturating_sub(self.conclusive()))
+        fewest_for_pass(self.failures() - self.passes, 1.0 - share).map(|needed| needed.saturating_sub(self.failures()))
     }
 
     /// What was shown, in words.
     pub fn words(&self) -> String {
-        if self.conclusive() == 0 {
+        if self.failures() == 0 {
             return "no go said anything of the target".into();
         }
-        let shown = (self.shown_share() * 1000.0).floor() / 10.0;
         let missing = |share: f64| match self.passes_missing(share) {
             Some(0) => "shown".to_owned(),
+            Some(1) => "1 more pass".to_owned(),
             Some(more) => format!("{more} more passes"),
             None => "out of reach".to_owned(),
         };
+        let each: Vec<String> =
+            SHARES.iter().map(|share| format!("for {} %: {}", share * 100.0, missing(*share))).collect();
         format!(
-            "{} of {} held: with 95 % confidence at least {shown} % do (for 80 %: {}, for 90 %: {}, for 95 %: {})",
+            "held after {} of {} failures: with 95 % confidence it holds after at least {} % of them ({})",
             self.passes,
-            self.conclusive(),
-            missing(0.8),
-            missing(0.9),
-            missing(0.95)
+            self.failures(),
+            percent(self.shown_share()),
+            each.join(", "),
         )
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn clean(passes: u64) -> Repeats {
-        Repeats { passes, ..Repeats::default() }
-    }
-
-    #[test]
-    fn fourteen_twenty_nine_and_fifty_nine_clean_passes() {
-        for (share, passes) in [(0.8, 14), (0.9, 29), (0.95, 59)] {
-            assert_eq!(clean(0).passes_missing(share), Some(passes));
-            assert_eq!(clean(passes).passes_missing(share), Some(0));
-            assert_eq!(clean(passes - 1).passes_missing(share), Some(1));
-            assert!(clean(passes).shown_share() >= share && clean(passes - 1).shown_share() < share);
-        }
-    }
-
-    #[test]
-    fn a_miss_costs_passes() {
-        // P(Bin(22, .2) ≤ 1) = .0480, P(Bin(21, .2) ≤ 1) = .0576.
-        let once = Repeats { passes: 10, fails: 1, ..Repeats::default() };
-        assert_eq!(once.passes_missing(0.8), Some(11));
-        assert!(once.words().starts_with("10 of 11 held"), "{}", once.words());
-    }
-
-    #[test]
-    fn nights_add_up() {
-        let mut all = Repeats::default();
-        for night in 0..29 {
-            let mut one = Repeats::default();
-            one.add(Verdict::Pass, true, Some(Nanos::from_secs(40 - night)));
-            one.add(Verdict::Inconclusive, false, None);
-            let text = serde_json::to_string(&one).unwrap();
-            all.merge(&serde_json::from_str(&text).unwrap());
-        }
-        assert_eq!((all.passes, all.inconclusive, all.never), (29, 29, 0));
-        assert!(all.words().contains("for 90 %: shown, for 95 %: 30 more"), "{}", all.words());
-        assert!(all.times.is_sorted());
-    }
-
-    #[test]
-    fn what_never_recovered_is_longer_than_any_time() {
-        let mut repeats = Repeats::default();
-        (1..=9).for_each(|s| repeats.add(Verdict::Pass, true, Some(Nanos::from_secs(s))));
-        repeats.add(Verdict::Fail, true, None);
-        let lie = repeats.distribution().unwrap();
-        assert_eq!((lie.goes, lie.min, lie.max), (10, Some(Nanos::from_secs(1)), None));
-        assert_eq!(lie.median.value, Some(Nanos::from_secs(5)));
-        // P(Bin(10, .5) ≤ 2) = .0547 > 5 %: the second is the lower bound's rank, the ninth the upper's.
-        assert_eq!((lie.median.lower, lie.median.upper), (Some(Nanos::from_secs(2)), Some(Nanos::from_secs(9))));
-        assert_eq!(lie.p90.value, Some(Nanos::from_secs(9)));
-        assert_eq!(lie.p90.upper, None);
-        let words = "10 goes: min 1.00 s · median 5.00 s (2.00 s – 9.00 s) · p90 9.00 s (7.00 s – ?) · max never";
-        assert_eq!(lie.to_string(), words);
-    }
-
-    #[test]
-    fn nothing_measured_says_nothing() {
-        assert_eq!(Repeats::default().distribution(), None);
-        assert_eq!(Repeats::default().words(), "no go said anything of the target");
-    }
+/// A share that is shown, in percent with one decimal, rounded down: never more than is shown.
+pub fn percent(share: f64) -> f64 {
+    // 1 − 0.95 is a hair below 5 %.
+    (share * 1000.0 + 1e-6).floor() / 10.0
 }
+
+/// How the times of these outages lie; `None` where there is none.
+pub fn distribution(outages: &[Outage]) -> Option<Distribution> {
+    let n = outages.len() as u64;
+    if n == 0 {
+        return None;
+    }
+    // What did not end is longer than any time.
+    let sorted = |of: &dyn Fn(&Outage) -> Option<Nanos>| {
+        let mut times: Vec<Nanos> = outages.iter().filter_map(of).collect();
+        times.sort_unstable();
+        times
+    };
+    let lowers = sorted(&|outage| Some(outage.lower));
+    let (times, uppers) = (sorted(&|outage| outage.time), sorted(&|outage| outage.upper));
+    let at =
+        |times: &[Nanos], rank: u64| usize::try_from(rank.checked_sub(1)?).ok().and_then(|i| times.get(i)).copied();
+    let figure = |quantile: f64| {
+        let ranks = quantile_ranks(n, quantile, ALPHA);
+        RepeatFigure {
+            value: at(&times, quantile_rank(n, quantile)),
+            lower: at(&lowers, ranks.lower),
+            upper: at(&uppers, ranks.upper),
+        }
+    };
+    Some(Distribution {
+        goes: n,
+        min: at(&times, 1),
+        median: figure(0.5),
+        p90: figure(0.9),
+        max: at(&times, n),
+        all_within: at(&uppers, n),
+        covered: ALPHA.powf(1.0 / n as f64),
+    })
+}
+
+#[cfg(test)]
+mod tests;

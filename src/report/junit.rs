@@ -135,7 +135,7 @@ fn drills(run: &RunRecord) -> TestSuite {
     suite
 }
 
-fn status(verdict: Verdict, message: &str) -> TestCaseStatus {
+pub(super) fn status(verdict: Verdict, message: &str) -> TestCaseStatus {
     let kind = match verdict {
         Verdict::Pass => return TestCaseStatus::success(),
         Verdict::Fail => NonSuccessKind::Failure,

@@ -208,7 +208,7 @@ fn operations(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     Ok(())
 }
 
-const fn mark(verdict: Verdict) -> &'static str {
+pub(super) const fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "✅",
         Verdict::Inconclusive => "⚠️",
@@ -218,6 +218,6 @@ const fn mark(verdict: Verdict) -> &'static str {
 }
 
 /// Text that stays text inside a table.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('*', "\\*").replace('<', "&lt;").replace('\n', " ")
 }

@@ -10,6 +10,7 @@ mod markdown;
 #[cfg(test)]
 mod mutations;
 mod progress;
+mod series;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -22,6 +23,8 @@ pub use json::Json;
 pub use junit::Junit;
 pub use markdown::Markdown;
 pub use progress::Progress;
+pub use series::RenderSeries;
+pub(crate) use series::latest;
 pub use text::Text;
 
 use crate::store::RunRecord;

@@ -43,7 +43,7 @@ impl Text {
         Self { color: console::colors_enabled() }
     }
 
-    fn style(self, verdict: Verdict) -> Style {
+    pub(super) fn style(self, verdict: Verdict) -> Style {
         let style = Style::new().force_styling(self.color);
         match verdict {
             Verdict::Pass => style.green(),
@@ -370,7 +370,7 @@ fn notes(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
 }
 
 /// Words in lines of at most [`LINE`] columns.
-fn wrapped(text: &str) -> Vec<String> {
+pub(super) fn wrapped(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in plain(text).split(' ') {
         match lines.last_mut() {
@@ -385,7 +385,7 @@ fn wrapped(text: &str) -> Vec<String> {
 }
 
 /// A table without boxes.
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -394,7 +394,7 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn align_right(table: &mut Table, columns: &[usize]) {
+pub(super) fn align_right(table: &mut Table, columns: &[usize]) {
     for &index in columns {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -53,7 +53,7 @@ pub(super) fn errors(operation: &OperationFigures) -> String {
 }
 
 /// What the verdict rests on, in one sentence.
-pub(super) fn reason(run: &RunRecord) -> String {
+pub(crate) fn reason(run: &RunRecord) -> String {
     let result = &run.result;
     let count = |verdict| result.objectives.iter().filter(|o| o.verdict == verdict).count();
     let total = result.objectives.len();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{RECORD_FILE, StoreError};
+use super::{RECORD_FILE, SERIES_FILE, StoreError};
 
 /// How many results a hint names.
 const HINTS: usize = 5;
@@ -37,6 +37,19 @@ pub fn locate(base: &Path, wanted: &str) -> Result<PathBuf, StoreError> {
         format!("the latest under {} are {}", base.display(), latest.join(", "))
     };
     Err(StoreError::NotFound { wanted: wanted.to_owned(), hint })
+}
+
+/// The folder of the series that `wanted` names: a folder with an account, the account itself, or the id of a series under
+/// `base`. `latest` is a run, never a series.
+pub fn locate_series(base: &Path, wanted: &str) -> Option<PathBuf> {
+    let as_given = Path::new(wanted);
+    if as_given.file_name().is_some_and(|name| name == SERIES_FILE) && as_given.is_file() {
+        return Some(as_given.parent().unwrap_or(Path::new(".")).to_owned());
+    }
+    // An id is a name, not a way out of the folder.
+    let is_name = Path::new(wanted).file_name().is_some_and(|name| name == wanted);
+    let under = is_name.then(|| base.join(wanted));
+    [Some(as_given.to_owned()), under].into_iter().flatten().find(|folder| folder.join(SERIES_FILE).is_file())
 }
 
 /// Ids of the runs under a folder, oldest first: they begin with the time.

@@ -5,6 +5,9 @@
 //! - `windows.jsonl`: one [`Window`](crate::measure::Window) a line with its histograms, flushed as
 //!   each closes: what a killed run is rebuilt from;
 //! - `timeline.hlog`: the same response times as an HdrHistogram interval log, for other tools.
+//!
+//! The folder of a series, `results/<UTC time>-<profile>-series-<short id>/`, holds `series.json`: the [`Series`], written
+//! at its start and after every repeat; the runs' folders lie beside it.
 
 mod agents;
 mod error;
@@ -15,6 +18,7 @@ mod read;
 mod record;
 #[cfg(test)]
 pub(crate) mod sample;
+mod series;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -27,9 +31,16 @@ pub use error::StoreError;
 pub use figures::{
     ErrorCount, GeneratorFigures, OperationFigures, OutcomeCounts, RatioFigures, TimeFigures, TimingFigures,
 };
-pub use locate::locate;
-pub use read::read;
+pub use locate::{locate, locate_series};
+pub use read::{read, read_series};
 pub use record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
+#[cfg(test)]
+pub(crate) use series::tests as series_tests;
+pub use series::{
+    ComponentRepeat, ComponentSummary, DrillRepeat, DrillSummary, EndedEarly, LossRepeat, LossSummary, Missing,
+    ObjectiveRepeat, ObjectiveSummary, REPEATS_MAX, Repeat, SERIES_FILE, SERIES_VERSION, Series, SeriesOpening,
+    UnderWay, repeat_seed,
+};
 pub use write::{RunWriter, result_folder, resumable, save_json};
 
 /// Name of the record in a run's folder.

@@ -5,10 +5,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::windows::Windows;
 use super::write::result;
-use super::{RECORD_FILE, RunRecord, Status, StoreError, VERSION};
+use super::{RECORD_FILE, RunRecord, SERIES_FILE, SERIES_VERSION, Series, Status, StoreError, VERSION};
 use crate::engine::{KilledDrills, Resources, RunFacts, judge, shapes};
 use crate::fault::journal::{self, Entry, JOURNAL_FILE, Phase, Step};
 use crate::measure::Timeline;
@@ -39,18 +40,17 @@ pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
     Ok(record)
 }
 
+/// Reads the account of a series as it stands in its file.
+///
+/// # Errors
+/// When the folder holds none, or one that can't be understood.
+pub fn read_series(folder: &Path) -> Result<Series, StoreError> {
+    parse(&folder.join(SERIES_FILE), SERIES_VERSION)
+}
+
 /// Reads the record as it stands in its file.
 pub(super) fn load(folder: &Path) -> Result<RunRecord, StoreError> {
-    let path = folder.join(RECORD_FILE);
-    let mut text = Vec::new();
-    let file = File::open(&path).map_err(StoreError::io(&path, "read"))?;
-    file.take(RECORD_BYTES_MAX).read_to_end(&mut text).map_err(StoreError::io(&path, "read"))?;
-    let malformed = |e: serde_json::Error| StoreError::malformed(&path, Some(e.line() as u64), e);
-    let Versioned { version } = serde_json::from_slice(&text).map_err(malformed)?;
-    if version != u64::from(VERSION) {
-        return Err(StoreError::Version { path, found: version, supported: VERSION });
-    }
-    let mut record: RunRecord = serde_json::from_slice(&text).map_err(malformed)?;
+    let mut record: RunRecord = parse(&folder.join(RECORD_FILE), VERSION)?;
     folder.clone_into(&mut record.folder);
     Ok(record)
 }
@@ -88,6 +88,19 @@ fn drills(record: &mut RunRecord) -> KilledDrills {
         record.notices.push(format!("{JOURNAL_FILE}: {line}; it was left out"));
     }
     KilledDrills::of(&record.plan, &journal.entries, record.started)
+}
+
+/// Reads a file of JSON that says its `version`.
+fn parse<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T, StoreError> {
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(StoreError::io(path, "read"))?;
+    file.take(RECORD_BYTES_MAX).read_to_end(&mut text).map_err(StoreError::io(path, "read"))?;
+    let malformed = |e: serde_json::Error| StoreError::malformed(path, Some(e.line() as u64), e);
+    let Versioned { version: found } = serde_json::from_slice(&text).map_err(malformed)?;
+    if found != u64::from(version) {
+        return Err(StoreError::Version { path: path.to_owned(), found, supported: version });
+    }
+    serde_json::from_slice(&text).map_err(malformed)
 }
 
 fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::ComponentRecovery;
+use super::bounds::{ComponentRecovery, Restored};
 use super::ledger::JudgedLedger;
 use crate::model::{Nanos, Verdict};
+use crate::objective::repeats::Outage;
 
 /// A component of which more than one window in so many was bad before the fault was none that could recover.
 const BAD_BEFORE: u64 = 10;
@@ -122,6 +123,24 @@ pub struct JudgedDrill {
     pub verdict: Verdict,
 }
 
+impl ComponentRecovery {
+    /// Whether it did not serve before the fault: then there is nothing that could have recovered.
+    pub const fn was_bad_before(&self) -> bool {
+        self.bad_before.0.saturating_mul(BAD_BEFORE) > self.known_before.0
+    }
+
+    /// The outage; `None` where the fault did nothing, or it was none that could end.
+    pub fn outage(&self) -> Option<Outage> {
+        if self.first_error.is_none() || self.was_bad_before() {
+            return None;
+        }
+        Some(match self.restored {
+            Some(Restored { after, lower, upper }) => Outage { lower, time: Some(after), upper: Some(upper) },
+            None => Outage { lower: self.down_until, time: None, upper: None },
+        })
+    }
+}
+
 /// Judges a recovery time: a pass when its upper bound is under the target, a fail when its lower bound is not, else
 /// inconclusive; so is a fault that did nothing. What was not restored while it was watched fails when it was
 /// still down at the target.
@@ -132,7 +151,7 @@ pub fn judge_rto(component: &ComponentRecovery, rto: Nanos) -> JudgedPart {
         verdict,
         words,
     };
-    if component.bad_before.0.saturating_mul(BAD_BEFORE) > component.known_before.0 {
+    if component.was_bad_before() {
         let words = format!(
             "`{}` was bad for {} of the {} that are known from before the fault: what is no service can't recover",
             component.name, component.bad_before, component.known_before

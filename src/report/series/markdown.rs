@@ -1,0 +1,82 @@
+//! A series as Markdown.
+
+use std::io;
+
+use super::{RenderSeries, bars, words};
+use crate::report::Markdown;
+use crate::report::markdown::{escape, mark};
+use crate::report::words::length;
+use crate::store::Series;
+
+impl RenderSeries for Markdown {
+    fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out, "## {} {}, repeated: {}", mark(series.verdict), series.profile, series.verdict)?;
+        writeln!(
+            out,
+            "\n{}. On `{}`, {} of {} repeats, {} in all, seed {}, series `{}`, slatest {}.",
+            escape(&words::reason(series)),
+            series.target.name,
+            series.repeats.len(),
+            series.planned,
+            length(series.length()),
+            series.seed,
+            series.id,
+            series.slatest,
+        )?;
+        if let Some(under_way) = words::under_way(series) {
+            writeln!(out, "\n> {}", escape(&under_way))?;
+        }
+        for drill in &series.drills {
+            writeln!(out, "\n### Drill {}\n", escape(&drill.name))?;
+            writeln!(out, "{}, injected {} times.\n", escape(&drill.fault), drill.injected)?;
+            for objective in &drill.objectives {
+                writeln!(out, "- **{}**", escape(&words::asks(objective)))?;
+                for line in words::objective(objective) {
+                    writeln!(out, "  - {}", escape(&line))?;
+                }
+            }
+            for line in words::notes(drill) {
+                writeln!(out, "- {}", escape(&line))?;
+            }
+            for (component, rto) in words::shown_components(drill) {
+                let all: Vec<_> = series.drill(&drill.name).collect();
+                let shown = all.get(all.len().saturating_sub(words::REPEATS_SHOWN)..).unwrap_or_default();
+                let outage = |one: &crate::store::DrillRepeat| one.component(component).and_then(|one| one.outage);
+                let outages: Vec<_> = shown.iter().filter_map(|(_, one)| outage(one)).collect();
+                let scale = bars::Scale::of(outages.iter(), rto);
+                writeln!(
+                    out,
+                    "\n{}\n\n| {} |\n|---:|---|---|---:|---|---:|---:|---:|",
+                    escape(component),
+                    words::COLUMNS.join(" | ")
+                )?;
+                for (repeat, one) in shown {
+                    let (verdict, mut row) = words::row(repeat, one, component);
+                    row[1] = format!("{} {verdict}", mark(verdict));
+                    row[2] = format!("`{}`", scale.bar(outage(one).as_ref()));
+                    writeln!(out, "| {} |", row.each_ref().map(|cell| escape(cell)).join(" | "))?;
+                }
+                writeln!(out, "\n{}", bars::LEGEND)?;
+            }
+            if drill.components.is_empty() {
+                continue;
+            }
+            writeln!(out, "\n| {} |\n|---|---:|---:|---:|---:|---:|---:|", words::COMPONENT_COLUMNS.join(" | "))?;
+            for component in drill.components.iter().take(words::COMPONENTS_SHOWN) {
+                writeln!(
+                    out,
+                    "| {} |",
+                    words::component_row(component).each_ref().map(|cell| escape(cell)).join(" | ")
+                )?;
+            }
+        }
+        let not = words::did_not_pass(series);
+        if !not.is_empty() {
+            writeln!(out, "\n### Did not pass\n")?;
+        }
+        for (verdict, text) in not.iter().take(words::REPEATS_SHOWN) {
+            writeln!(out, "- {} {verdict} {}", mark(*verdict), escape(text))?;
+        }
+        Ok(())
+    }
+}

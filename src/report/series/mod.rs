@@ -1,0 +1,31 @@
+//! Reports of a series: the repeats side by side, and what they say together.
+
+mod bars;
+mod junit;
+mod markdown;
+#[cfg(test)]
+mod tests;
+mod text;
+mod words;
+
+use std::io;
+
+use super::Json;
+use crate::store::Series;
+pub(crate) use words::latest;
+
+/// A format that can show a series.
+pub trait RenderSeries {
+    /// Writes a series in it.
+    ///
+    /// # Errors
+    /// When `out` says no.
+    fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()>;
+}
+
+impl RenderSeries for Json {
+    fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, series)?;
+        writeln!(out)
+    }
+}
