@@ -42,7 +42,7 @@ api_process() {
   done
   (
     export SLATEST_SANDBOX_POSTGRES SLATEST_SANDBOX_REDIS_PASSWORD SLATEST_SANDBOX_AMQP
-    SLATEST_SANDBOX_POSTGRES=$(cat "$DIR/secrets/postgres-dsn")
+    SLATEST_SANDBOX_POSTGRES=$(cat "$DIR/secrets/endpoint-dsn")
     SLATEST_SANDBOX_REDIS_PASSWORD=$(secret redis)
     SLATEST_SANDBOX_AMQP=$(cat "$DIR/secrets/amqp-uri")
     export SLATEST_SANDBOX_REDIS=$redis

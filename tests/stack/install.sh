@@ -35,7 +35,10 @@ packages_missing() {
     program setpriv >/dev/null || echo util-linux
     for component in "$@"; do
       case $component in
-        postgres) pg_bin >/dev/null || echo postgresql-15 ;;
+        postgres)
+          pg_bin >/dev/null || echo postgresql-15
+          program socat >/dev/null || echo socat
+          ;;
         pgbouncer)
           program pgbouncer >/dev/null || echo pgbouncer
           pg_bin >/dev/null || echo 'postgresql-15|postgresql'

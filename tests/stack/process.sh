@@ -64,8 +64,8 @@ process_start() {
     cd "$where"
     raise_file_limit
     export HOME=$where
-    # The lock's descriptor stays behind, or the lock would live as long as the service.
-    exec 9>&- </dev/null >>"$DIR/log/$name.log" 2>&1
+    # The locks' descriptors stay behind, or the locks would live as long as the service.
+    exec 8>&- 9>&- </dev/null >>"$DIR/log/$name.log" 2>&1
     exec setsid "${AS[@]}" "$@"
   ) &
   pid=$!
@@ -88,6 +88,24 @@ process_stop() {
 }
 
 process_gone() { ! process_alive "$1"; }
+
+# process_kill NAME: ends a process and its children, of whom none gets to act on its parent's end.
+process_kill() {
+  local pid children
+  pid=$(process_pid "$1") || return 0
+  kill -s STOP "$pid" 2>/dev/null || return 0
+  mapfile -t children < <(ps -o pid= --ppid "$pid" | tr -d ' ')
+  kill -s KILL "${children[@]}" "$pid" 2>/dev/null || true
+  wait_until 10 process_gone "$1" || fail "$1 (pid $pid) doesn't end"
+}
+
+# process_continue NAME: whatever of a process and its children was stopped goes on.
+process_continue() {
+  local pid children
+  pid=$(process_pid "$1") || return 0
+  mapfile -t children < <(ps -o pid= --ppid "$pid" | tr -d ' ')
+  kill -s CONT "${children[@]}" "$pid" 2>/dev/null || true
+}
 
 # raise_file_limit: as many open files as this machine grants, up to what 30,000 connections need.
 raise_file_limit() {
@@ -141,7 +159,7 @@ stray_pids() {
         exe=$(readlink "$p/exe" 2>/dev/null) || continue
         exe=${exe% (deleted)}
         case ${exe##*/} in
-          postgres | pgbouncer | redis-server | java | beam.smp | erl_child_setup | inet_gethost \
+          postgres | pgbouncer | socat | redis-server | java | beam.smp | erl_child_setup | inet_gethost \
             | erlexec | epmd | nginx | slatest) echo "${p#/proc/}" ;;
         esac
       done' stray "$1"

@@ -5,7 +5,7 @@ TARGET=${SLATEST_STACK_TARGET:-$ROOT/targets/stack.yaml}
 
 # target_write: names the endpoints that are up; secrets stay in their files.
 target_write() {
-  local ca=$DIR/certs/ca.pem secrets=$DIR/secrets
+  local ca=$DIR/certs/ca.pem secrets=$DIR/secrets faults
   mkdir -p "$(dirname "$TARGET")"
   {
     cat <<YAML
@@ -29,7 +29,7 @@ YAML
     fi
     if is_up postgres; then
       cat <<YAML
-  database: { postgres: { file: $secrets/postgres-dsn }, replicas: [{ file: $secrets/replica-dsn }] }
+  database: { postgres: { file: $secrets/database-dsn }, replicas: [{ file: $secrets/replicas-dsn }] }
 YAML
     fi
     if is_up pgbouncer; then
@@ -47,6 +47,8 @@ YAML
   queue:    { amqp: { file: $secrets/amqp-uri } }
 YAML
     fi
+    faults=$(faults_database)
+    if [[ -n $faults ]]; then printf 'faults:\n%s\n' "$faults"; fi
   } >"$TARGET.new"
   mv -- "$TARGET.new" "$TARGET"
 }
