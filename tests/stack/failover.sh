@@ -75,6 +75,7 @@ postgres_rejoin() {
   process_continue postgres-primary
   process_continue postgres-standby
   process_continue postgres-endpoint
+  process_stop postgres-aside INT 60
   process_alive postgres-failover || failover_start
   # Both are gone: there is nobody to fail over to.
   if ! process_alive postgres-primary && ! process_alive postgres-standby; then

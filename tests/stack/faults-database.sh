@@ -140,18 +140,27 @@ postgres_lost_rows() {
   ports_listening
   port=$PORT_FIRST
   while [[ -n ${LISTENING[$port]:-} || " ${PG_PRIMARY_PORT} ${PG_STANDBY_PORT} " == *" $port "* ]]; do port=$((port + 1)); done
+  # One that a broken off heal left.
+  process_stop postgres-aside INT 60
   rm -f -- "$data/postmaster.pid"
+  # Cleanly, which is what rewinding asks for; also when this breaks off.
+  trap 'process_stop postgres-aside INT 60' EXIT
   process_start postgres-aside "$(service_user postgres)" "$data" "$(pg_bin)/postgres" -D "$data" -p "$port" \
     -c default_transaction_read_only=on -c max_wal_senders=0 -c autovacuum=off
   ready postgres-aside 60 postgres_accepts "$port"
   mkdir -p "$at"
   for table in $(postgres_tables "$port"); do
     postgres_ids "$port" "$table" >"$at/old"
-    postgres_ids "$PG_PRIMARY_PORT" "$table" >"$at/new"
+    # A table may be lost whole.
+    if postgres_tables "$PG_PRIMARY_PORT" | grep -qxF -- "$table"; then
+      postgres_ids "$PG_PRIMARY_PORT" "$table" >"$at/new"
+    else
+      : >"$at/new"
+    fi
     LC_ALL=C comm -23 "$at/old" "$at/new" | sed "s/^/$table\t/"
   done
-  # Cleanly, which is what rewinding asks for.
   process_stop postgres-aside INT 60
+  trap - EXIT
 }
 
 # postgres_tables PORT: those whose primary key is `id`.

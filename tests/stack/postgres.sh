@@ -134,6 +134,7 @@ postgres_stop() {
   # First, or it would take the end of the primary for its loss.
   process_stop postgres-failover
   relay_stop
+  process_stop postgres-aside INT
   # INT is the fast shutdown.
   process_stop postgres-standby INT
   process_stop postgres-primary INT
