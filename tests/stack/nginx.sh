@@ -68,8 +68,8 @@ http {
     # two halves of a document that never meet would be worse than a refused connection.
     upstream documents {
         hash \$uri consistent;
-        server 127.0.0.1:$API_1_PORT max_fails=0;
-        server 127.0.0.1:$API_2_PORT max_fails=0;
+        server 127.0.0.1:$SYNC_1_PORT max_fails=0;
+        server 127.0.0.1:$SYNC_2_PORT max_fails=0;
     }
 
     ssl_certificate $at/server.pem;
@@ -133,11 +133,13 @@ nginx_answers() {
   [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$HTTP_PORT/") == 301 ]]
 }
 
-# Healthy also means that it points at the API's present ports.
+# Healthy also means that it points at the services' present ports.
 nginx_healthy() {
-  process_alive nginx && nginx_answers &&
-    grep -qs "127.0.0.1:$API_1_PORT " "$DIR/nginx/nginx.conf" &&
-    grep -qs "127.0.0.1:$API_2_PORT " "$DIR/nginx/nginx.conf"
+  local port
+  process_alive nginx && nginx_answers || return 1
+  for port in "$API_1_PORT" "$API_2_PORT" "$SYNC_1_PORT" "$SYNC_2_PORT"; do
+    grep -qs "127.0.0.1:$port " "$DIR/nginx/nginx.conf" || return 1
+  done
 }
 
 nginx_stop() {

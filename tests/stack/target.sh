@@ -44,10 +44,10 @@ YAML
     fi
     if is_up rabbitmq; then
       cat <<YAML
-  queue:    { amqp: { file: $secrets/amqp-uri } }
+  queue:    { amqp: { file: $secrets/amqp-uri }, nodes: [{ file: $secrets/amqp-uri-2 }, { file: $secrets/amqp-uri-3 }] }
 YAML
     fi
-    faults=$(faults_database)
+    faults=$(faults_database && faults_brokers && faults_services)
     if [[ -n $faults ]]; then printf 'faults:\n%s\n' "$faults"; fi
   } >"$TARGET.new"
   mv -- "$TARGET.new" "$TARGET"
