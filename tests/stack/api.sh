@@ -40,7 +40,7 @@ api_start() {
 # sync_process N: starts it, for the first time or again.
 sync_process() {
   local port=SYNC_$1_PORT
-  process_start "sync-$1" "$(service_user nobody)" "$DIR/api" "$DIR/api/slatest" sandbox --listen "127.0.0.1:${!port}" \
+  process_start "${REGION:-}sync-$1" "$(service_user nobody)" "$DIR/api" "$DIR/api/slatest" sandbox --listen "127.0.0.1:${!port}" \
     --only sync --ready-json
 }
 
@@ -66,7 +66,7 @@ api_process() {
     export SLATEST_SANDBOX_REDIS=$redis
     export SLATEST_SANDBOX_KAFKA
     SLATEST_SANDBOX_KAFKA=$(kafka_brokers SASL)
-    process_start "api-$n" "$user" "$at" "$at/slatest" sandbox --listen "127.0.0.1:${!port}" \
+    process_start "${REGION:-}api-$n" "$user" "$at" "$at/slatest" sandbox --listen "127.0.0.1:${!port}" \
       --only api --ready-json --postgres --redis --redis-cluster --redis-ca "$DIR/certs/ca.pem" \
       --amqp --kafka-properties "$at/kafka.properties"
   )

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Faults of the services: what the target file names, and the steps that it runs
+# Faults of the services, of a zone and of a region: what the target file names, and the steps that it runs
 # (`tests/stack/stack fault NAME VERB`).
 
 # faults_services: the entries of the target's `faults`.
@@ -13,6 +13,18 @@ faults_services() {
   sync-process-loss:
     process: { pid_file: $DIR/run/sync-1.pid, signal: kill, restart: $(fault_program sync-process-loss heal) }
 YAML
+    if is_up postgres && is_up redis && is_up kafka && is_up rabbitmq; then
+      cat <<YAML
+  # All that runs in the zone of the PostgreSQL primary, at once.
+  zone-loss: $(fault_command zone-loss)
+YAML
+    fi
+  fi
+  if is_up region; then
+    cat <<YAML
+  # All services and the balancer of the active region, at once. The stores are both regions'.
+  region-loss: $(fault_command region-loss)
+YAML
   fi
 }
 
@@ -22,3 +34,87 @@ fault_api_process_loss_heal() {
 }
 
 fault_sync_process_loss_heal() { fault_api_process_loss_heal; }
+
+# zone_processes A|B|C: what runs in a zone. Each shard of Redis has its primary in one and its replica
+# in another; the balancer and the poolers are the platform's in all zones and are lost in none.
+zone_processes() {
+  case $1 in
+    a) echo redis-1 redis-5 kafka-1 rabbitmq-1 api-1 sync-1 ;;
+    b) echo redis-2 redis-6 kafka-2 rabbitmq-2 api-2 sync-2 ;;
+    c) echo redis-3 redis-4 kafka-3 rabbitmq-3 ;;
+  esac
+}
+
+# zone_of_primary: the zone in which the PostgreSQL primary runs. Its two nodes are in a and b; which is
+# which goes by their data folders' ports, of which the lower is a's.
+zone_of_primary() {
+  if ((PG_PRIMARY_PORT < PG_STANDBY_PORT)); then echo a; else echo b; fi
+}
+
+fault_zone_loss_inject() {
+  local zone name pid pids=()
+  zone=$(zone_of_primary)
+  echo "$zone" >"$DIR/faults/zone"
+  for name in postgres-primary $(zone_processes "$zone"); do
+    if pid=$(process_pid "$name"); then pids+=("$pid" $(ps -o pid= --ppid "$pid")); fi
+  done
+  # Stopped first, so that none sees another end.
+  kill -s STOP "${pids[@]}" 2>/dev/null || true
+  kill -s KILL "${pids[@]}" 2>/dev/null || true
+  for name in postgres-primary $(zone_processes "$zone"); do
+    wait_until 10 process_gone "$name" || fail "$name doesn't end"
+  done
+  # Stateless pods are scheduled anew in another zone; here, at the address that they had.
+  zone_reschedule "$zone"
+  echo "killed all of zone $zone: postgres-primary $(zone_processes "$zone")"
+}
+
+# zone_reschedule A|B: the sync process of a zone starts elsewhere; the API's other process takes over.
+zone_reschedule() {
+  if [[ $1 == a ]]; then sync_process 1; else sync_process 2; fi
+}
+
+fault_zone_loss_heal() {
+  services_rejoin
+  redis_rejoin
+  kafka_rejoin
+  rabbitmq_rejoin
+  postgres_rejoin
+  echo "everything of zone $(cat "$DIR/faults/zone" 2>/dev/null || zone_of_primary) is back"
+}
+
+fault_zone_loss_probe() {
+  local component sick=()
+  health postgres redis kafka rabbitmq api nginx
+  for component in "${!WELL[@]}"; do [[ ${WELL[$component]} == yes ]] || sick+=("$component"); done
+  ((${#sick[@]} == 0)) || fail "not whole: ${sick[*]}"
+  echo "all components are whole; the primary is in zone $(zone_of_primary)"
+}
+
+fault_region_loss_inject() {
+  local name pid pids=()
+  for name in nginx api-1 api-2 sync-1 sync-2; do
+    if pid=$(process_pid "$name"); then pids+=("$pid" $(ps -o pid= --ppid "$pid")); fi
+  done
+  kill -s STOP "${pids[@]}" 2>/dev/null || true
+  kill -s KILL "${pids[@]}" 2>/dev/null || true
+  for name in nginx api-1 api-2 sync-1 sync-2; do
+    wait_until 10 process_gone "$name" || fail "$name doesn't end"
+  done
+  echo "killed the active region: nginx api-1 api-2 sync-1 sync-2"
+}
+
+fault_region_loss_heal() {
+  services_rejoin
+  process_alive nginx || nginx_process
+  ready nginx 15 nginx_answers
+  wait_until 15 region_active || fail "the switch doesn't see the active region again: $(last_words region-switch)"
+  echo "the active region serves again"
+}
+
+fault_region_loss_probe() {
+  nginx_healthy && api_healthy || fail "the active region isn't whole"
+  region_healthy || fail "the passive region or the switch isn't whole"
+  region_active || fail "the switch leads to the passive region"
+  echo "both regions are whole, and the switch leads to the active one"
+}

@@ -50,6 +50,7 @@ packages_missing() {
           kafka_jars || program mvn >/dev/null || echo maven
           ;;
         rabbitmq) rabbit_server >/dev/null || echo rabbitmq-server ;;
+        region) program haproxy >/dev/null || echo haproxy ;;
         nginx) program nginx >/dev/null || echo nginx-light ;;
         api) program curl >/dev/null || echo curl ;;
       esac

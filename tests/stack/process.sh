@@ -160,7 +160,7 @@ stray_pids() {
         exe=${exe% (deleted)}
         case ${exe##*/} in
           postgres | pgbouncer | socat | redis-server | java | beam.smp | erl_child_setup | inet_gethost \
-            | erlexec | epmd | nginx | slatest) echo "${p#/proc/}" ;;
+            | erlexec | epmd | nginx | haproxy | slatest) echo "${p#/proc/}" ;;
         esac
       done' stray "$1"
   done | sort -un

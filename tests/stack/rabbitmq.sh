@@ -28,7 +28,11 @@ rabbitmq_start() {
     process_start rabbitmq-epmd "$user" "$at" "$(program epmd)" -address 127.0.0.1 -port "$RABBIT_EPMD_PORT"
   )
   ready rabbitmq-epmd 10 port_open "$RABBIT_EPMD_PORT"
-  for n in 1 2 3; do rabbitmq_node "$n"; done
+  # Who joins holds the founder's lock until it has; so the founder must be past it.
+  rabbitmq_node 1
+  ready rabbitmq-1 120 test -e "$at/mnesia/slatest1@localhost/cluster_nodes.config"
+  rabbitmq_node 2
+  rabbitmq_node 3
   for n in 1 2 3; do
     ready "rabbitmq-$n" 120 rabbitmq_answers "$n"
     secret_file "amqp-uri$(rabbitmq_suffix "$n")" "amqp://slatest:$(secret rabbitmq)@127.0.0.1:$(rabbitmq_port AMQP "$n")/slatest"
@@ -69,7 +73,7 @@ ssl_options.keyfile = $at/server.key
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = false
 # The first node finds nobody and founds the cluster at once; the others join it. Were all asked to
-# find all, each would wait five seconds for the others while it holds the lock on founding.
+# find all, each would wait five seconds for the others.
 cluster_formation.peer_discovery_backend = classic_config
 cluster_formation.classic_config.nodes.1 = slatest1@localhost
 $(if ((n > 1)); then echo "cluster_formation.classic_config.nodes.2 = slatest$n@localhost"; fi)

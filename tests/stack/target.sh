@@ -18,7 +18,7 @@ endpoints:
 YAML
     if is_up nginx && is_up api; then
       cat <<YAML
-  api:      { http: "https://127.0.0.1:$HTTPS_PORT", ca: $ca }
+  api:      { http: "https://127.0.0.1:$(if is_up region; then echo "$REGION_PORT"; else echo "$HTTPS_PORT"; fi)", ca: $ca }
   sync:     { websocket: "wss://127.0.0.1:$HTTPS_PORT/sync", ca: $ca }
 YAML
     fi
