@@ -52,34 +52,32 @@ zone_of_primary() {
 }
 
 fault_zone_loss_inject() {
-  local zone name pid pids=()
+  local zone lost
   zone=$(zone_of_primary)
   echo "$zone" >"$DIR/faults/zone"
-  for name in postgres-primary $(zone_processes "$zone"); do
-    if pid=$(process_pid "$name"); then pids+=("$pid" $(ps -o pid= --ppid "$pid")); fi
-  done
-  # Stopped first, so that none sees another end.
-  kill -s STOP "${pids[@]}" 2>/dev/null || true
-  kill -s KILL "${pids[@]}" 2>/dev/null || true
-  for name in postgres-primary $(zone_processes "$zone"); do
-    wait_until 10 process_gone "$name" || fail "$name doesn't end"
-  done
-  # Stateless pods are scheduled anew in another zone; here, at the address that they had.
+  read -ra lost <<<"postgres-primary $(zone_processes "$zone")"
+  process_kill_all "${lost[@]}"
   zone_reschedule "$zone"
-  echo "killed all of zone $zone: postgres-primary $(zone_processes "$zone")"
+  echo "killed all of zone $zone: ${lost[*]}"
 }
 
-# zone_reschedule A|B: the sync process of a zone starts elsewhere; the API's other process takes over.
+# zone_reschedule A|B: what a pod's loss brings about. The sync process of the zone starts elsewhere; here, at
+# the address that it had. The API's other process takes over.
 zone_reschedule() {
   if [[ $1 == a ]]; then sync_process 1; else sync_process 2; fi
 }
 
 fault_zone_loss_heal() {
+  local store pids=() pid failed=0
+  for store in postgres redis kafka rabbitmq; do
+    ("${store}_rejoin") &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+  # Last: they don't start without their stores.
   services_rejoin
-  redis_rejoin
-  kafka_rejoin
-  rabbitmq_rejoin
-  postgres_rejoin
+  ((!failed)) || fail "not everything came back (see above)"
+  ports_load
   echo "everything of zone $(cat "$DIR/faults/zone" 2>/dev/null || zone_of_primary) is back"
 }
 
@@ -92,15 +90,7 @@ fault_zone_loss_probe() {
 }
 
 fault_region_loss_inject() {
-  local name pid pids=()
-  for name in nginx api-1 api-2 sync-1 sync-2; do
-    if pid=$(process_pid "$name"); then pids+=("$pid" $(ps -o pid= --ppid "$pid")); fi
-  done
-  kill -s STOP "${pids[@]}" 2>/dev/null || true
-  kill -s KILL "${pids[@]}" 2>/dev/null || true
-  for name in nginx api-1 api-2 sync-1 sync-2; do
-    wait_until 10 process_gone "$name" || fail "$name doesn't end"
-  done
+  process_kill_all nginx api-1 api-2 sync-1 sync-2
   echo "killed the active region: nginx api-1 api-2 sync-1 sync-2"
 }
 

@@ -99,6 +99,20 @@ process_kill() {
   wait_until 10 process_gone "$1" || fail "$1 (pid $pid) doesn't end"
 }
 
+# process_kill_all NAME...: ends all of them and their children as if at once: none sees another end.
+process_kill_all() {
+  local name pid pids=() children
+  for name in "$@"; do
+    pid=$(process_pid "$name") || continue
+    mapfile -t children < <(ps -o pid= --ppid "$pid" | tr -d ' ')
+    pids+=("$pid" "${children[@]}")
+  done
+  ((${#pids[@]})) || return 0
+  kill -s STOP "${pids[@]}" 2>/dev/null || true
+  kill -s KILL "${pids[@]}" 2>/dev/null || true
+  for name in "$@"; do wait_until 10 process_gone "$name" || fail "$name doesn't end"; done
+}
+
 # process_continue NAME: whatever of a process and its children was stopped goes on.
 process_continue() {
   local pid children

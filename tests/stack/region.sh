@@ -45,7 +45,7 @@ region_ports() {
 region_switch_configuration() {
   cat <<CONF
 global
-    maxconn 20000
+    maxconn 8000
     stats socket $DIR/region/switch.sock mode 600
 defaults
     mode tcp
