@@ -90,13 +90,18 @@ services_rejoin() {
   done
 }
 
-# Healthy also means that it is the binary that was built last.
-api_healthy() {
-  local n binary
-  if binary=$(api_binary); then cmp -s "$binary" "$DIR/api/slatest" || return 1; fi
+services_healthy() {
+  local n
   for n in 1 2; do
     process_alive "api-$n" && api_answers "$n" && process_alive "sync-$n" && sync_answers "$n" || return 1
   done
+}
+
+# Healthy also means that it is the binary that was built last.
+api_healthy() {
+  local binary
+  if binary=$(api_binary); then cmp -s "$binary" "$DIR/api/slatest" || return 1; fi
+  services_healthy
 }
 
 api_stop() {

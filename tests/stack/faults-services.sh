@@ -8,10 +8,10 @@ faults_services() {
     cat <<YAML
   # One of the two API processes behind the balancer.
   api-process-loss:
-    process: { pid_file: $DIR/run/api-1.pid, signal: kill, restart: $(fault_program api-process-loss heal) }
+    process: { pid_file: $DIR/run/api-1.pid, signal: kill, restart: $(fault_program api-process-loss heal), probe: $(fault_program api-process-loss probe) }
   # One of the two sync processes: half of the documents are in its memory.
   sync-process-loss:
-    process: { pid_file: $DIR/run/sync-1.pid, signal: kill, restart: $(fault_program sync-process-loss heal) }
+    process: { pid_file: $DIR/run/sync-1.pid, signal: kill, restart: $(fault_program sync-process-loss heal), probe: $(fault_program sync-process-loss probe) }
 YAML
     if is_up postgres && is_up redis && is_up kafka && is_up rabbitmq; then
       cat <<YAML
@@ -33,7 +33,13 @@ fault_api_process_loss_heal() {
   echo "2 API processes and 2 sync processes answer"
 }
 
+fault_api_process_loss_probe() {
+  services_healthy || fail "up are $(processes_up api-{1,2} sync-{1,2})"
+  echo "2 API processes and 2 sync processes answer"
+}
+
 fault_sync_process_loss_heal() { fault_api_process_loss_heal; }
+fault_sync_process_loss_probe() { fault_api_process_loss_probe; }
 
 # zone_processes A|B|C: what runs in a zone. Each shard of Redis has its primary in one and its replica
 # in another; the balancer and the poolers are the platform's in all zones and are lost in none.
@@ -82,8 +88,10 @@ fault_zone_loss_heal() {
 }
 
 fault_zone_loss_probe() {
-  local component sick=()
-  health postgres redis kafka rabbitmq api nginx
+  local component
+  local sick=()
+  health postgres redis kafka rabbitmq nginx
+  services_healthy || sick+=(api)
   for component in "${!WELL[@]}"; do [[ ${WELL[$component]} == yes ]] || sick+=("$component"); done
   ((${#sick[@]} == 0)) || fail "not whole: ${sick[*]}"
   echo "all components are whole; the primary is in zone $(zone_of_primary)"
@@ -103,7 +111,7 @@ fault_region_loss_heal() {
 }
 
 fault_region_loss_probe() {
-  nginx_healthy && api_healthy || fail "the active region isn't whole"
+  nginx_healthy && services_healthy || fail "the active region isn't whole"
   region_healthy || fail "the passive region or the switch isn't whole"
   region_active || fail "the switch leads to the passive region"
   echo "both regions are whole, and the switch leads to the active one"
