@@ -41,7 +41,20 @@ rabbitmq_start() {
   wait_until 60 rabbitmq_members 3 || fail "rabbitmq: the nodes don't find each other: $(last_words rabbitmq-1)"
   rabbitmq_declare || fail "rabbitmq: the queue $RABBIT_WORK_QUEUE can't be declared: $(last_words rabbitmq-ask)"
   wait_until 30 rabbitmq_queue_whole || fail "rabbitmq: the queue $RABBIT_WORK_QUEUE doesn't come up on all nodes"
+  rabbitmq_lead
 }
+
+# rabbitmq_lead: the first node leads the work queue, as after a rebalance of leaders. Clients try it first,
+# so its loss takes their connections too.
+rabbitmq_lead() {
+  local n
+  n=$(rabbitmq_live) || return 1
+  rabbitmq_ask "$n" "{ok, Q} = rabbit_amqqueue:lookup($RABBIT_WORK_QUEUE_RESOURCE),
+    lists:flatten(io_lib:format(\"~p\", [rabbit_quorum_queue:transfer_leadership(Q, 'slatest1@localhost')]))." >/dev/null
+  wait_until 10 rabbitmq_first_leads || warn "rabbitmq: the first node doesn't lead the queue $RABBIT_WORK_QUEUE"
+}
+
+rabbitmq_first_leads() { [[ $(rabbitmq_queue) == "1 "* ]]; }
 
 # The first node's names have no number: whoever needs just a broker takes it.
 rabbitmq_suffix() { if (($1 > 1)); then echo "-$1"; fi; }
@@ -203,6 +216,7 @@ rabbitmq_rejoin() {
   for n in 1 2 3; do ready "rabbitmq-$n" 90 rabbitmq_answers "$n"; done
   wait_until 60 rabbitmq_members 3 || fail "rabbitmq: the nodes don't find each other: $(last_words rabbitmq-1)"
   wait_until 60 rabbitmq_queue_whole || fail "rabbitmq: the queue $RABBIT_WORK_QUEUE doesn't come up on all nodes"
+  rabbitmq_lead
 }
 
 rabbitmq_healthy() {
