@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools peak test lint fuzz stack-up stack-down
+.PHONY: help tools peak test drills lint fuzz stack-up stack-down
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,6 +20,11 @@ peak: tools ## Builds and runs the peak profile on the embedded sandbox (about 3
 
 test: tools ## Brings the real servers up on loopback and runs every test
 	@tests/run-all
+
+drills: tools ## Every drill that ships, one after another, on the real servers (about 3 minutes each)
+	@echo "==> building slatest (release; some minutes the first time)"
+	cargo build --release --locked
+	@tests/run-drills
 
 lint: ## Formatting and clippy, warnings as errors
 	cargo fmt --check

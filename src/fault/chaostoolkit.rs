@@ -139,7 +139,7 @@ fn drill(
                 Err(why) => return no(format!("its rollback: {why}")),
             };
             let probe = probe.and_then(|probe| program(probe).ok());
-            FaultSpec::Command(Box::new(CommandSpec { inject, heal, probe }))
+            FaultSpec::Command(Box::new(CommandSpec { prepare: None, inject, heal, probe }))
         }
         (Provider::Http { .. }, None | Some(Provider::Http { .. })) => {
             let inject = match hook(action) {

@@ -9,6 +9,7 @@ use crate::target::fault::CommandSpec;
 
 /// Runs programs.
 pub(super) struct CommandFault {
+    prepare: Option<Runner>,
     inject: Runner,
     heal: Option<Runner>,
     probe: Option<Runner>,
@@ -19,6 +20,7 @@ impl CommandFault {
     pub fn new(spec: &CommandSpec, context: &FaultContext) -> Self {
         let runner = |program| Runner::new(program, &context.folder);
         Self {
+            prepare: spec.prepare.as_ref().map(runner),
             inject: runner(&spec.inject),
             heal: spec.heal.as_ref().map(runner),
             probe: spec.probe.as_ref().map(runner),
@@ -41,20 +43,22 @@ impl Fault for CommandFault {
     }
 
     fn plan(&self) -> BoxFuture<'_, Result<Undo, FaultError>> {
-        let found = [Some(&self.inject), self.heal.as_ref(), self.probe.as_ref()];
+        let found = [self.prepare.as_ref(), Some(&self.inject), self.heal.as_ref(), self.probe.as_ref()];
         let found = found.into_iter().flatten().try_for_each(|runner| runner.find().map(drop));
         Box::pin(std::future::ready(found.map(|()| Undo::default())))
     }
 
     fn inject<'a>(&'a self, _: &'a Undo) -> BoxFuture<'a, Result<Injected, FaultError>> {
         Box::pin(async {
+            let prepared = match &self.prepare {
+                Some(prepare) => Some(done(prepare).await?),
+                None => None,
+            };
             let issued = self.stopwatch.now();
-            let ended = self.inject.run().await?;
+            let said = done(&self.inject).await?;
             let acknowledged = self.stopwatch.now();
-            if !ended.success {
-                return Err(FaultError::failed(format!("`{}`", self.inject.words()), ended.said()));
-            }
-            Ok(Injected { issued, acknowledged, reported: None, detail: ended.said() })
+            let detail = prepared.map_or_else(|| said.clone(), |prepared| format!("{prepared}; {said}"));
+            Ok(Injected { issued, acknowledged, reported: None, detail })
         })
     }
 
@@ -69,14 +73,18 @@ impl Fault for CommandFault {
     fn heal<'a>(&'a self, _: &'a Undo) -> BoxFuture<'a, Result<String, FaultError>> {
         Box::pin(async {
             let Some(heal) = &self.heal else { return Ok("nothing is named to mend it with".into()) };
-            let ended = heal.run().await?;
-            let words = format!("`{}`", heal.words());
-            if ended.success {
-                Ok(format!("{words}: {}", ended.said()))
-            } else {
-                Err(FaultError::failed(words, ended.said()))
-            }
+            Ok(format!("`{}`: {}", heal.words(), done(heal).await?))
         })
+    }
+}
+
+/// Runs it; what it said, if it went well.
+async fn done(program: &Runner) -> Result<String, FaultError> {
+    let ended = program.run().await?;
+    if ended.success {
+        Ok(ended.said())
+    } else {
+        Err(FaultError::failed(format!("`{}`", program.words()), ended.said()))
     }
 }
 
@@ -110,6 +118,30 @@ mod tests {
         fault.heal(&undo).await.unwrap();
         fault.heal(&undo).await.expect("healing twice does no harm");
         assert_eq!(fault.probe(&undo).await.unwrap().state, Soundness::Sound);
+    }
+
+    #[tokio::test]
+    async fn what_it_takes_to_make_ready_is_no_part_of_the_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec: FaultSpec = serde_saphyr::from_str(
+            "command:
+  prepare: { program: sh, args: [-c, 'test ! -e ready && touch ready && echo held'] }
+  inject: { program: sh, args: [-c, 'test -e ready && touch broken && echo killed'] }
+",
+        )
+        .unwrap();
+        let context = context(folder.path());
+        let fault = compile(&spec, &context).ok().unwrap();
+        let undo = fault.plan().await.unwrap();
+        assert!(!folder.path().join("ready").exists(), "planning changes nothing");
+        let begun = context.stopwatch.now();
+        let injected = fault.inject(&undo).await.unwrap();
+        assert!(injected.issued.run > begun.run);
+        assert!(injected.detail.contains("held") && injected.detail.contains("killed"), "{}", injected.detail);
+        // What can't be made ready is not broken.
+        std::fs::remove_file(folder.path().join("broken")).unwrap();
+        let refused = fault.inject(&undo).await.unwrap_err().to_string();
+        assert!(refused.contains("test ! -e ready") && !folder.path().join("broken").exists(), "{refused}");
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ pub(super) struct ProcessFault {
     signal: ProcessSignal,
     only: Option<String>,
     restart: Option<Runner>,
+    probe: Option<Runner>,
     stopwatch: Stopwatch,
 }
 
@@ -43,11 +44,13 @@ struct Known {
 
 impl ProcessFault {
     pub fn new(spec: &ProcessSpec, context: &FaultContext) -> Self {
+        let runner = |program| Runner::new(program, &context.folder);
         Self {
             pid_file: path_from(&context.folder, &spec.pid_file),
             signal: spec.signal,
             only: spec.only.clone(),
-            restart: spec.restart.as_ref().map(|program| Runner::new(program, &context.folder)),
+            restart: spec.restart.as_ref().map(runner),
+            probe: spec.probe.as_ref().map(runner),
             stopwatch: context.stopwatch.clone(),
         }
     }
@@ -203,8 +206,8 @@ impl Fault for ProcessFault {
                 let name = self.name();
                 return Err(FaultError::Refused(format!("no child of {name} has `{only}` in its command line")));
             }
-            if let Some(restart) = &self.restart {
-                restart.find()?;
+            for program in [&self.restart, &self.probe].into_iter().flatten() {
+                program.find()?;
             }
             Undo::of(&Known { root, children })
         })
@@ -226,15 +229,21 @@ impl Fault for ProcessFault {
         Box::pin(async {
             // A restart writes the pid file anew.
             let root = ProcessId::read(&self.pid_file)?;
-            Ok(match root.life() {
-                Life::Gone => Probe::found(false, format!("process {} is gone", root.pid)),
-                Life::Stopped => Probe::found(false, format!("process {} is stopped", root.pid)),
-                Life::Alive => {
-                    let stopped = self.children(root)?.iter().filter(|c| c.life() == Life::Stopped).count();
-                    let held = if stopped == 0 { String::new() } else { format!(", {} of it stopped", count(stopped)) };
-                    Probe::found(stopped == 0, format!("process {} is there{held}", root.pid))
-                }
-            })
+            let stopped = match root.life() {
+                Life::Gone => return Ok(Probe::found(false, format!("process {} is gone", root.pid))),
+                Life::Stopped => return Ok(Probe::found(false, format!("process {} is stopped", root.pid))),
+                Life::Alive => self.children(root)?.iter().filter(|c| c.life() == Life::Stopped).count(),
+            };
+            if stopped > 0 {
+                let words = format!("process {} is there, {} of it stopped", root.pid, count(stopped));
+                return Ok(Probe::found(false, words));
+            }
+            let Some(probe) = &self.probe else {
+                return Ok(Probe::found(true, format!("process {} is there", root.pid)));
+            };
+            let ended = probe.run().await?;
+            let words = format!("process {} is there; `{}`: {}", root.pid, probe.words(), ended.said());
+            Ok(Probe::found(ended.success, words))
         })
     }
 

@@ -92,7 +92,10 @@ impl Endpoint {
             Self::Websocket(e) => named("token", &e.token).collect(),
             Self::Kafka(e) => named("password", &e.password).chain(named("token", &e.token)).collect(),
             Self::Redis(e) => named("password", &e.password).collect(),
-            Self::Amqp(e) => vec![("amqp".into(), &e.amqp, true)],
+            Self::Amqp(e) => {
+                let nodes = e.nodes.iter().enumerate().map(|(i, uri)| (format!("nodes[{i}]"), uri, true));
+                std::iter::once(("amqp".to_owned(), &e.amqp, true)).chain(nodes).collect()
+            }
             Self::Postgres(e) => {
                 let replicas = e.replicas.iter().enumerate().map(|(i, dsn)| (format!("replicas[{i}]"), dsn, true));
                 std::iter::once(("postgres".to_owned(), &e.postgres, true)).chain(replicas).collect()

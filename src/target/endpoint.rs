@@ -178,6 +178,10 @@ with_tls! {
     pub struct AmqpEndpoint {
         /// URI (a secret, because it carries the password): `amqps://user:password@host:5671/vhost`.
         pub amqp: Secret,
+        /// URIs of the cluster's other nodes. A connection is tried where the last one was made, then in this
+        /// order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub nodes: Vec<Secret>,
     }
 }
 

@@ -273,6 +273,28 @@ fn a_broken_connection_is_opened_again() {
 }
 
 #[test]
+fn another_node_is_connected_to_when_one_is_lost() {
+    let (queue, relay) = (Queue::new(), Relay::to(address("AMQP_PORT")));
+    let second = stack().secret("amqp-uri-2");
+    std::fs::write(queue.folder.path().join("second"), second).expect("a file");
+    let nodes = format!(", nodes: [{{ file: \"{}\" }}]", queue.folder.path().join("second").display());
+    let endpoint = queue.endpoint("amqp", relay.address(), &stack().secret("rabbitmq"), &nodes);
+    let subject = Subject { workload: queue.consuming("quorum"), ..queue.subject() }.on(endpoint);
+    worker(async {
+        let bench = subject.prepare().await;
+        let mut session = bench.session(0).await;
+        let before = bench.execute(&mut *session, "send", 0).await;
+        assert_eq!(before.outcome, Outcome::Ok, "{before:?}");
+        assert!(relay.connections() > 0, "the first node is tried first");
+        relay.set(Mode::Broken);
+        let during = bench.execute(&mut *session, "send", 1).await;
+        assert_eq!(during.outcome, Outcome::Disconnected, "what was under way is nobody's to send again: {during:?}");
+        let through = bench.execute(&mut *session, "through", 2).await;
+        assert_eq!(through.outcome, Outcome::Ok, "publisher and consumer are at the other node: {through:?}");
+    });
+}
+
+#[test]
 fn what_no_queue_takes_is_rejected() {
     let queue = Queue::new();
     worker(suite::error_is_rejected(&queue.subject(), "nowhere", "unroutable"));

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# The platform's API: two processes of `slatest sandbox` that store and publish in the real servers.
+# The platform's services: two processes of `slatest sandbox` that are its API, which stores and
+# publishes in the real servers, and two that are its sync service, which keeps documents in memory.
 
-COMPONENT_PORTS[api]="API_1_PORT API_2_PORT"
+COMPONENT_PORTS[api]="API_1_PORT API_2_PORT SYNC_1_PORT SYNC_2_PORT"
 COMPONENT_NEEDS[api]="postgres redis kafka rabbitmq"
 
 # api_binary: SLATEST_BIN, or what cargo built last in release, else in debug.
@@ -29,27 +30,44 @@ api_start() {
   owned "$user" 0600 "$at/kafka.properties"
   # One after the other: the first creates and seeds the schema.
   for n in 1 2; do
-    api_process "$n" "$user"
+    sync_process "$n"
+    api_process "$n"
     ready "api-$n" 45 api_answers "$n"
   done
+  for n in 1 2; do ready "sync-$n" 15 sync_answers "$n"; done
 }
 
+# sync_process N: starts it, for the first time or again.
+sync_process() {
+  local port=SYNC_$1_PORT
+  process_start "${REGION:-}sync-$1" "$(service_user nobody)" "$DIR/api" "$DIR/api/slatest" sandbox --listen "127.0.0.1:${!port}" \
+    --only sync --ready-json
+}
+
+sync_answers() {
+  local port=SYNC_$1_PORT
+  port_open "${!port}"
+}
+
+# api_process N: starts it, for the first time or again.
 api_process() {
-  local n=$1 user=$2 at=$DIR/api port=API_$1_PORT redis="" r name
+  local n=$1 user at=$DIR/api port=API_$1_PORT redis="" r name
+  user=$(service_user nobody)
   for r in 1 2 3 4 5 6; do
     name=REDIS_${r}_PORT
     redis+="${redis:+,}rediss://127.0.0.1:${!name}"
   done
   (
     export SLATEST_SANDBOX_POSTGRES SLATEST_SANDBOX_REDIS_PASSWORD SLATEST_SANDBOX_AMQP
-    SLATEST_SANDBOX_POSTGRES=$(cat "$DIR/secrets/postgres-dsn")
+    SLATEST_SANDBOX_POSTGRES=$(cat "$DIR/secrets/endpoint-dsn")
     SLATEST_SANDBOX_REDIS_PASSWORD=$(secret redis)
-    SLATEST_SANDBOX_AMQP=$(cat "$DIR/secrets/amqp-uri")
+    # Each process publishes to the node of its own zone.
+    SLATEST_SANDBOX_AMQP=$(cat "$DIR/secrets/amqp-uri$(rabbitmq_suffix "$n")")
     export SLATEST_SANDBOX_REDIS=$redis
     export SLATEST_SANDBOX_KAFKA
     SLATEST_SANDBOX_KAFKA=$(kafka_brokers SASL)
-    process_start "api-$n" "$user" "$at" "$at/slatest" sandbox --listen "127.0.0.1:${!port}" \
-      --only api,sync --ready-json --postgres --redis --redis-cluster --redis-ca "$DIR/certs/ca.pem" \
+    process_start "${REGION:-}api-$n" "$user" "$at" "$at/slatest" sandbox --listen "127.0.0.1:${!port}" \
+      --only api --ready-json --postgres --redis --redis-cluster --redis-ca "$DIR/certs/ca.pem" \
       --amqp --kafka-properties "$at/kafka.properties"
   )
 }
@@ -59,18 +77,41 @@ api_answers() {
   [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:${!port}/health") == 200 ]]
 }
 
+# services_rejoin: whoever is down comes back. Does no harm where nobody is.
+services_rejoin() {
+  local n
+  for n in 1 2; do
+    process_alive "api-$n" || api_process "$n"
+    process_alive "sync-$n" || sync_process "$n"
+  done
+  for n in 1 2; do
+    ready "api-$n" 45 api_answers "$n"
+    ready "sync-$n" 15 sync_answers "$n"
+  done
+}
+
+services_healthy() {
+  local n
+  for n in 1 2; do
+    process_alive "api-$n" && api_answers "$n" && process_alive "sync-$n" && sync_answers "$n" || return 1
+  done
+}
+
 # Healthy also means that it is the binary that was built last.
 api_healthy() {
-  local n binary
+  local binary
   if binary=$(api_binary); then cmp -s "$binary" "$DIR/api/slatest" || return 1; fi
-  for n in 1 2; do process_alive "api-$n" && api_answers "$n" || return 1; done
+  services_healthy
 }
 
 api_stop() {
   local n
-  for n in 1 2; do process_stop "api-$n" TERM 5; done
+  for n in 1 2; do
+    process_stop "api-$n" TERM 5
+    process_stop "sync-$n" TERM 5
+  done
   stop_strays "$DIR/api"
   rm -rf -- "$DIR/api"
 }
 
-api_processes() { echo api-1 api-2; }
+api_processes() { echo api-1 api-2 sync-1 sync-2; }

@@ -35,7 +35,10 @@ packages_missing() {
     program setpriv >/dev/null || echo util-linux
     for component in "$@"; do
       case $component in
-        postgres) pg_bin >/dev/null || echo postgresql-15 ;;
+        postgres)
+          pg_bin >/dev/null || echo postgresql-15
+          program socat >/dev/null || echo socat
+          ;;
         pgbouncer)
           program pgbouncer >/dev/null || echo pgbouncer
           pg_bin >/dev/null || echo 'postgresql-15|postgresql'
@@ -47,6 +50,7 @@ packages_missing() {
           kafka_jars || program mvn >/dev/null || echo maven
           ;;
         rabbitmq) rabbit_server >/dev/null || echo rabbitmq-server ;;
+        region) program haproxy >/dev/null || echo haproxy ;;
         nginx) program nginx >/dev/null || echo nginx-light ;;
         api) program curl >/dev/null || echo curl ;;
       esac

@@ -38,14 +38,18 @@ CONF
     owned "$user" 0600 "$at/$n/server.properties"
   done
   kafka_format "$user"
-  for n in 1 2 3; do
-    process_start "kafka-$n" "$user" "$at/$n" "$(program java)" "${KAFKA_JVM[@]}" -Xms256m -Xmx384m \
-      "-Djava.io.tmpdir=$at/tmp" "-Dlog4j.configuration=file:$at/log4j.properties" \
-      -cp "$at/libs/*" kafka.Kafka "$at/$n/server.properties"
-  done
+  for n in 1 2 3; do kafka_node "$n"; done
   kafka_client_files "$user"
   for n in 1 2 3; do ready "kafka-$n" 120 kafka_sees_all "$n"; done
   kafka_topics "$user"
+}
+
+# kafka_node N: starts it, for the first time or again with what it has.
+kafka_node() {
+  local at=$DIR/kafka
+  process_start "kafka-$1" "$(service_user daemon)" "$at/$1" "$(program java)" "${KAFKA_JVM[@]}" -Xms256m -Xmx384m \
+    "-Djava.io.tmpdir=$at/tmp" "-Dlog4j.configuration=file:$at/log4j.properties" \
+    -cp "$at/libs/*" kafka.Kafka "$at/$1/server.properties"
 }
 
 # No files outside the stack's folder, one collector thread, and compiled quickly rather than well:
@@ -211,6 +215,34 @@ kafka_topics_whole() {
       }
       END { print whole + 0 }' <<<"$metadata") == "$all" ]] || return 1
   done
+}
+
+# kafka_leader TOPIC PARTITION: the broker that leads it.
+kafka_leader() {
+  local leader
+  leader=$(timeout 10 kcat -b "$(kafka_brokers PLAIN)" -L -t "$1" -m 5 2>/dev/null |
+    sed -n "s/^ *partition $2, leader \([0-9]\), .*/\1/p")
+  [[ $leader == [123] ]] && echo "$leader"
+}
+
+# kafka_controller: the node that leads the metadata quorum, as the voters themselves have it on disk
+# (what clients are told as the controller is any broker): that of the latest epoch.
+kafka_controller() {
+  local n state best=-1 leader=""
+  for n in 1 2 3; do
+    state=$(cat "$DIR/kafka/$n/data/__cluster_metadata-0/quorum-state" 2>/dev/null) || continue
+    [[ $state =~ \"leaderId\":([123]),\"leaderEpoch\":([0-9]+) ]] || continue
+    if ((BASH_REMATCH[2] > best)); then best=${BASH_REMATCH[2]} leader=${BASH_REMATCH[1]}; fi
+  done
+  [[ -n $leader ]] && echo "$leader"
+}
+
+# kafka_rejoin: whoever is down comes back, and every partition is whole again. Does no harm where nobody is.
+kafka_rejoin() {
+  local n
+  for n in 1 2 3; do process_alive "kafka-$n" || kafka_node "$n"; done
+  for n in 1 2 3; do ready "kafka-$n" 90 kafka_sees_all "$n"; done
+  wait_until 90 kafka_topics_whole || fail "kafka: the topics' replicas don't come into sync: $(last_words kafka-1)"
 }
 
 kafka_healthy() {

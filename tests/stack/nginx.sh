@@ -5,18 +5,29 @@ COMPONENT_PORTS[nginx]="HTTPS_PORT HTTPS_MTLS_PORT HTTP_PORT"
 COMPONENT_NEEDS[nginx]="api"
 
 nginx_start() {
-  local user at=$DIR/nginx
-  user=$(service_user www-data)
-  folder "$user" "$at"
-  certs_for "$user" "$at"
-  nginx_configuration >"$at/nginx.conf"
-  owned "$user" 0640 "$at/nginx.conf"
-  process_start nginx "$user" "$at" "$(program nginx)" -p "$at" -c "$at/nginx.conf" -e stderr
+  nginx_folder "$DIR/nginx"
+  nginx_process
   ready nginx 15 nginx_answers
 }
 
+# nginx_folder FOLDER: all that a balancer reads, in a folder of its own.
+nginx_folder() {
+  local user at=$1
+  user=$(service_user www-data)
+  folder "$user" "$at"
+  certs_for "$user" "$at"
+  nginx_configuration "$at" >"$at/nginx.conf"
+  owned "$user" 0640 "$at/nginx.conf"
+}
+
+# nginx_process [NAME]: starts the balancer whose folder has that name, for the first time or again.
+nginx_process() {
+  local at=$DIR/${1:-nginx}
+  process_start "${1:-nginx}" "$(service_user www-data)" "$at" "$(program nginx)" -p "$at" -c "$at/nginx.conf" -e stderr
+}
+
 nginx_configuration() {
-  local at=$DIR/nginx files workers=1 connections=30000
+  local at=$1 files workers=1 connections=30000
   files=$(raise_file_limit && ulimit -n)
   # A proxied session takes two descriptors; where one process may not have enough, two share.
   if [[ $files != unlimited ]] && ((files < 2 * 15000 + 200)); then
@@ -51,15 +62,18 @@ http {
     split_clients \$request_id \$fresh { 50% one; * two; }
     map \$cookie_AWSALB \$sticky { one one; two two; default \$fresh; }
 
-    # Each process's list ends with the other: a stuck user survives its process.
+    # Each process's list ends with the other: a stuck user survives its process. As with the platform's
+    # balancer, no request is sent twice, and a process is left out only after some have failed; it is
+    # tried again every 30 s.
+    proxy_next_upstream off;
     upstream one {
-        server 127.0.0.1:$API_1_PORT max_fails=1 fail_timeout=2s;
+        server 127.0.0.1:$API_1_PORT max_fails=5 fail_timeout=30s;
         server 127.0.0.1:$API_2_PORT backup;
         keepalive 512;
         keepalive_requests 10000000;
     }
     upstream two {
-        server 127.0.0.1:$API_2_PORT max_fails=1 fail_timeout=2s;
+        server 127.0.0.1:$API_2_PORT max_fails=5 fail_timeout=30s;
         server 127.0.0.1:$API_1_PORT backup;
         keepalive 512;
         keepalive_requests 10000000;
@@ -68,8 +82,8 @@ http {
     # two halves of a document that never meet would be worse than a refused connection.
     upstream documents {
         hash \$uri consistent;
-        server 127.0.0.1:$API_1_PORT max_fails=0;
-        server 127.0.0.1:$API_2_PORT max_fails=0;
+        server 127.0.0.1:$SYNC_1_PORT max_fails=0;
+        server 127.0.0.1:$SYNC_2_PORT max_fails=0;
     }
 
     ssl_certificate $at/server.pem;
@@ -106,7 +120,6 @@ location ~ ^/(sync/|echo$) {
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection upgrade;
     proxy_set_header Host $host;
-    proxy_next_upstream off;
     proxy_buffering off;
     proxy_read_timeout 3600s;
     proxy_send_timeout 3600s;
@@ -133,11 +146,13 @@ nginx_answers() {
   [[ $(curl -s -o /dev/null -m 5 -w '%{http_code}' "http://127.0.0.1:$HTTP_PORT/") == 301 ]]
 }
 
-# Healthy also means that it points at the API's present ports.
+# Healthy also means that it points at the services' present ports.
 nginx_healthy() {
-  process_alive nginx && nginx_answers &&
-    grep -qs "127.0.0.1:$API_1_PORT " "$DIR/nginx/nginx.conf" &&
-    grep -qs "127.0.0.1:$API_2_PORT " "$DIR/nginx/nginx.conf"
+  local port
+  process_alive nginx && nginx_answers || return 1
+  for port in "$API_1_PORT" "$API_2_PORT" "$SYNC_1_PORT" "$SYNC_2_PORT"; do
+    grep -qs "127.0.0.1:$port " "$DIR/nginx/nginx.conf" || return 1
+  done
 }
 
 nginx_stop() {

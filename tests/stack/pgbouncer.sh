@@ -10,7 +10,18 @@ pgbouncer_start() {
   folder "$user" "$at"
   # In plain, because pgbouncer needs the password itself to answer the server's SCRAM challenge.
   printf '"slatest" "%s"\n' "$(secret postgres)" >"$at/userlist.txt"
-  cat >"$at/pgbouncer.ini" <<CONF
+  pgbouncer_configure
+  owned "$user" 0600 "$at/userlist.txt"
+  process_start pgbouncer "$user" "$at" "$(program pgbouncer)" "$at/pgbouncer.ini"
+  ready pgbouncer 20 pgbouncer_answers
+  secret_file pgbouncer-dsn \
+    "postgres://slatest:$(secret postgres)@127.0.0.1:$PGBOUNCER_PORT/slatest?sslmode=disable"
+}
+
+# pgbouncer_configure: writes its settings, with the primary as it is.
+pgbouncer_configure() {
+  local at=$DIR/pgbouncer
+  cat >"$at/pgbouncer.ini.new" <<CONF
 [databases]
 slatest = host=127.0.0.1 port=$PG_PRIMARY_PORT dbname=slatest
 [pgbouncer]
@@ -33,11 +44,16 @@ log_connections = 0
 log_disconnections = 0
 $(pgbouncer_prepared)
 CONF
-  owned "$user" 0600 "$at/userlist.txt" "$at/pgbouncer.ini"
-  process_start pgbouncer "$user" "$at" "$(program pgbouncer)" "$at/pgbouncer.ini"
-  ready pgbouncer 20 pgbouncer_answers
-  secret_file pgbouncer-dsn \
-    "postgres://slatest:$(secret postgres)@127.0.0.1:$PGBOUNCER_PORT/slatest?sslmode=disable"
+  owned "$(service_user postgres)" 0600 "$at/pgbouncer.ini.new"
+  mv -- "$at/pgbouncer.ini.new" "$at/pgbouncer.ini"
+}
+
+# pgbouncer_follow: what reaches the pooler from now on goes to the primary as it is now.
+pgbouncer_follow() {
+  local pid
+  pid=$(process_pid pgbouncer) || return 0
+  pgbouncer_configure
+  kill -s HUP "$pid"
 }
 
 # Since 1.21 pgbouncer can keep named prepared statements; the platform's doesn't, nor does ours.

@@ -64,8 +64,8 @@ process_start() {
     cd "$where"
     raise_file_limit
     export HOME=$where
-    # The lock's descriptor stays behind, or the lock would live as long as the service.
-    exec 9>&- </dev/null >>"$DIR/log/$name.log" 2>&1
+    # The locks' descriptors stay behind, or the locks would live as long as the service.
+    exec 8>&- 9>&- </dev/null >>"$DIR/log/$name.log" 2>&1
     exec setsid "${AS[@]}" "$@"
   ) &
   pid=$!
@@ -88,6 +88,38 @@ process_stop() {
 }
 
 process_gone() { ! process_alive "$1"; }
+
+# process_kill NAME: ends a process and its children, of whom none gets to act on its parent's end.
+process_kill() {
+  local pid children
+  pid=$(process_pid "$1") || return 0
+  kill -s STOP "$pid" 2>/dev/null || return 0
+  mapfile -t children < <(ps -o pid= --ppid "$pid" | tr -d ' ')
+  kill -s KILL "${children[@]}" "$pid" 2>/dev/null || true
+  wait_until 10 process_gone "$1" || fail "$1 (pid $pid) doesn't end"
+}
+
+# process_kill_all NAME...: ends all of them and their children as if at once: none sees another end.
+process_kill_all() {
+  local name pid pids=() children
+  for name in "$@"; do
+    pid=$(process_pid "$name") || continue
+    mapfile -t children < <(ps -o pid= --ppid "$pid" | tr -d ' ')
+    pids+=("$pid" "${children[@]}")
+  done
+  ((${#pids[@]})) || return 0
+  kill -s STOP "${pids[@]}" 2>/dev/null || true
+  kill -s KILL "${pids[@]}" 2>/dev/null || true
+  for name in "$@"; do wait_until 10 process_gone "$name" || fail "$name doesn't end"; done
+}
+
+# process_continue NAME: whatever of a process and its children was stopped goes on.
+process_continue() {
+  local pid children
+  pid=$(process_pid "$1") || return 0
+  mapfile -t children < <(ps -o pid= --ppid "$pid" | tr -d ' ')
+  kill -s CONT "${children[@]}" "$pid" 2>/dev/null || true
+}
 
 # raise_file_limit: as many open files as this machine grants, up to what 30,000 connections need.
 raise_file_limit() {
@@ -141,8 +173,8 @@ stray_pids() {
         exe=$(readlink "$p/exe" 2>/dev/null) || continue
         exe=${exe% (deleted)}
         case ${exe##*/} in
-          postgres | pgbouncer | redis-server | java | beam.smp | erl_child_setup | inet_gethost \
-            | erlexec | epmd | nginx | slatest) echo "${p#/proc/}" ;;
+          postgres | pgbouncer | socat | redis-server | java | beam.smp | erl_child_setup | inet_gethost \
+            | erlexec | epmd | nginx | haproxy | slatest) echo "${p#/proc/}" ;;
         esac
       done' stray "$1"
   done | sort -un

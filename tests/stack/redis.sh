@@ -40,10 +40,56 @@ requirepass $(secret redis)
 masterauth $(secret redis)
 CONF
     owned "$user" 0600 "$at/$n/redis.conf"
-    process_start "redis-$n" "$user" "$at/$n" "$(program redis-server)" "$at/$n/redis.conf"
+    redis_node "$n"
   done
   for n in 1 2 3 4 5 6; do ready "redis-$n" 15 redis_says "$n" PONG ping; done
   redis_cluster
+  redis_marked
+}
+
+# redis_node N: starts it, for the first time or again with what it knows of the cluster.
+redis_node() {
+  process_start "redis-$1" "$(service_user redis)" "$DIR/redis/$1" "$(program redis-server)" "$DIR/redis/$1/redis.conf"
+}
+
+# redis_rejoin: whoever is down comes back as a replica. Does no harm where nobody is.
+redis_rejoin() {
+  local n
+  for n in 1 2 3 4 5 6; do
+    process_continue "redis-$n"
+    process_alive "redis-$n" && continue
+    # Back before its replica was promoted, it would be the primary again, with nothing in it.
+    wait_until 30 redis_served "$n" || say "redis: the slots of node $n are nobody's; it takes them back empty"
+    redis_node "$n"
+  done
+  for n in 1 2 3 4 5 6; do ready "redis-$n" 40 redis_whole "$n"; done
+  redis_marked
+}
+
+# redis_served N: some other node sees node N without slots: a replica has taken them over, or N was one.
+redis_served() {
+  local n port=REDIS_$1_PORT
+  for n in 1 2 3 4 5 6; do
+    if [[ $n != "$1" ]] && process_alive "redis-$n"; then
+      redis_cli "$n" cluster nodes | awk -v at=":${!port}@" 'index($2, at) && NF == 8 { found = 1 } END { exit !found }'
+      return
+    fi
+  done
+  return 1
+}
+
+# redis_marked: the pid file of the fault that loses a primary names one that has slots. Once lost, it
+# is named until it is back.
+redis_marked() {
+  local n
+  mkdir -p "$DIR/faults"
+  for n in 1 2 3 4 5 6; do
+    if [[ $(redis_cli "$n" role | head -n 1) == master ]]; then
+      cp -- "$DIR/run/redis-$n.pid" "$DIR/faults/cache-primary.pid.new"
+      mv -- "$DIR/faults/cache-primary.pid.new" "$DIR/faults/cache-primary.pid"
+      return
+    fi
+  done
 }
 
 # The cluster is put together by hand: which node follows which is then known, and it takes a

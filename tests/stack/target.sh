@@ -5,7 +5,7 @@ TARGET=${SLATEST_STACK_TARGET:-$ROOT/targets/stack.yaml}
 
 # target_write: names the endpoints that are up; secrets stay in their files.
 target_write() {
-  local ca=$DIR/certs/ca.pem secrets=$DIR/secrets
+  local ca=$DIR/certs/ca.pem secrets=$DIR/secrets faults
   mkdir -p "$(dirname "$TARGET")"
   {
     cat <<YAML
@@ -18,7 +18,7 @@ endpoints:
 YAML
     if is_up nginx && is_up api; then
       cat <<YAML
-  api:      { http: "https://127.0.0.1:$HTTPS_PORT", ca: $ca }
+  api:      { http: "https://127.0.0.1:$(if is_up region; then echo "$REGION_PORT"; else echo "$HTTPS_PORT"; fi)", ca: $ca }
   sync:     { websocket: "wss://127.0.0.1:$HTTPS_PORT/sync", ca: $ca }
 YAML
     fi
@@ -29,7 +29,7 @@ YAML
     fi
     if is_up postgres; then
       cat <<YAML
-  database: { postgres: { file: $secrets/postgres-dsn }, replicas: [{ file: $secrets/replica-dsn }] }
+  database: { postgres: { file: $secrets/database-dsn }, replicas: [{ file: $secrets/replicas-dsn }] }
 YAML
     fi
     if is_up pgbouncer; then
@@ -44,9 +44,11 @@ YAML
     fi
     if is_up rabbitmq; then
       cat <<YAML
-  queue:    { amqp: { file: $secrets/amqp-uri } }
+  queue:    { amqp: { file: $secrets/amqp-uri }, nodes: [{ file: $secrets/amqp-uri-2 }, { file: $secrets/amqp-uri-3 }] }
 YAML
     fi
+    faults=$(faults_database && faults_brokers && faults_services)
+    if [[ -n $faults ]]; then printf 'faults:\n%s\n' "$faults"; fi
   } >"$TARGET.new"
   mv -- "$TARGET.new" "$TARGET"
 }

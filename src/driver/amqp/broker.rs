@@ -8,7 +8,9 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use lapin::tcp::RustlsConnector;
 use lapin::uri::{AMQPScheme, AMQPUri};
@@ -17,12 +19,12 @@ use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
 use crate::driver::{CONNECT_TIMEOUT, CompileContext};
-use crate::model::{Outcome, Problems};
-use crate::target::{AmqpEndpoint, Guard, client_config};
+use crate::model::{Nanos, Outcome, Problems, Span};
+use crate::target::{AmqpEndpoint, Guard, Secret, client_config};
 
 /// The runtime of all connections. It lives as long as the process, so that connections can say
 /// goodbye whenever they are dropped.
@@ -41,44 +43,79 @@ where
     }
 }
 
-/// Where the broker is, and how to get in.
-pub(super) struct Broker {
+/// One node of the broker.
+struct Node {
     uri: AMQPUri,
-    tls: Option<Arc<ClientConfig>>,
-    guard: Guard,
     /// The password as the URI has it, to keep it out of texts.
     password: SecretString,
+}
+
+impl Node {
+    fn address(&self) -> String {
+        format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
+    }
+
+    fn encrypted(&self) -> bool {
+        self.uri.scheme == AMQPScheme::AMQPS
+    }
+}
+
+/// Where the broker is, and how to get in.
+pub(super) struct Broker {
+    first: Node,
+    /// The other nodes of its cluster.
+    others: Vec<Node>,
+    /// Place of the node that was connected to last, which the next connection tries first.
+    last: AtomicUsize,
+    tls: Option<Arc<ClientConfig>>,
+    guard: Guard,
     /// Shown in the broker's list of connections.
     name: String,
 }
 
 impl Broker {
-    /// Reads the endpoint and resolves its secret.
+    /// Reads the endpoint and resolves its secrets.
     ///
     /// # Errors
-    /// What is missing, malformed or unreadable, with its place and without the URI.
+    /// What is missing, malformed or unreadable, with its place and without the URIs.
     pub(super) fn compile(endpoint: &AmqpEndpoint, context: &CompileContext<'_>) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let name = context.endpoint_name;
         let mut problem = |key: &str, message: String| {
             problems.0.push(context.target.problem(format!("endpoints.{name}.{key}"), message));
         };
-        let uri = match endpoint.amqp.resolve(context.target_folder) {
+        let mut node = |key: &str, secret: &Secret| match secret.resolve(context.target_folder) {
             Ok(secret) => match secret.expose_secret().parse::<AMQPUri>() {
-                Ok(uri) => Some(uri),
+                Ok(uri) => {
+                    let password = SecretString::from(uri.authority.userinfo.password.clone());
+                    Some(Node { uri, password })
+                }
                 Err(_) => {
                     let form = "amqps://user:password@host:5671/vhost";
-                    problem("amqp", format!("what it holds is not an AMQP URI; write it like {form}"));
+                    problem(key, format!("what it holds is not an AMQP URI; write it like {form}"));
                     None
                 }
             },
             Err(error) => {
-                problem("amqp", error);
+                problem(key, error);
                 None
             }
         };
+        let first = node("amqp", &endpoint.amqp);
+        let others: Vec<_> =
+            endpoint.nodes.iter().enumerate().map(|(i, secret)| node(&format!("nodes[{i}]"), secret)).collect();
+        for (i, other) in others.iter().enumerate() {
+            let (Some(first), Some(other)) = (&first, other) else { continue };
+            let key = format!("nodes[{i}]");
+            if other.uri.vhost != first.uri.vhost {
+                problem(&key, "is of another virtual host than `amqp`: all nodes of a cluster have the same".into());
+            }
+            if other.encrypted() != first.encrypted() {
+                problem(&key, "either all nodes are reached by amqps:// or none is".into());
+            }
+        }
         let files = endpoint.tls_files();
-        let encrypted = uri.as_ref().is_none_or(|uri| uri.scheme == AMQPScheme::AMQPS);
+        let encrypted = first.as_ref().is_none_or(Node::encrypted);
         let mut tls = None;
         if !encrypted {
             for (key, _) in files.named() {
@@ -90,48 +127,77 @@ impl Broker {
                 Err(error) => problem("amqp", error.to_string()),
             }
         }
-        let Some(uri) = uri.filter(|_| problems.0.is_empty()) else { return Err(problems) };
-        let password = SecretString::from(uri.authority.userinfo.password.clone());
+        let Some(first) = first.filter(|_| problems.0.is_empty()) else { return Err(problems) };
+        let others = others.into_iter().flatten().collect();
         let name = format!("slatest {} {}", context.run, context.scenario);
-        Ok(Self { uri, tls, guard: context.guard.clone(), password, name })
+        Ok(Self { first, others, last: AtomicUsize::new(0), tls, guard: context.guard.clone(), name })
     }
 
-    /// Where it is, without credentials.
+    fn nodes(&self) -> impl Iterator<Item = &Node> + Clone {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Where it is, all nodes, without credentials.
     pub(super) fn address(&self) -> String {
-        format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
+        self.nodes().map(Node::address).collect::<Vec<_>>().join(", ")
     }
 
     /// Its virtual host.
     pub(super) fn vhost(&self) -> &str {
-        &self.uri.vhost
+        &self.first.uri.vhost
     }
 
-    /// Opens a connection, at most [`CONNECT_TIMEOUT`] long.
+    /// Opens a connection, at most [`CONNECT_TIMEOUT`] long: to the node that was connected to last, else to the
+    /// one after it that can be reached. Each gets its share of the time that is left.
     ///
     /// # Errors
-    /// A host that isn't allowed, isn't reachable or doesn't let us in.
+    /// A host that isn't allowed, isn't reachable or doesn't let us in: that of the node that was tried last.
     pub(super) async fn connect(self: &Arc<Self>) -> Result<Connection, Failure> {
-        let host = &self.uri.authority.host;
-        self.guard.check(host).map_err(|reason| Failure {
+        let broker = Arc::clone(self);
+        let connecting = spawn(async move { broker.connect_in_turn().await })?;
+        connecting.await.unwrap_or_else(|_| Err(Failure::new(Outcome::Disconnected, "connect: interrupted")))
+    }
+
+    async fn connect_in_turn(&self) -> Result<Connection, Failure> {
+        let count = 1 + self.others.len();
+        let begin = self.last.load(Ordering::Relaxed) % count;
+        let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
+        let mut ended = Failure::new(Outcome::Disconnected, "connect: no node");
+        for (turn, (place, node)) in self.nodes().enumerate().cycle().skip(begin).take(count).enumerate() {
+            let left = u32::try_from(count - turn).unwrap_or(u32::MAX);
+            match self.connect_to(node, deadline.saturating_duration_since(Instant::now()) / left).await {
+                Ok(connection) => {
+                    self.last.store(place, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                // What one node refuses, each of them would.
+                Err(failure) if failure.outcome == Outcome::Rejected => return Err(failure),
+                Err(failure) => {
+                    tracing::debug!(node = node.address(), "can't connect: {}", failure.reason);
+                    ended = failure;
+                }
+            }
+        }
+        Err(ended)
+    }
+
+    async fn connect_to(&self, node: &Node, patience: Duration) -> Result<Connection, Failure> {
+        self.guard.check(&node.uri.authority.host).map_err(|reason| Failure {
             outcome: Outcome::Rejected,
             kind: "host not allowed".into(),
             reason,
         })?;
-        let broker = Arc::clone(self);
-        let connecting = spawn(async move {
-            match timeout(CONNECT_TIMEOUT.as_duration(), broker.open()).await {
-                Ok(Ok(connection)) => Ok(connection),
-                Ok(Err(error)) => Err(broker.redacted(Failure::from(&error)).during("connect")),
-                Err(_) => {
-                    let reason = format!("no answer within {}", CONNECT_TIMEOUT);
-                    Err(Failure { reason, ..Failure::new(Outcome::TimedOut, "connect: timed out") })
-                }
+        match timeout(patience, self.open(node)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(self.redacted(Failure::from(&error)).during("connect")),
+            Err(_) => {
+                let reason = format!("no answer within {}", Span(Nanos::from(patience)));
+                Err(Failure { reason, ..Failure::new(Outcome::TimedOut, "connect: timed out") })
             }
-        })?;
-        connecting.await.unwrap_or_else(|_| Err(Failure::new(Outcome::Disconnected, "connect: interrupted")))
+        }
     }
 
-    async fn open(&self) -> lapin::Result<Connection> {
+    async fn open(&self, node: &Node) -> lapin::Result<Connection> {
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
         let runtime = lapin::runtime::default_runtime()?;
         let tls = self.tls.clone().map(RustlsConnector::from);
@@ -144,16 +210,14 @@ impl Broker {
                 None => Ok(stream),
             }
         };
-        Connection::connector(self.uri.clone(), runtime, connect, properties).await
+        Connection::connector(node.uri.clone(), runtime, connect, properties).await
     }
 
-    /// A failure whose words don't have the password in them.
+    /// A failure whose words don't have a password in them.
     pub(super) fn redacted(&self, failure: Failure) -> Failure {
-        let password = self.password.expose_secret();
-        if password.len() < 4 {
-            return failure;
-        }
-        Failure { reason: failure.reason.replace(password, "***"), ..failure }
+        let passwords = self.nodes().map(|node| node.password.expose_secret()).filter(|password| password.len() >= 4);
+        let reason = passwords.fold(failure.reason, |reason, password| reason.replace(password, "***"));
+        Failure { reason, ..failure }
     }
 }
 

@@ -14,6 +14,8 @@ const URI: &str = "amqp://slatest:the-password@127.0.0.1:5672/v";
 fn said(settings: &str, operation: &str, uri: &str, more: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("uri"), uri).unwrap();
+    std::fs::write(folder.path().join("other-vhost"), "amqp://slatest:the-password@127.0.0.1:5673/w").unwrap();
+    std::fs::write(folder.path().join("encrypted"), "amqps://slatest:the-password@127.0.0.1:5671/v").unwrap();
     let workload = format!("name: jobs\ndriver: amqp\nendpoint: queue\n{settings}\noperations:\n  - {operation}\n");
     let source = Source::new("workloads/jobs.yaml", workload, "");
     let target = Source::new("targets/t.yaml", format!("{{ amqp: {{ file: uri }}{more} }}"), "");
@@ -43,6 +45,7 @@ fn a_workload_without_mistakes_compiles() {
     assert_eq!(said("", OPERATION, URI, ""), "");
     let settings = "settings: { queues: [{ name: jobs, type: quorum }], connections: 2, channels: 4, prefetch: 10 }";
     assert_eq!(said(settings, OPERATION, "amqps://u:p@h/v", ""), "");
+    assert_eq!(said("", OPERATION, URI, ", nodes: [{ file: uri }]"), "");
     assert_eq!(said("", "{ name: take, request: { consume: { queue: jobs } } }", URI, ""), "");
 }
 
@@ -79,6 +82,9 @@ fn mistakes_in_the_endpoint_are_told_without_the_uri() {
         (URI, ", ca: ca.pem", "without TLS"),
         ("amqps://slatest:the-password@h/", ", ca: no-such.pem", "no-such.pem"),
         ("amqps://slatest:the-password@h/", ", cert: c.pem", "go together"),
+        (URI, ", nodes: [{ file: uri }, { file: no-such-uri }]", "endpoints.queue.nodes[1]"),
+        (URI, ", nodes: [{ file: other-vhost }]", "another virtual host"),
+        (URI, ", nodes: [{ file: uri }, { file: encrypted }]", "either all nodes"),
     ];
     for (uri, more, expected) in cases {
         let said = said("", OPERATION, uri, more);

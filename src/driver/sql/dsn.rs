@@ -21,6 +21,8 @@ pub enum Wanted {
     Primary,
     /// One in recovery.
     Standby,
+    /// One in recovery; where there is none, any that answers.
+    PreferStandby,
 }
 
 /// A DSN taken apart.
@@ -61,12 +63,14 @@ impl Dsn {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             if name == "target_session_attrs" {
                 wanted = match value {
-                    "any" | "prefer-standby" => Wanted::Any,
+                    "any" => Wanted::Any,
+                    "prefer-standby" => Wanted::PreferStandby,
                     "read-write" | "primary" => Wanted::Primary,
                     "read-only" | "standby" => Wanted::Standby,
                     _ => {
                         return Err(
-                            "target_session_attrs must be any, read-write, primary, read-only or standby".into()
+                            "target_session_attrs must be any, read-write, primary, read-only, standby or prefer-standby"
+                                .into()
                         );
                     }
                 };
@@ -154,6 +158,8 @@ mod tests {
         let dsn = Dsn::parse(text).unwrap();
         assert_eq!(dsn.addresses(), "h1:5433,h2:5432,[::1]:5434/db");
         assert_eq!(dsn.wanted, Wanted::Primary);
+        let replicas = Dsn::parse("postgres://h1,h2/db?target_session_attrs=prefer-standby").unwrap();
+        assert_eq!(replicas.wanted, Wanted::PreferStandby);
         assert_eq!(dsn.secrets, ["p%40ss", "p@ss"]);
         assert_eq!(dsn.hosts[0].get_username(), "u");
         assert!(!format!("{dsn:?}").contains("ss"), "{dsn:?}");

@@ -140,11 +140,20 @@ fn late(_: tokio::time::error::Elapsed) -> Failure {
     Failure::new(Outcome::TimedOut, "connect: timed out").broken()
 }
 
+/// How well a host is what is wanted.
+#[derive(Clone, Copy)]
+enum Fit {
+    Best,
+    /// Only where there is no better one.
+    SecondBest,
+}
+
 impl Postgres {
     async fn connect(&self, statements: usize, deadline: Instant) -> Result<Link, Failure> {
         let hosts = &self.dsn.hosts;
         let first = self.last_good.load(Ordering::Relaxed);
         let mut last = Failure::new(Outcome::Disconnected, "connect: no host");
+        let mut second_best = None;
         for attempt in 0..hosts.len() {
             let index = (first + attempt) % hosts.len();
             let host = &hosts[index];
@@ -152,10 +161,11 @@ impl Postgres {
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(hosts.len() - attempt).unwrap_or(1);
             match timeout_at(Instant::now() + share, self.connect_one(host, statements)).await {
-                Ok(Ok(connection)) => {
+                Ok(Ok((connection, Fit::Best))) => {
                     self.last_good.store(index, Ordering::Relaxed);
                     return Ok(Link::Postgres(Box::new(connection), self.prepared));
                 }
+                Ok(Ok((connection, Fit::SecondBest))) => second_best = Some(connection),
                 Ok(Err(failure)) => {
                     last = Failure { detail: format!("{}: {}", address(host), failure.detail), ..failure }
                 }
@@ -165,20 +175,29 @@ impl Postgres {
                 }
             }
         }
-        Err(last.connecting())
+        second_best
+            .map(|connection| Link::Postgres(Box::new(connection), self.prepared))
+            .ok_or_else(|| last.connecting())
     }
 
-    async fn connect_one(&self, host: &PgConnectOptions, statements: usize) -> Result<PgConnection, Failure> {
+    async fn connect_one(&self, host: &PgConnectOptions, statements: usize) -> Result<(PgConnection, Fit), Failure> {
         let capacity = if self.prepared { statements.max(1) } else { 0 };
         let options = host.clone().statement_cache_capacity(capacity);
         let mut connection = PgConnection::connect_with(&options).await?;
-        if self.wanted_matters() {
+        let mut fit = Fit::Best;
+        if self.dsn.wanted != Wanted::Any {
             let row = sqlx::raw_sql("select pg_is_in_recovery()::text").fetch_one(&mut connection).await?;
             let standby = row.try_get_raw(0).ok().and_then(|v| v.as_str().ok().map(|s| s == "true")).unwrap_or(false);
-            if standby != (self.dsn.wanted == Wanted::Standby) {
-                let kind = if standby { "connect: no primary" } else { "connect: no standby" };
-                return Err(Failure::new(Outcome::Disconnected, kind).broken());
-            }
+            fit = match (self.dsn.wanted, standby) {
+                (Wanted::PreferStandby, false) => Fit::SecondBest,
+                (Wanted::Primary, true) => {
+                    return Err(Failure::new(Outcome::Disconnected, "connect: no primary").broken());
+                }
+                (Wanted::Standby, false) => {
+                    return Err(Failure::new(Outcome::Disconnected, "connect: no standby").broken());
+                }
+                _ => Fit::Best,
+            };
         }
         if self.prepared {
             // Not through a pooler in transaction mode: settings would stay on a server that
@@ -191,11 +210,7 @@ impl Postgres {
                 sqlx::raw_sql("set client_connection_check_interval = 1000").execute(&mut connection).await?;
             }
         }
-        Ok(connection)
-    }
-
-    fn wanted_matters(&self) -> bool {
-        self.dsn.wanted != Wanted::Any
+        Ok((connection, fit))
     }
 }
 

@@ -103,6 +103,20 @@ async fn stopping_holds_every_child_and_healing_lets_all_go_on() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_back_is_sound_when_its_probe_says_so() {
+    let service = Service::start().await;
+    let fault = service.fault("signal: stop, probe: { program: test, args: [-e, joined] }");
+    let undo = fault.plan().await.unwrap();
+    let alone = fault.probe(&undo).await.unwrap();
+    assert!(alone.state == Soundness::Broken && alone.detail.contains("test -e joined"), "{alone:?}");
+    std::fs::write(service.folder.path().join("joined"), "").unwrap();
+    assert_eq!(fault.probe(&undo).await.unwrap().state, Soundness::Sound);
+    fault.inject(&undo).await.unwrap();
+    assert_eq!(fault.probe(&undo).await.unwrap().state, Soundness::Broken, "a stopped one never is");
+    fault.heal(&undo).await.unwrap();
+}
+
+#[tokio::test]
 async fn only_the_children_that_are_meant_are_touched() {
     let service = Service::start().await;
     let fault = service.fault("signal: stop, only: 'sleep 601'");

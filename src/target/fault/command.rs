@@ -16,6 +16,10 @@ use crate::target::cluster_values::Variable;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSpec {
+    /// Makes ready what breaking it needs, as holding back replication before a primary is lost. The fault's
+    /// instant comes after it, when `inject` is run; `heal` undoes both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Program>,
     /// Breaks it. Exit code 0 says that it is broken.
     pub inject: Program,
     /// Mends it; run whatever happened, so it must do no harm where nothing is broken.
@@ -68,7 +72,7 @@ impl Program {
 impl CommandSpec {
     pub(super) fn mistakes(&self, folder: &Path, found: &mut Vec<Mistake>) {
         self.inject.mistakes("inject", folder, found);
-        for (at, program) in [("heal", &self.heal), ("probe", &self.probe)] {
+        for (at, program) in [("prepare", &self.prepare), ("heal", &self.heal), ("probe", &self.probe)] {
             if let Some(program) = program {
                 program.mistakes(at, folder, found);
             }

@@ -23,6 +23,10 @@ pub struct ProcessSpec {
     /// Starts again what was ended. It writes the pid file anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Program>,
+    /// Looks, where the process is there and goes on, whether all that hangs on it is well too: exit code 0
+    /// says that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Program>,
 }
 
 /// What is done to a process.
@@ -53,6 +57,9 @@ impl ProcessSpec {
                 found.push(("restart".into(), message.into()));
             }
             restart.mistakes("restart", folder, found);
+        }
+        if let Some(probe) = &self.probe {
+            probe.mistakes("probe", folder, found);
         }
     }
 }
