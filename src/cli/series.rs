@@ -228,7 +228,9 @@ fn left_broken(record: &RunRecord) -> Option<String> {
         .drills
         .iter()
         .filter_map(|drill| match &drill.heal {
-            Heal::Failed(why) => Some(format!("the drill `{}` of {} was not healed: {why}", drill.name, record.id)),
+            Heal::Failed(why) | Heal::Open(why) => {
+                Some(format!("the drill `{}` of {} was not healed: {why}", drill.name, record.id))
+            }
             Heal::ByHand => Some(format!("the drill `{}` of {} is left to people to heal", drill.name, record.id)),
             Heal::Done(_) | Heal::Nothing => None,
         })

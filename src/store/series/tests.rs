@@ -77,6 +77,7 @@ fn nothing_found() -> LedgerFindings {
         never_written_named: Vec::new(),
         rejected_found: 0,
         stale: Vec::new(),
+        unasked: Vec::new(),
         log: None,
     }
 }
