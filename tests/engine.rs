@@ -417,6 +417,7 @@ fn run_share(plan: Plan, share: Stripe, workers: usize, takes_over: Option<TakeO
         stop: Stop::default(),
         share,
         ledger: None,
+        drills: None,
         orders: Some(told),
     };
     let facts = engine.run(&mut |event| {
