@@ -1,6 +1,7 @@
 //! Redis: one server or a cluster.
 
 mod client;
+mod cluster;
 mod command;
 mod compile;
 mod failure;
@@ -10,6 +11,7 @@ mod link;
 mod read_back;
 mod reply;
 mod session;
+mod slots;
 
 #[cfg(fuzzing)]
 pub use reply::fuzz;
