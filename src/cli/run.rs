@@ -87,6 +87,10 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(proxies) => proxies,
         Err(exit) => return exit,
     };
+    let alerts = match drills::alerts(&resolved) {
+        Ok(alerts) => alerts,
+        Err(exit) => return exit,
+    };
     let health = match reach(&resolved.plan, &resolved.workloads) {
         Ok(health) => health,
         Err(unreachable) => {
@@ -118,6 +122,7 @@ pub fn run(args: &RunArgs) -> Exit {
         hosts: resolved.target.allow.hosts.clone(),
         folders: resolved.fault_folders,
         proxies,
+        alerts,
         folder: writer.folder().to_owned(),
     };
     let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop);
