@@ -49,6 +49,10 @@ pub fn run(args: &CheckArgs) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
+    if let Err(why) = drills::alerts(&resolved) {
+        eprintln!("slatest: {why}");
+        return Exit::Invalid;
+    }
     let plan = &resolved.plan;
     let objectives = outlook(&forecasts(plan), console::colors_enabled());
     let needs = addresses(&addresses_needed(plan, &resolved.target));
@@ -328,7 +332,7 @@ fn endpoints(lines: &[HealthLine]) -> String {
 
 /// Parts one after another, broken into lines between them (and between words, where one part is
 /// too long for a line), each but the first indented.
-fn wrapped(parts: &[String], separator: &str, indent: usize) -> String {
+pub(super) fn wrapped(parts: &[String], separator: &str, indent: usize) -> String {
     let mut text = String::new();
     let mut column = indent;
     for (i, part) in parts.iter().enumerate() {
@@ -376,6 +380,7 @@ mod tests {
             agents: None,
             faults: Default::default(),
             proxies: Default::default(),
+            alerts: None,
         };
         let reached = |endpoint: &str, words: &str| HealthLine {
             scenario: "any".into(),

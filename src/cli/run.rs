@@ -119,6 +119,7 @@ pub(super) fn one(
     stop: &Stop,
     begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
 ) -> Result<RunRecord, NotRun> {
+    let alerts = drills::alerts(&resolved).map_err(|why| NotRun::new(Exit::Invalid, why))?;
     let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
         let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
         NotRun::new(Exit::Unreachable, each.join("\nslatest: "))
@@ -140,6 +141,7 @@ pub(super) fn one(
         hosts: resolved.target.allow.hosts.clone(),
         folders: resolved.fault_folders,
         proxies,
+        alerts,
         folder: writer.folder().to_owned(),
     };
     let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop.clone());

@@ -2,6 +2,7 @@
 
 mod aside;
 mod crew;
+mod detection;
 mod killed;
 mod leader;
 
