@@ -39,7 +39,9 @@ impl Killed {
             (Some(done), ..) => Heal::Done(on_run_clock(known, done.at)),
             (None, Some(failed), _) => Heal::Failed(failed.detail.clone()),
             (None, None, HealBy::Manual) => Heal::ByHand,
-            (None, None, HealBy::Auto) => Heal::Open("the run ended before it healed".into()),
+            (None, None, HealBy::Auto) => {
+                Heal::Open("its journal knows of no healing; the run was killed, or is under way still".into())
+            }
         };
         Some(Self {
             index,

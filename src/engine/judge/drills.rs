@@ -87,19 +87,20 @@ fn judge_drill(plan: &Plan, drill: &DrillPlan, facts: Option<&DrillFacts>) -> Ju
     }
 }
 
-/// What was lost of these operations' writes; `None` where no ledger of any of their scenarios was kept.
+/// What was lost of these operations' writes; `None` where none of them keeps a ledger, or nobody read one.
 fn losses(plan: &Plan, facts: &DrillFacts, operations: &[OperationId]) -> Option<Losses> {
-    let writes = |scenario: &str| {
-        let of = |operation: &OperationId| plan.operations.get(usize::from(operation.0)).map(|one| one.scenario);
-        let mut scenarios = operations.iter().filter_map(of).filter_map(|index| plan.scenarios.get(index));
-        scenarios.any(|known| known.name == scenario)
+    let kept = |id: &&OperationId| plan.operations.get(id.index()).is_some_and(|operation| operation.ledger);
+    let kept: Vec<OperationId> = operations.iter().filter(kept).copied().collect();
+    let writes = |ledger: &&LedgerOf| {
+        let scenario = |id: &OperationId| plan.scenarios.get(plan.operations.get(id.index())?.scenario);
+        kept.iter().filter_map(scenario).any(|scenario| scenario.name == ledger.scenario)
     };
-    let mut ledgers = facts.ledgers.iter().filter(|ledger| writes(&ledger.scenario)).peekable();
-    ledgers.peek().is_some().then(|| Losses::of(ledgers, operations))
+    let mut ledgers = facts.ledgers.iter().filter(writes).peekable();
+    ledgers.peek().is_some().then(|| Losses::of(ledgers, &kept))
 }
 
 fn address(plan: &Plan, operation: OperationId) -> String {
-    let known = plan.operations.get(usize::from(operation.0));
+    let known = plan.operations.get(operation.index());
     known.map_or_else(|| format!("operation {}", operation.0), |known| known.address.clone())
 }
 
@@ -113,7 +114,6 @@ mod tests {
     use crate::ledger::{LedgerCheck, OperationWrites};
     use crate::measure::Recorder;
     use crate::model::{Completion, OperationId, Outcome};
-    use crate::objective::LedgerOf;
     use crate::profile::{DrillStart, RecoveryPlan};
 
     fn plan() -> Plan {
@@ -121,6 +121,7 @@ mod tests {
         let operations = vec![OperationId(0), OperationId(1)];
         plan.objectives.clear();
         plan.operations.iter_mut().for_each(|operation| operation.thresholds.clear());
+        plan.operations[1].ledger = true;
         plan.drills = vec![DrillPlan {
             name: "primary-loss".into(),
             start: DrillStart::At(Nanos::from_secs(20)),
@@ -211,6 +212,12 @@ mod tests {
         assert_eq!(judge(vec![kept(lost)]), (Verdict::Fail, Verdict::Fail, 1));
         let wrong = LedgerCheck { wrong_value: 1, ..LedgerCheck::default() };
         assert_eq!(judge(vec![kept(wrong)]), (Verdict::Pass, Verdict::Fail, 1));
+        // Who writes for no ledger loses nothing that could be told.
+        let mut unkept = plan.clone();
+        unkept.operations[1].ledger = false;
+        let drill = judge_drills(&unkept, &[facts(&plan, Nanos::from_secs(12))]).remove(0);
+        let part = &drill.objectives[0].parts[1];
+        assert!(part.words.as_ref().is_some_and(|words| words.contains("no ledger of writes was kept")), "{part:?}");
         // Another scenario's store is shown, and no objective on this one is judged by it.
         let other = LedgerOf { scenario: "events".into(), check: Err("no broker answers".into()) };
         assert_eq!(judge(vec![kept(LedgerCheck::default()), other.clone()]), (Verdict::Pass, Verdict::Pass, 2));

@@ -37,7 +37,7 @@ pub enum Heal {
     Failed(String),
     /// The profile leaves it to people.
     ByHand,
-    /// The run was killed before it healed, or may have been: what is known of it. The target is left as it is.
+    /// The journal of a run without an end knows of no healing: in words. The target is left as it is.
     Open(String),
 }
 
