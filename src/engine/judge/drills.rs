@@ -3,7 +3,7 @@
 use crate::engine::drills::DrillFacts;
 use crate::model::{Nanos, OperationId, Verdict};
 use crate::objective::{
-    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedLedger, JudgedPart, JudgedRecovery, Losses,
+    Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedLedger, JudgedPart, JudgedRecovery, LedgerOf, Losses,
     judge_ledger, judge_losses, judge_rto, recovery,
 };
 use crate::profile::{DrillPlan, Plan};
