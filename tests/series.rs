@@ -47,7 +47,7 @@ impl Stage {
             ),
         );
         let stage = Self { scratch, sandbox };
-        stage.profile("p", "drills: [{ name: failing, at: 1500ms, inject: { fault: failing }, hold: 1s, watch: 4s, restored_after: 4, scope: 'api/*' }]\nrecovery: [{ name: comes-back, drill: failing, rto: 4s }]");
+        stage.profile("p", "drills: [{ name: failing, at: 1500ms, inject: { fault: failing }, hold: 1s, watch: 4500ms, restored_after: 4, scope: 'api/*' }]\nrecovery: [{ name: comes-back, drill: failing, rto: 3s }]");
         stage
     }
 
