@@ -4,19 +4,23 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use slatest::model::Outcome;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::scripted::{Scripted, reset, write};
-use super::suite::{Subject, ends, executed};
+use super::suite::{Subject, ends, executed, worker};
 
 /// What the broker does with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reaction {
     Ack,
     Nack,
+    /// Nacks what comes on the channel that was opened first, as RabbitMQ does on a channel that is tied to a
+    /// queue's leader that is down.
+    NackOnFirst,
     /// Back to the sender, and acknowledged, as for what no queue takes.
     Return,
     /// Closes the channel with this code.
@@ -69,6 +73,7 @@ async fn serve(mut stream: TcpStream, messages: Arc<AtomicUsize>, reaction: impl
     method(&mut stream, 0, 10, 10, b"\x00\x09\x00\x00\x00\x00\x00\x00\x00\x05PLAIN\x00\x00\x00\x05en_US").await;
     // Delivery tags count on each channel.
     let mut tags = std::collections::BTreeMap::<u16, u64>::new();
+    let mut opened = 0;
     while let Some((kind, channel, payload)) = frame(&mut stream).await {
         let number = |at: usize| payload.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
         let stream = &mut stream;
@@ -78,6 +83,7 @@ async fn serve(mut stream: TcpStream, messages: Arc<AtomicUsize>, reaction: impl
             (1, Some(10), Some(50)) => method(stream, 0, 10, 51, b"").await,
             (1, Some(20), Some(10)) => {
                 tags.insert(channel, 0);
+                opened += 1;
                 method(stream, channel, 20, 11, b"\x00\x00\x00\x00").await;
             }
             (1, Some(20), Some(40)) => method(stream, channel, 20, 41, b"").await,
@@ -88,7 +94,8 @@ async fn serve(mut stream: TcpStream, messages: Arc<AtomicUsize>, reaction: impl
                 *tag += 1;
                 let tagged = [&tag.to_be_bytes()[..], b"\x00"].concat();
                 match reaction(messages.fetch_add(1, Ordering::SeqCst)) {
-                    Reaction::Ack => method(stream, channel, 60, 80, &tagged).await,
+                    Reaction::NackOnFirst if opened == 1 => method(stream, channel, 60, 120, &tagged).await,
+                    Reaction::Ack | Reaction::NackOnFirst => method(stream, channel, 60, 80, &tagged).await,
                     Reaction::Nack => method(stream, channel, 60, 120, &tagged).await,
                     Reaction::Return => {
                         method(stream, channel, 60, 50, b"\x01\x38\x08NO_ROUTE\x00\x01q").await;
@@ -142,6 +149,26 @@ fn spoilt(first: Reaction, outcome: Outcome, kinds: &[&str], connections: usize)
 fn a_message_that_is_refused_or_comes_back_is_rejected() {
     spoilt(Reaction::Nack, Outcome::Rejected, &["nack"], 1);
     spoilt(Reaction::Return, Outcome::Rejected, &["unroutable"], 1);
+}
+
+#[test]
+fn a_channel_on_which_everything_is_refused_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = broker(|_| Reaction::NackOnFirst);
+    worker(async {
+        let bench = subject(&folder, server.address()).prepare().await;
+        let mut session = bench.session(0).await;
+        let first = bench.execute(&mut *session, "send", 0).await;
+        assert_eq!((first.outcome, first.error.as_deref()), (Outcome::Rejected, Some("nack")));
+        for seq in 1..1000 {
+            if bench.execute(&mut *session, "send", seq).await.outcome == Outcome::Ok {
+                assert_eq!(server.connections(), 1, "the connection is kept");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no message was ever sent on another channel");
+    });
 }
 
 #[test]

@@ -81,6 +81,9 @@ impl AmqpSession {
         let mut progress = Progress { confirm: Some(confirm), waiting, ..Progress::default() };
         let left = self.left(sent, limit);
         let end = timeout(left, progress.follow(&self.shared, &self.seat, awaited)).await.ok();
+        if progress.refused {
+            self.lanes.refused(self.seat.index, &channel).await;
+        }
         if let Some(confirm) = progress.confirm.take() {
             // A late confirm still counts, and lapin keeps one that nobody awaits for ever.
             let shared = Arc::clone(&self.shared);
@@ -211,6 +214,8 @@ struct Progress {
     consumed: Option<Nanos>,
     /// The broker said that no queue took it.
     unroutable: bool,
+    /// The broker said that it could not take it.
+    refused: bool,
 }
 
 impl Progress {
@@ -227,7 +232,7 @@ impl Progress {
     /// Follows it until the broker confirmed it and, where it is awaited, until it was received
     /// back; gives the instant at which it was done.
     async fn follow(&mut self, shared: &Shared, seat: &Seat, awaited: bool) -> Result<Nanos, Failure> {
-        let Self { confirm, waiting, confirmed, consumed, unroutable } = self;
+        let Self { confirm, waiting, confirmed, consumed, unroutable, refused } = self;
         while confirmed.is_none() || (waiting.is_some() && consumed.is_none()) {
             let confirming = async {
                 match confirm.as_mut() {
@@ -252,7 +257,10 @@ impl Progress {
                             *unroutable = true;
                             return Err(Failure::new(Outcome::Rejected, "unroutable"));
                         }
-                        Confirmation::Nack(_) => return Err(Failure::new(Outcome::Rejected, "nack")),
+                        Confirmation::Nack(_) => {
+                            *refused = true;
+                            return Err(Failure::new(Outcome::Rejected, "nack"));
+                        }
                         Confirmation::NotRequested => {
                             return Err(Failure::new(Outcome::Rejected, "confirms not enabled"));
                         }
