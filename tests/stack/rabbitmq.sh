@@ -47,11 +47,17 @@ rabbitmq_start() {
 # rabbitmq_lead: the first node leads the work queue, as after a rebalance of leaders. Clients try it first,
 # so its loss takes their connections too.
 rabbitmq_lead() {
+  wait_until 20 rabbitmq_handed_over || warn "rabbitmq: the first node doesn't lead the queue $RABBIT_WORK_QUEUE"
+}
+
+# Asked again until it is so: one that has just come back may not be ready to lead.
+rabbitmq_handed_over() {
   local n
+  if rabbitmq_first_leads; then return 0; fi
   n=$(rabbitmq_live) || return 1
   rabbitmq_ask "$n" "{ok, Q} = rabbit_amqqueue:lookup($RABBIT_WORK_QUEUE_RESOURCE),
-    lists:flatten(io_lib:format(\"~p\", [rabbit_quorum_queue:transfer_leadership(Q, 'slatest1@localhost')]))." >/dev/null
-  wait_until 10 rabbitmq_first_leads || warn "rabbitmq: the first node doesn't lead the queue $RABBIT_WORK_QUEUE"
+    lists:flatten(io_lib:format(\"~p\", [rabbit_quorum_queue:transfer_leadership(Q, 'slatest1@localhost')]))." >/dev/null || true
+  rabbitmq_first_leads
 }
 
 rabbitmq_first_leads() { [[ $(rabbitmq_queue) == "1 "* ]]; }
