@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -13,9 +14,10 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
     Pipeline, RedisError, RedisFuture, TlsCertificates, Value,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::cluster::Cluster;
 use crate::driver::failure::Failure;
 use crate::driver::{CONNECT_TIMEOUT, CompileContext};
 use crate::model::{Nanos, Outcome};
@@ -24,6 +26,8 @@ use crate::target::{Guard, RedisEndpoint, TlsFiles, client_config};
 /// How often the cluster client follows a redirection or tries again by itself. Few, because what
 /// it hides is not measured as what it is.
 const RETRIES: u32 = 3;
+/// Most nodes that a command of one key is sent to before it is given up.
+pub(super) const REDIRECTIONS_MAX: u32 = RETRIES + 1;
 /// Bounds of its waits in between, in milliseconds.
 const RETRY_WAIT_MILLIS: (u64, u64) = (5, 200);
 /// Port of a URL that names none.
@@ -35,9 +39,20 @@ pub struct Servers {
     pub seeds: Vec<Client>,
     /// The cluster, where it is one.
     cluster: Option<ClusterClient>,
+    dial: Dial,
     guard: Guard,
     addresses: String,
     secret: Option<String>,
+}
+
+/// How a node is reached that a cluster names.
+struct Dial {
+    /// Where the endpoint's own servers are.
+    seeds: Vec<(String, u16)>,
+    /// With these, where nodes speak TLS.
+    certificates: Option<TlsCertificates>,
+    username: Option<String>,
+    password: Option<SecretString>,
 }
 
 /// A connection that many sessions use at once. Clones share it.
@@ -46,7 +61,7 @@ pub enum Connection {
     /// To one server.
     Single(MultiplexedConnection),
     /// To every node of a cluster.
-    Cluster(Box<ClusterConnection>),
+    Cluster(Arc<Cluster>),
 }
 
 impl Connection {
@@ -56,10 +71,10 @@ impl Connection {
     /// The connection's, or the first command's.
     pub async fn send(&mut self, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
         let replies = match self {
-            Self::Single(connection) => commands.query_async(connection).await,
-            Self::Cluster(connection) => commands.query_async(&mut **connection).await,
+            Self::Single(connection) => commands.query_async(connection).await?,
+            Self::Cluster(cluster) => cluster.send(commands).await?,
         };
-        Ok(replies?)
+        Ok(replies)
     }
 
     /// Sends one command and takes its reply.
@@ -68,10 +83,10 @@ impl Connection {
     /// The connection's, or the command's.
     pub async fn send_one(&mut self, command: &redis::Cmd) -> Result<Value, Failure> {
         let reply = match self {
-            Self::Single(connection) => command.query_async(connection).await,
-            Self::Cluster(connection) => command.query_async(&mut **connection).await,
+            Self::Single(connection) => command.query_async(connection).await?,
+            Self::Cluster(cluster) => cluster.send_one(command).await?,
         };
-        Ok(reply?)
+        Ok(reply)
     }
 }
 
@@ -92,6 +107,7 @@ impl Servers {
         let mut infos = Vec::with_capacity(endpoint.redis.len());
         let mut addresses = Vec::with_capacity(endpoint.redis.len());
         let mut encrypted = false;
+        let mut at = Vec::with_capacity(endpoint.redis.len());
         if endpoint.redis.is_empty() {
             return Err("names no server: redis: [\"rediss://cache.example:6379\"]".into());
         }
@@ -110,6 +126,7 @@ impl Servers {
             seeds.push(client.map_err(|e| format!("`{written}` can't be used: {e}"))?);
             infos.push(info);
             addresses.push(format!("{}:{}", address.host, address.port));
+            at.push((address.host, address.port));
             encrypted |= address.tls;
         }
         let cluster = endpoint.cluster.then(|| {
@@ -127,8 +144,14 @@ impl Servers {
             if encrypted { builder.certs(certificates.clone()).build() } else { builder.build() }
         });
         let cluster = cluster.transpose().map_err(|e| format!("the cluster can't be used: {e}"))?;
+        let dial = Dial {
+            seeds: at,
+            certificates: encrypted.then_some(certificates),
+            username: endpoint.username.clone(),
+            password: password.clone(),
+        };
         let secret = password.map(|p| p.expose_secret().to_owned()).filter(|p| !p.is_empty());
-        Ok(Self { seeds, cluster, guard: context.guard.clone(), addresses: addresses.join(","), secret })
+        Ok(Self { seeds, cluster, dial, guard: context.guard.clone(), addresses: addresses.join(","), secret })
     }
 
     /// Where it is, without credentials.
@@ -155,12 +178,13 @@ impl Servers {
     ///
     /// # Errors
     /// When there is none within [`CONNECT_TIMEOUT`].
-    pub async fn connect(&self) -> Result<Connection, Failure> {
+    pub async fn connect(self: &Arc<Self>) -> Result<Connection, Failure> {
         let connecting = async {
-            Ok::<_, Failure>(match &self.cluster {
-                Some(cluster) => Connection::Cluster(Box::new(cluster.get_async_connection().await?)),
-                None => self.connect_seed(0).await.map(Connection::Single)?,
-            })
+            if self.is_cluster() {
+                Cluster::open(Arc::clone(self)).await.map(Connection::Cluster)
+            } else {
+                self.connect_seed(0).await.map(Connection::Single)
+            }
         };
         match tokio::time::timeout(CONNECT_TIMEOUT.as_duration(), connecting).await {
             Ok(connection) => connection.map_err(Failure::connecting),
@@ -207,6 +231,22 @@ impl Servers {
             .set_response_timeout(None)
             .set_dns_resolver(Guarded(self.guard.clone()));
         Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+
+    /// Where the servers are that the endpoint names.
+    pub fn addresses_of_seeds(&self) -> Vec<(String, u16)> {
+        self.dial.seeds.clone()
+    }
+
+    /// Opens the library's own connection to the cluster.
+    ///
+    /// # Errors
+    /// When none of its nodes gives one, or it is no cluster.
+    pub async fn library_cluster(&self) -> Result<ClusterConnection, Failure> {
+        let Some(cluster) = &self.cluster else {
+            return Err(Failure::new(Outcome::Disconnected, "connect: no cluster"));
+        };
+        cluster.get_async_connection().await.map_err(|error| Failure::from(error).connecting())
     }
 }
 

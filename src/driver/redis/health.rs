@@ -1,6 +1,7 @@
 //! Whether the endpoint answers, and which nodes a cluster has.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -31,7 +32,7 @@ pub async fn health(compiled: &Compiled) -> Result<Health, Unreachable> {
     })
 }
 
-async fn ask(servers: &Servers) -> Result<String, String> {
+async fn ask(servers: &Arc<Servers>) -> Result<String, String> {
     let mut failures = Vec::new();
     for index in 0..servers.seeds.len() {
         match servers.connect_seed(index).await {
@@ -43,7 +44,7 @@ async fn ask(servers: &Servers) -> Result<String, String> {
     Err(failures.join("; "))
 }
 
-async fn ask_one(servers: &Servers, connection: &mut MultiplexedConnection) -> Result<String, String> {
+async fn ask_one(servers: &Arc<Servers>, connection: &mut MultiplexedConnection) -> Result<String, String> {
     let begun = Instant::now();
     let pong: Result<Value, _> = cmd("PING").query_async(connection).await;
     pong.map_err(|e| format!("it doesn't answer PING: {}", Failure::from(e).detail))?;

@@ -1,6 +1,7 @@
 //! Redis: one server or a cluster.
 
 mod client;
+mod cluster;
 mod command;
 mod compile;
 mod failure;
@@ -11,6 +12,7 @@ mod read_back;
 mod replicas;
 mod reply;
 mod session;
+mod slots;
 
 #[cfg(fuzzing)]
 pub use reply::fuzz;
