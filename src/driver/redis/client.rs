@@ -14,7 +14,7 @@ use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
     Pipeline, RedisError, RedisFuture, TlsCertificates, Value,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::cluster::Cluster;
@@ -39,20 +39,13 @@ pub struct Servers {
     pub seeds: Vec<Client>,
     /// The cluster, where it is one.
     cluster: Option<ClusterClient>,
-    dial: Dial,
+    /// Where the servers are that the endpoint names.
+    seeds_at: Vec<(String, u16)>,
+    /// Whether the library's own connection to the cluster will be needed.
+    library: bool,
     guard: Guard,
     addresses: String,
     secret: Option<String>,
-}
-
-/// How a node is reached that a cluster names.
-struct Dial {
-    /// Where the endpoint's own servers are.
-    seeds: Vec<(String, u16)>,
-    /// With these, where nodes speak TLS.
-    certificates: Option<TlsCertificates>,
-    username: Option<String>,
-    password: Option<SecretString>,
 }
 
 /// A connection that many sessions use at once. Clones share it.
@@ -141,17 +134,19 @@ impl Servers {
                 .tcp_settings(TcpSettings::default().set_nodelay(true))
                 .async_dns_resolver(Guarded(context.guard.clone()));
             // With certificates the client takes every node to speak TLS.
-            if encrypted { builder.certs(certificates.clone()).build() } else { builder.build() }
+            if encrypted { builder.certs(certificates).build() } else { builder.build() }
         });
         let cluster = cluster.transpose().map_err(|e| format!("the cluster can't be used: {e}"))?;
-        let dial = Dial {
-            seeds: at,
-            certificates: encrypted.then_some(certificates),
-            username: endpoint.username.clone(),
-            password: password.clone(),
-        };
         let secret = password.map(|p| p.expose_secret().to_owned()).filter(|p| !p.is_empty());
-        Ok(Self { seeds, cluster, dial, guard: context.guard.clone(), addresses: addresses.join(","), secret })
+        Ok(Self {
+            seeds,
+            cluster,
+            seeds_at: at,
+            library: false,
+            guard: context.guard.clone(),
+            addresses: addresses.join(","),
+            secret,
+        })
     }
 
     /// Where it is, without credentials.
@@ -235,7 +230,7 @@ impl Servers {
 
     /// Where the servers are that the endpoint names.
     pub fn addresses_of_seeds(&self) -> Vec<(String, u16)> {
-        self.dial.seeds.clone()
+        self.seeds_at.clone()
     }
 
     /// Opens the library's own connection to the cluster.

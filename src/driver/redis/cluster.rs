@@ -168,7 +168,8 @@ impl Cluster {
         let mut state = self.state();
         let new = || {
             let (servers, to) = (Arc::clone(&self.servers), address.clone());
-            let connecting = async move { servers.connect_node(&to).await }.boxed().shared();
+            let connecting =
+                async move { servers.connect_node(&to.0, to.1).await.map_err(Failure::connecting) }.boxed().shared();
             // Who began it may give up before it ends.
             tokio::spawn(connecting.clone());
             Node { attempt: self.attempts.fetch_add(1, Ordering::Relaxed), connecting, answers: Arc::default() }
