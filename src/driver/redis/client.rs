@@ -149,6 +149,17 @@ impl Servers {
         })
     }
 
+    /// With the library's own connection to a cluster opened with every other, or only once it is needed.
+    pub fn with_library(mut self, wanted: bool) -> Self {
+        self.library = wanted;
+        self
+    }
+
+    /// Whether the library's own connection to a cluster is opened with every other.
+    pub const fn wants_library(&self) -> bool {
+        self.library
+    }
+
     /// Where it is, without credentials.
     pub fn addresses(&self) -> &str {
         &self.addresses

@@ -68,6 +68,9 @@ impl Cluster {
         let primaries: Vec<_> = this.state().topology.primaries().cloned().collect();
         // One that can't be reached fails what needs it.
         drop(join_all(primaries.iter().map(|address| this.node(address).connecting)).await);
+        if this.servers.wants_library() {
+            this.library().await?;
+        }
         Ok(this)
     }
 
@@ -213,7 +216,9 @@ impl Cluster {
                     break;
                 }
                 Ok(Err(failure)) => {
-                    self.forget(&address, node.attempt);
+                    if failure.broken {
+                        self.forget(&address, node.attempt);
+                    }
                     last = failure;
                 }
                 Err(_) => last = Failure::new(Outcome::TimedOut, "connect: timed out").broken(),

@@ -169,8 +169,12 @@ pub async fn topology(connection: &mut MultiplexedConnection, address: &Address)
 pub fn slot_of_command(command: &Cmd) -> Option<u16> {
     let mut words = command.args_iter();
     let (Arg::Simple(name), Arg::Simple(key)) = (words.next()?, words.next()?) else { return None };
-    let name = std::str::from_utf8(name).ok()?;
-    OF_ONE_KEY.contains(&name.to_ascii_uppercase().as_str()).then(|| slot_of_key(key))
+    is_of_one_key(std::str::from_utf8(name).ok()?).then(|| slot_of_key(key))
+}
+
+/// Whether a command of this name has exactly one key, its first argument.
+pub fn is_of_one_key(name: &str) -> bool {
+    OF_ONE_KEY.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The slot of a key: CRC-16 (XMODEM) modulo 16,384, of what stands between its first braces if that is something
