@@ -162,6 +162,9 @@ impl Cluster {
         let asked: [Arc<Mutex<Vec<String>>>; 2] = Default::default();
         let noted = Arc::clone(&asked[1]);
         let second = server(move |_, words| {
+            if words[0].eq_ignore_ascii_case("CLUSTER") {
+                return Some("-ERR it is not for the second to say\r\n".to_owned());
+            }
             noted.lock().expect("nobody panicked with it").push(words[0].to_ascii_uppercase());
             Some(if words[0].eq_ignore_ascii_case("ASKING") { "+OK\r\n" } else { GOOD }.to_owned())
         });
@@ -222,21 +225,43 @@ fn a_slot_that_moves_to_a_host_that_is_not_allowed_is_not_followed() {
     assert_eq!(cluster.nodes[1].connections(), 0, "the host was contacted");
 }
 
-/// Slots that are sent from one node to the other and back must end within the operation's time.
+/// What the platform must get over by itself is not tried again behind its back.
 #[test]
-fn redirections_without_end_end() {
+fn a_slot_that_is_not_whole_is_rejected_by_its_code() {
     let cluster = Cluster::answering(|_, _| "-TRYAGAIN Multiple keys request during rehashing of slot\r\n".into());
     let completions = executed(&cluster.subject(), "get", 2);
     for completion in &completions {
         assert_eq!((completion.outcome, completion.error.as_deref()), (Outcome::Rejected, Some("TRYAGAIN")));
     }
+    assert_eq!(cluster.asked(0).len(), 2, "once for each");
+}
+
+/// Slots that are sent from one node to the other and back must end within the operation's time.
+#[test]
+fn redirections_without_end_end() {
+    let own = Arc::new(AtomicUsize::new(0));
+    let port = Arc::clone(&own);
+    let cluster = Cluster::answering(move |_, _| format!("-MOVED 12539 127.0.0.1:{}\r\n", port.load(Ordering::SeqCst)));
+    own.store(usize::from(cluster.nodes[0].address().port()), Ordering::SeqCst);
+    let completions = executed(&cluster.subject(), "get", 2);
+    assert_eq!(ends(&completions), [(Outcome::Rejected, Some("MOVED")), (Outcome::Rejected, Some("MOVED"))]);
     let asked = cluster.asked(0).len();
     assert!((2..=8).contains(&asked), "few tries for each: {asked}");
 }
 
+/// Only what is the lost node's fails, at once, and only for as long as it is lost.
+#[test]
+fn a_lost_node_holds_up_nobody_else() {
+    let cluster = Cluster::answering(|n, _| if n == 0 { "reset".into() } else { GOOD.into() });
+    let completions = executed(&cluster.subject(), "get", 3);
+    assert_eq!(completions[0].outcome, Outcome::Disconnected, "{completions:?}");
+    let after = [completions[1].outcome, completions[2].outcome];
+    assert_eq!(after, [Outcome::Ok, Outcome::Ok], "a new connection, by the next one: {completions:?}");
+}
+
 #[test]
 fn a_cluster_that_is_down_is_rejected_by_its_code_and_works_again() {
-    let down = |n: usize, _| if n < 4 { "-CLUSTERDOWN The cluster is down\r\n".into() } else { GOOD.to_owned() };
+    let down = |n: usize, _| if n < 2 { "-CLUSTERDOWN The cluster is down\r\n".into() } else { GOOD.to_owned() };
     let cluster = Cluster::answering(down);
     let completions = executed(&cluster.subject(), "get", 3);
     let (outcome, kind) = (completions[0].outcome, completions[0].error.as_deref());

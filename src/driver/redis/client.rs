@@ -11,10 +11,10 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::AsyncDNSResolver;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, Pipeline,
-    RedisError, RedisFuture, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
+    Pipeline, RedisError, RedisFuture, TlsCertificates, Value,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::cluster::Cluster;
@@ -39,20 +39,13 @@ pub struct Servers {
     pub seeds: Vec<Client>,
     /// The cluster, where it is one.
     cluster: Option<ClusterClient>,
-    dial: Dial,
+    /// Where the servers are that the endpoint names.
+    seeds_at: Vec<(String, u16)>,
+    /// Whether the library's own connection to the cluster will be needed.
+    library: bool,
     guard: Guard,
     addresses: String,
     secret: Option<String>,
-}
-
-/// How a node is reached that a cluster names.
-struct Dial {
-    /// Where the endpoint's own servers are.
-    seeds: Vec<(String, u16)>,
-    /// With these, where nodes speak TLS.
-    certificates: Option<TlsCertificates>,
-    username: Option<String>,
-    password: Option<SecretString>,
 }
 
 /// A connection that many sessions use at once. Clones share it.
@@ -141,17 +134,30 @@ impl Servers {
                 .tcp_settings(TcpSettings::default().set_nodelay(true))
                 .async_dns_resolver(Guarded(context.guard.clone()));
             // With certificates the client takes every node to speak TLS.
-            if encrypted { builder.certs(certificates.clone()).build() } else { builder.build() }
+            if encrypted { builder.certs(certificates).build() } else { builder.build() }
         });
         let cluster = cluster.transpose().map_err(|e| format!("the cluster can't be used: {e}"))?;
-        let dial = Dial {
-            seeds: at,
-            certificates: encrypted.then_some(certificates),
-            username: endpoint.username.clone(),
-            password: password.clone(),
-        };
         let secret = password.map(|p| p.expose_secret().to_owned()).filter(|p| !p.is_empty());
-        Ok(Self { seeds, cluster, dial, guard: context.guard.clone(), addresses: addresses.join(","), secret })
+        Ok(Self {
+            seeds,
+            cluster,
+            seeds_at: at,
+            library: false,
+            guard: context.guard.clone(),
+            addresses: addresses.join(","),
+            secret,
+        })
+    }
+
+    /// With the library's own connection to a cluster opened with every other, or only once it is needed.
+    pub fn with_library(mut self, wanted: bool) -> Self {
+        self.library = wanted;
+        self
+    }
+
+    /// Whether the library's own connection to a cluster is opened with every other.
+    pub const fn wants_library(&self) -> bool {
+        self.library
     }
 
     /// Where it is, without credentials.
@@ -203,24 +209,26 @@ impl Servers {
         self.open(client).await
     }
 
-    /// Opens a connection to a node that the cluster names; an empty host is that of the first server.
+    /// Opens a connection to a node that the cluster named, with the credentials and the TLS of the first server. An
+    /// empty host stands for that of the first server.
     ///
     /// # Errors
-    /// When it can't be made.
-    pub async fn connect_node(&self, (host, port): &(String, u16)) -> Result<MultiplexedConnection, Failure> {
-        let Dial { certificates, username, password, .. } = &self.dial;
-        let host = match self.dial.seeds.first() {
-            Some((first, _)) if host.is_empty() => first,
-            _ => host,
+    /// A host that may not be contacted, or when it can't be made.
+    pub async fn connect_node(&self, host: &str, port: u16) -> Result<MultiplexedConnection, Failure> {
+        let no_server = || Failure::new(Outcome::Disconnected, "connect: no such server");
+        let info = self.seeds.first().ok_or_else(no_server)?.get_connection_info().clone();
+        let known = |first: &str| if host.is_empty() { first.to_owned() } else { host.to_owned() };
+        let address = match info.addr() {
+            ConnectionAddr::Tcp(first, _) => ConnectionAddr::Tcp(known(first), port),
+            ConnectionAddr::TcpTls { host: first, insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host: known(first), port, insecure: *insecure, tls_params: tls_params.clone() }
+            }
+            _ => return Err(no_server()),
         };
-        let address = Address { tls: certificates.is_some(), host: host.clone(), port: *port, database: 0 };
-        let info = address.info(username.as_deref(), password.as_ref().map(|p| p.expose_secret()));
-        let info = info.map_err(|why| Failure::new(Outcome::Rejected, "client").with_detail(why))?;
-        let client = match certificates {
-            Some(certificates) => Client::build_with_tls(info, certificates.clone())?,
-            None => Client::open(info)?,
-        };
-        self.open(&client).await.map_err(Failure::connecting)
+        if !host.is_empty() {
+            self.guard.check(host).map_err(|why| Failure::new(Outcome::Blocked, why))?;
+        }
+        self.open(&Client::open(info.set_addr(address))?).await
     }
 
     async fn open(&self, client: &Client) -> Result<MultiplexedConnection, Failure> {
@@ -233,7 +241,7 @@ impl Servers {
 
     /// Where the servers are that the endpoint names.
     pub fn addresses_of_seeds(&self) -> Vec<(String, u16)> {
-        self.dial.seeds.clone()
+        self.seeds_at.clone()
     }
 
     /// Opens the library's own connection to the cluster.

@@ -68,6 +68,9 @@ impl Cluster {
         let primaries: Vec<_> = this.state().topology.primaries().cloned().collect();
         // One that can't be reached fails what needs it.
         drop(join_all(primaries.iter().map(|address| this.node(address).connecting)).await);
+        if this.servers.wants_library() {
+            this.library().await?;
+        }
         Ok(this)
     }
 
@@ -168,7 +171,8 @@ impl Cluster {
         let mut state = self.state();
         let new = || {
             let (servers, to) = (Arc::clone(&self.servers), address.clone());
-            let connecting = async move { servers.connect_node(&to).await }.boxed().shared();
+            let connecting =
+                async move { servers.connect_node(&to.0, to.1).await.map_err(Failure::connecting) }.boxed().shared();
             // Who began it may give up before it ends.
             tokio::spawn(connecting.clone());
             Node { attempt: self.attempts.fetch_add(1, Ordering::Relaxed), connecting, answers: Arc::default() }
@@ -212,7 +216,9 @@ impl Cluster {
                     break;
                 }
                 Ok(Err(failure)) => {
-                    self.forget(&address, node.attempt);
+                    if failure.broken {
+                        self.forget(&address, node.attempt);
+                    }
                     last = failure;
                 }
                 Err(_) => last = Failure::new(Outcome::TimedOut, "connect: timed out").broken(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::client::Servers;
 use super::command::Command;
 use super::file::{RedisCheck, RedisRequest, RedisSettings, Reply};
+use super::slots::is_of_one_key;
 use super::{Compiled, Plan};
 use crate::driver::identity::Identity;
 use crate::driver::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
@@ -67,13 +68,17 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     }
     let connections = connections.map_or(CONNECTIONS_DEFAULT, |c| c.value);
     let longest = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);
+    let of_one_key = |plan: &Plan| {
+        !plan.pipeline && plan.commands.iter().chain(&plan.on_miss).all(|command| is_of_one_key(&command.name))
+    };
+    let has_others = !plans.iter().all(of_one_key);
     match problems.take(servers(context, longest)) {
         Some(servers) => problems.or(Compiled {
             operations,
             plans,
             flows: outline.flows,
             data: outline.data,
-            servers: Arc::new(servers),
+            servers: Arc::new(servers.with_library(has_others)),
             connections: usize::try_from(connections).unwrap_or(1),
             endpoint: context.endpoint_name.to_owned(),
             identity: Identity::of(context),

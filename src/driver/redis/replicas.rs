@@ -124,7 +124,7 @@ async fn has(connection: &mut MultiplexedConnection, key: &str, deadline: Instan
 async fn connect(servers: &Servers, host: &str, port: u16) -> Option<MultiplexedConnection> {
     let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
     let connecting = async {
-        let mut connection = servers.connect_node(&(host.to_owned(), port)).await.ok()?;
+        let mut connection = servers.connect_node(host, port).await.ok()?;
         cmd("READONLY").query_async::<()>(&mut connection).await.ok()?;
         Some(connection)
     };

@@ -169,8 +169,12 @@ pub async fn topology(connection: &mut MultiplexedConnection, address: &Address)
 pub fn slot_of_command(command: &Cmd) -> Option<u16> {
     let mut words = command.args_iter();
     let (Arg::Simple(name), Arg::Simple(key)) = (words.next()?, words.next()?) else { return None };
-    let name = std::str::from_utf8(name).ok()?;
-    OF_ONE_KEY.contains(&name.to_ascii_uppercase().as_str()).then(|| slot_of_key(key))
+    is_of_one_key(std::str::from_utf8(name).ok()?).then(|| slot_of_key(key))
+}
+
+/// Whether a command of this name has exactly one key, its first argument.
+pub fn is_of_one_key(name: &str) -> bool {
+    OF_ONE_KEY.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// The slot of a key: CRC-16 (XMODEM) modulo 16,384, of what stands between its first braces if that is something
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn keys_have_the_slots_of_the_specification() {
         // Appendix A of the cluster specification: CRC16("123456789") = 0x31C3.
-        assert_eq!(slot_of_key(b"123456789"), 0x31c3 % 16_384);
+        assert_eq!(slot_of_key(b"123456789"), 0x31c3);
         assert_eq!(slot_of_key(b"{user1000}.following"), slot_of_key(b"user1000"));
         assert_eq!(slot_of_key(b"foo{{bar}}zap"), slot_of_key(b"{bar"));
         // CLUSTER KEYSLOT foo{}{bar} of a server: the whole key counts.
