@@ -12,6 +12,7 @@ use crate::engine::{Event, RunFacts, judge};
 use crate::model::Nanos;
 use crate::objective::Heal;
 use crate::profile::Plan;
+use crate::report::words::plain;
 use crate::report::{Junit, Progress, Render as _, Text};
 use crate::store::{RunRecord, RunWriter, Status, StoreError};
 
@@ -83,6 +84,17 @@ impl Chronicle {
         self.progress.finish();
     }
 
+    /// Whoever asked for quiet, and whatever becomes of the record: this must be heard.
+    fn say_what_is_left_broken(&self, facts: &RunFacts) {
+        for drill in &facts.drills {
+            if let (Heal::Failed(why), Some(plan)) = (&drill.heal, self.plan.drills.get(drill.drill)) {
+                let (name, run) = (plain(&plan.name), self.folder().display());
+                eprintln!("slatest: HEALING FAILED: the drill `{name}` has left something broken: {}", plain(why));
+                eprintln!("slatest: see to it by hand, or ask again: slatest drill heal {run}");
+            }
+        }
+    }
+
     /// Judges it, writes the record, and shows the summary.
     pub fn conclude(self, facts: &RunFacts) -> Exit {
         match self.record(facts) {
@@ -97,6 +109,7 @@ impl Chronicle {
     /// When the file system says no.
     pub fn record(self, facts: &RunFacts) -> Result<RunRecord, NotRun> {
         self.progress.finish();
+        self.say_what_is_left_broken(facts);
         if let Some(error) = self.lost {
             return Err(NotRun::new(Exit::Void, format!("the run could not be written to the end: {error}")));
         }

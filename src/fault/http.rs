@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use reqwest::{Client, Method, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, Url, redirect};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -48,7 +48,8 @@ impl HttpFault {
         })
     }
 
-    async fn call(&self, hook: &Hook) -> Result<Answer, FaultError> {
+    /// Makes everything ready for a call. This takes a while, which is no part of what the call does.
+    fn ready(&self, hook: &Hook) -> Result<Call, FaultError> {
         let words = words(hook);
         let failed = |why: String| FaultError::failed(words.clone(), why);
         let (method, url) = hook.call().map_err(FaultError::Refused)?;
@@ -82,6 +83,30 @@ impl HttpFault {
         if let Some(body) = &hook.body {
             request = request.body(body.clone());
         }
+        let statuses = hook.status.clone();
+        Ok(Call { request, secrets, statuses, words, limit })
+    }
+
+    async fn call(&self, hook: &Hook) -> Result<Answer, FaultError> {
+        self.ready(hook)?.send().await
+    }
+}
+
+/// A call that is ready to be sent.
+struct Call {
+    request: RequestBuilder,
+    /// What it carries and must not be quoted.
+    secrets: Vec<SecretString>,
+    /// Statuses that are expected; none: those of success.
+    statuses: Vec<u16>,
+    words: String,
+    limit: Span,
+}
+
+impl Call {
+    async fn send(self) -> Result<Answer, FaultError> {
+        let Self { request, secrets, statuses, words, limit } = self;
+        let failed = |why: String| FaultError::failed(words.clone(), why);
         let slow = |e: reqwest::Error| match e.is_timeout() {
             true => FaultError::Slow { doing: words.clone(), limit },
             // The URL stands in the words already, without its credentials.
@@ -101,7 +126,7 @@ impl HttpFault {
         for secret in secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty()) {
             said = said.replace(secret, "***");
         }
-        let expected = match hook.status.as_slice() {
+        let expected = match statuses.as_slice() {
             [] => status.is_success(),
             statuses => statuses.contains(&status.as_u16()),
         };
@@ -146,8 +171,9 @@ impl Fault for HttpFault {
 
     fn inject<'a>(&'a self, _: &'a Undo) -> BoxFuture<'a, Result<Injected, FaultError>> {
         Box::pin(async {
+            let call = self.ready(&self.spec.inject)?;
             let issued = self.stopwatch.now();
-            let answer = self.call(&self.spec.inject).await?;
+            let answer = call.send().await?;
             let acknowledged = self.stopwatch.now();
             if !answer.expected {
                 return Err(FaultError::failed(words(&self.spec.inject), answer.words));

@@ -1,0 +1,76 @@
+//! Runs that are broken off while something is broken.
+
+use std::process::Child;
+
+use nix::sys::signal::Signal;
+
+use crate::deeds::Deed;
+use crate::outages::profile;
+use crate::scratch::{printed, wait_for};
+use crate::stage::{RUN, Stage, signal};
+use crate::told::{Told, journal, says};
+
+/// A drill that would go on for a minute.
+fn held(stage: &Stage) -> Child {
+    let faults = format!(
+        "  away:\n    http: {{ inject: {{ post: '{}' }}, heal: {{ post: '{}' }} }}",
+        stage.order("outage=600000"),
+        stage.order("mend=true"),
+    );
+    stage.target("staging", true, &faults, "");
+    profile(
+        stage,
+        "200ms",
+        70,
+        "  - { name: away, at: 1s, inject: { fault: away }, hold: 55s, watch: 60s, restored_after: 5, scope: 'api/*' }",
+        "  - { name: comes-back, drill: away, rto: 30s }",
+    );
+    let child = stage.begin(&RUN);
+    wait_for("the fault", || says(&journal(&stage.scratch), "away", "inject", "done"));
+    child
+}
+
+fn is_mended(stage: &Stage) -> bool {
+    stage.deeds().iter().any(|deed| matches!(deed, Deed::Mended { .. }))
+}
+
+#[test]
+fn ctrl_c_while_it_is_broken_heals_it() {
+    let stage = Stage::new();
+    let child = held(&stage);
+    signal(&child, Signal::SIGINT);
+    let told = Told::of(&stage.scratch, child.wait_with_output().expect("it ended"), None);
+    assert_eq!(told.code, Some(105), "{}", told.text);
+    assert!(is_mended(&stage), "{:?}\n{}", stage.deeds(), told.text);
+    assert!(told.says("away", "heal", "done"), "{:?}", told.journal);
+    assert_eq!(told.record["status"], "interrupted");
+    let drill = told.drill("away");
+    assert_eq!((&drill["end"], &drill["verdict"]), (&"interrupted".into(), &"inconclusive".into()), "{drill}");
+    assert!(drill["heal"]["done"].is_u64(), "{drill}");
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_leave_it_broken() {
+    let stage = Stage::new();
+    let child = held(&stage);
+    signal(&child, Signal::SIGINT);
+    signal(&child, Signal::SIGINT);
+    let output = child.wait_with_output().expect("it ended");
+    assert_eq!(output.status.code(), Some(105), "{}", printed(&output));
+    assert!(is_mended(&stage), "{:?}\n{}", stage.deeds(), printed(&output));
+    assert!(says(&journal(&stage.scratch), "away", "heal", "done"), "{}", printed(&output));
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_word_of_what_is_broken() {
+    let stage = Stage::new();
+    let mut child = held(&stage);
+    signal(&child, Signal::SIGKILL);
+    child.wait().expect("it ended");
+    assert!(!is_mended(&stage), "nobody could");
+    let lines = journal(&stage.scratch);
+    assert!(says(&lines, "away", "inject", "done") && !says(&lines, "away", "heal", "done"), "{lines:?}");
+    let remedy = lines.iter().find(|line| line["phase"] == "about_to").map(|line| &line["remedy"]);
+    let hook = remedy.map(|remedy| remedy["fault"]["http"]["heal"]["post"].clone());
+    assert_eq!(hook, Some(stage.order("mend=true").into()), "what heals it is in there: {lines:?}");
+}
