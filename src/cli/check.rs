@@ -328,7 +328,7 @@ fn endpoints(lines: &[HealthLine]) -> String {
 
 /// Parts one after another, broken into lines between them (and between words, where one part is
 /// too long for a line), each but the first indented.
-fn wrapped(parts: &[String], separator: &str, indent: usize) -> String {
+pub(super) fn wrapped(parts: &[String], separator: &str, indent: usize) -> String {
     let mut text = String::new();
     let mut column = indent;
     for (i, part) in parts.iter().enumerate() {
@@ -376,6 +376,7 @@ mod tests {
             agents: None,
             faults: Default::default(),
             proxies: Default::default(),
+            alerts: None,
         };
         let reached = |endpoint: &str, words: &str| HealthLine {
             scenario: "any".into(),

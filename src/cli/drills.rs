@@ -302,6 +302,7 @@ mod tests {
             agents: None,
             faults: Default::default(),
             proxies: Default::default(),
+            alerts: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod completions;
 mod coordinate;
 mod coordinator;
 mod doctor;
+mod drill;
 mod drills;
 mod exit;
 mod fleet_line;
@@ -74,6 +75,8 @@ enum Command {
     Doctor,
     /// Shows a run or a series that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
+    /// What drills can break, whether they can now, and mending what a run left broken
+    Drill(drill::DrillArgs),
     /// Leads a run that agents make, on many machines
     Coordinator(Box<coordinator::CoordinatorArgs>),
     /// Makes a share of a coordinator's load
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
+        Command::Drill(args) => drill::run(&args).into(),
         Command::Coordinator(args) => coordinator::run(&args).into(),
         Command::Agent(args) => agent::run(&args).into(),
         Command::Capacity(args) => capacity::run(&args).into(),

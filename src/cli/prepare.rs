@@ -1,6 +1,8 @@
 //! What `run` and `check` do alike before anything is sent: find the files, start the sandbox when it
 //! is the target, resolve the plan, ask the guard.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::Exit;
@@ -156,6 +158,11 @@ impl Found {
         Ok(resolved)
     }
 
+    /// Folders that relative paths start from: in the profile, in the target.
+    pub fn folders(&self) -> [&Path; 2] {
+        [&self.profile.folder, &self.target.folder]
+    }
+
     /// What agents need to come to the same plan, for a run of this name. Says what is wrong by itself.
     ///
     /// # Errors
@@ -175,16 +182,36 @@ impl Found {
 }
 
 impl PlanArgs {
+    /// To look at a profile's plan where nothing is sent and nothing is broken.
+    pub const fn looking(profile: String, target: Option<String>) -> Self {
+        Self {
+            profile,
+            target,
+            rate: Vec::new(),
+            duration: None,
+            scale: None,
+            seed: None,
+            allow_listed: true,
+            drills: true,
+            sandbox_flags: Vec::new(),
+        }
+    }
+
     /// The target's name: as it was said, else as the environment says it, else the sandbox.
     pub fn target_name(&self) -> String {
-        let from_environment = || std::env::var("SLATEST_TARGET").ok().filter(|name| !name.is_empty());
-        self.target.clone().or_else(from_environment).unwrap_or_else(|| SANDBOX.into())
+        target_name(self.target.as_ref())
     }
 
     /// What the command line replaces of the profile.
     pub fn overrides(&self) -> Overrides {
         Overrides { rates: self.rate.clone(), duration: self.duration, scale: self.scale, seed: self.seed }
     }
+}
+
+/// A target's name: as it was said, else as the environment says it, else the sandbox.
+pub fn target_name(said: Option<&String>) -> String {
+    let from_environment = || std::env::var("SLATEST_TARGET").ok().filter(|name| !name.is_empty());
+    said.cloned().or_else(from_environment).unwrap_or_else(|| SANDBOX.into())
 }
 
 /// The name that a run has towards the target, in headers, keys and document names. Version 7 begins with

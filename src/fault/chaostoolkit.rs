@@ -9,16 +9,20 @@
 
 mod experiment;
 mod journal;
+mod retold;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 pub use experiment::{Activity, Experiment, Hypothesis, Pauses, Provider};
 pub use journal::{ChaosJournal, ChaosRun, ChaosStates, ChaosStatus, chaos_journal};
+pub use retold::{Told, outcome_of};
 
 use crate::model::{Nanos, Problems, Span};
-use crate::source::Source;
+use crate::source::{CREDENTIAL_WRITTEN, Source};
 use crate::target::cluster_values::Variable;
 use crate::target::fault::{CommandSpec, FaultSpec, Hook, HttpSpec, Program, Text};
+use crate::target::{Allow, Guard};
 
 /// What an experiment became.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -158,6 +162,18 @@ fn drill(
         }
         (_, Some(_)) => return no("its rollback has another provider than it; a fault is healed by its own".into()),
     };
+    // What stands in a command line, a URL or a body can't be taken apart; it is not carried into another file.
+    let everywhere = Allow { hosts: vec!["*".into()], max_rate: None, drills: true };
+    let wrong = Guard::new(&everywhere).map(|guard| inject.mistakes(Path::new("."), &guard)).unwrap_or_default();
+    if let Some((key, why)) = wrong.into_iter().find(|(_, why)| why.starts_with(CREDENTIAL_WRITTEN)) {
+        return no(format!("{key}: {why}"));
+    }
+    for name in credentials(&inject) {
+        left_out.push(format!(
+            "the value of `{name}` in the action `{}`: a credential; the fault takes it from the environment",
+            action.name
+        ));
+    }
     let pauses = action.pauses.as_ref();
     let length = |secs: Option<f64>| secs.map(Nanos::from_secs_f64).filter(|length| !length.is_zero()).map(Span);
     Some(ImportedDrill {
@@ -168,6 +184,24 @@ fn drill(
     })
 }
 
+/// Names of the variables and headers that became references to credentials.
+fn credentials(spec: &FaultSpec) -> BTreeSet<&str> {
+    let secret = |text: &Text| matches!(text, Text::Secret(_));
+    match spec {
+        FaultSpec::Command(spec) => {
+            let programs = [Some(&spec.inject), spec.heal.as_ref(), spec.probe.as_ref()].into_iter().flatten();
+            let variables = programs.flat_map(|program| &program.env);
+            variables.filter(|(_, text)| secret(text)).map(|(name, _)| name.as_str()).collect()
+        }
+        FaultSpec::Http(spec) => {
+            let hooks = [Some(&spec.inject), spec.heal.as_ref(), spec.probe.as_ref()].into_iter().flatten();
+            let headers = hooks.flat_map(|hook| &hook.headers);
+            headers.filter(|(_, text)| secret(text)).map(|(name, _)| name.as_str()).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
 /// A process as a program, without a shell.
 fn program(provider: &Provider) -> Result<Program, String> {
     let Provider::Process { path, arguments, timeout, env } = provider else {
@@ -176,7 +210,8 @@ fn program(provider: &Provider) -> Result<Program, String> {
     let mut variables = BTreeMap::new();
     for (name, value) in env {
         let name: Variable = name.parse()?;
-        variables.insert(name, Text::Plain(value.clone()));
+        let text = Text::adopted(name.as_str(), value);
+        variables.insert(name, text);
     }
     let timeout = timeout.map(Nanos::from_secs_f64).filter(|length| !length.is_zero()).map(Span);
     let args = arguments.words()?;
@@ -195,7 +230,7 @@ fn hook(activity: &Activity) -> Result<Hook, String> {
         return Err("it substitutes values of its configuration; write them out, or name them as { env: NAME }".into());
     }
     let mut hook = Hook {
-        headers: headers.iter().map(|(name, value)| (name.clone(), Text::Plain(value.clone()))).collect(),
+        headers: headers.iter().map(|(name, value)| (name.clone(), Text::adopted(name, value))).collect(),
         json: (!arguments.is_null()).then(|| arguments.clone()),
         status: statuses(&activity.tolerance).unwrap_or_default(),
         timeout: timeout.map(Nanos::from_secs_f64).filter(|length| !length.is_zero()).map(Span),

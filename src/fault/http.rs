@@ -116,7 +116,7 @@ fn words(hook: &Hook) -> String {
     hook.call().map_or_else(|why| why, |(method, url)| format!("{} {}", method.name(), redact(url)))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

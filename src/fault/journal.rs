@@ -109,7 +109,8 @@ impl Entry {
         }
     }
 
-    fn key(&self) -> DrillKey {
+    /// Which drill it is of.
+    pub fn key(&self) -> DrillKey {
         DrillKey { drill: self.drill.clone(), repeat: self.repeat }
     }
 }
@@ -134,6 +135,10 @@ impl Journal {
         if !ends_with_line(&mut file).map_err(wrong)? {
             file.write_all(b"\n").map_err(wrong)?;
         }
+        // Who heals later must know whether this run still heals by itself. Where locks can't be had, it doesn't.
+        if let Err(error) = file.lock_shared() {
+            tracing::debug!(%error, "the journal can't be locked");
+        }
         // The file's name must outlive a crash, too.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(wrong)?;
         Ok(Self { path, file })
@@ -155,6 +160,12 @@ impl Journal {
         line.push(b'\n');
         self.file.write_all(&line).and_then(|()| self.file.sync_all()).map_err(|e| wrong(e.to_string()))
     }
+}
+
+/// Whether somebody has the journal of a run's folder open to write it: its run is under way, or it is being healed.
+pub fn under_way(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join(JOURNAL_FILE)) else { return false };
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 fn ends_with_line(file: &mut File) -> std::io::Result<bool> {
@@ -305,6 +316,18 @@ mod tests {
         assert_eq!(read.entries, [first, last]);
         assert_eq!(read.unreadable.len(), 1, "{:?}", read.unreadable);
         assert!(unhealed(&read.entries).is_empty());
+    }
+
+    #[test]
+    fn who_writes_it_is_seen_until_it_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!under_way(folder.path()));
+        let first = Journal::open(folder.path()).unwrap();
+        let second = Journal::open(folder.path()).unwrap();
+        drop(first);
+        assert!(under_way(folder.path()));
+        drop(second);
+        assert!(!under_way(folder.path()));
     }
 
     #[test]

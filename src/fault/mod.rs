@@ -6,6 +6,7 @@
 //!
 //! To add an injector: its settings in `target/fault/`, one file here, one line in [`compile`].
 
+mod alerts;
 mod aws;
 pub mod chaostoolkit;
 mod command;
@@ -27,6 +28,7 @@ mod undo;
 
 use futures_util::future::BoxFuture;
 
+pub use alerts::{AlertWatch, Detected};
 pub use error::FaultError;
 pub use moment::{Injected, Moment, Reported, Stopwatch};
 pub use proxy::{Condition, Proxies, Proxy, ProxyError};

@@ -54,7 +54,7 @@ pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault
     })
 }
 
-/// Everything wrong with the faults and proxies of a target that shows without contacting anybody.
+/// Everything wrong with the faults, proxies and alerts of a target that shows without contacting anybody.
 ///
 /// # Errors
 /// All mistakes, each with its place.
@@ -67,6 +67,10 @@ pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(
     for (name, spec) in &target.faults {
         let place = format!("faults.{name}");
         problems.0.extend(mistakes(source, (&place, spec), &spec.value, target, guard));
+    }
+    if let Some(alerts) = &target.alerts {
+        let wrong = alerts.mistakes(&source.folder, guard);
+        problems.0.extend(wrong.into_iter().map(|(key, why)| at(source, alerts, "alerts", &key, why)));
     }
     if problems.0.is_empty() { Ok(()) } else { Err(problems) }
 }
@@ -137,6 +141,7 @@ faults:
   kill: { process: { pid_file: run/a.pid, signal: kill } }
   cut: { network: { proxy: dbb, mode: blackhole } }
   hook: { http: { inject: { post: 'https://elsewhere/' } } }
+alerts: { alertmanager: 'http://elsewhere:9093', names: [''] }
 ";
         let source = Source::new("t.yaml", text, "");
         let target: Target = source.parse().unwrap();
@@ -150,6 +155,8 @@ faults:
                 (7, "proxies.open.upstream"),
                 (10, "faults.cut.network.proxy"),
                 (11, "faults.hook.http.inject.post"),
+                (12, "alerts.alertmanager"),
+                (12, "alerts.names"),
             ]
         );
         assert_eq!(problems[2].help.as_deref(), Some("did you mean `db`?"));

@@ -1,6 +1,7 @@
 //! Where load may be sent: endpoints, their credentials, and what is allowed there.
 
 mod agents;
+mod alerts;
 pub mod cluster_values;
 mod credentials;
 mod endpoint;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use agents::{
     Agents, Amounts, KubernetesSection, PullPolicy, Resources, SecretFolder, SecretKey, Spread, TaintEffect, Toleration,
 };
+pub use alerts::AlertsSpec;
 pub use credentials::Fault;
 pub use endpoint::{
     AmqpEndpoint, BlockSignature, Endpoint, HttpEndpoint, KafkaEndpoint, KafkaSecurity, PostgresEndpoint,
@@ -68,4 +70,7 @@ pub struct Target {
     /// Proxies that slatest puts between itself and endpoints, for faults of the network.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub proxies: BTreeMap<String, Located<fault::ProxySpec>>,
+    /// Who says that something broke: when its alert fires, a drill's fault was detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Located<AlertsSpec>>,
 }

@@ -52,6 +52,7 @@ packages_missing() {
         rabbitmq) rabbit_server >/dev/null || echo rabbitmq-server ;;
         region) program haproxy >/dev/null || echo haproxy ;;
         nginx) program nginx >/dev/null || echo nginx-light ;;
+        alertmanager) program prometheus-alertmanager >/dev/null || echo prometheus-alertmanager ;;
         api) program curl >/dev/null || echo curl ;;
       esac
     done

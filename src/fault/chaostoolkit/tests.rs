@@ -76,6 +76,8 @@ fn what_drills_don_t_say_is_said_in_words_and_no_fault_loses_its_heal() {
         (action("type: process, path: x, arguments: 'a | b'"), String::new(), "a shell would have to read"),
         (action("type: process, path: '${program}'"), String::new(), "substitutes"),
         (action("type: http, url: 'http://h/', method: OPTIONS"), String::new(), "OPTIONS"),
+        (action("type: process, path: x, arguments: ['postgres://u:hunter2@h/d']"), String::new(), "credential"),
+        (action("type: http, url: 'http://h/?token=hunter2'"), String::new(), "credential"),
         (action(process), action("type: http, url: 'http://h/'"), "another provider"),
         (action(process), format!("{}, {}", action(process), action(process)), "2 rollbacks"),
         (format!("{}, {}", action(process), action(process)), action(process), "2 actions with rollbacks"),
@@ -89,6 +91,7 @@ fn what_drills_don_t_say_is_said_in_words_and_no_fault_loses_its_heal() {
         let imported = read(&format!("title: t\nmethod: [{method}]\nrollbacks: [{rollbacks}]\n"));
         assert!(imported.drills.is_empty(), "{imported:?}");
         assert!(imported.left_out.iter().any(|left| left.contains(words)), "{words}: {:?}", imported.left_out);
+        assert!(!format!("{imported:?}").contains("hunter2"), "{imported:?}");
     }
     let two = read(&format!("title: t\nmethod: [{}, {}]\n", action(process), action(process)));
     assert_eq!(two.drills.len(), 2);

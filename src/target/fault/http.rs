@@ -167,7 +167,7 @@ fn json_holds_credential(value: &Value) -> bool {
 }
 
 /// What is wrong with a URL that will be called. No credential in it is quoted.
-fn url_mistake(url: &str, guard: &Guard) -> Option<String> {
+pub(in crate::target) fn url_mistake(url: &str, guard: &Guard) -> Option<String> {
     match Url::parse(url) {
         Err(e) => Some(format!("is not a URL: {e}")),
         Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() || holds_credential(url) => {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use aws::{AwsAction, AwsSpec, ClusterFailover, FisExperiment, MskReboot, RdsReboot, TestFailover};
 pub use command::{CommandSpec, Program};
+pub(super) use http::url_mistake;
 pub use http::{Hook, HookMethod, HttpSpec};
 pub use kubernetes::{CutZone, DeletePods, DrainNode, KubernetesAction, KubernetesSpec, ScaleDeployment};
 pub use network::{NetworkMode, NetworkSpec, ProxySpec};

@@ -28,6 +28,16 @@ pub enum Text {
 }
 
 impl Text {
+    /// A value from elsewhere under this name: as it is or, where it is a credential, the environment variable
+    /// that is to hold it. The value itself is let go then.
+    pub fn adopted(name: &str, value: &str) -> Self {
+        if !is_credential(name) && !holds_credential(value) {
+            return Self::Plain(value.to_owned());
+        }
+        let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        Self::Secret(Secret::Env(name.chars().map(letter).collect()))
+    }
+
     /// What it says. `folder` is where relative paths start.
     ///
     /// # Errors
