@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use super::Exit;
 use super::forecast::arrivals;
-use crate::fault::Proxies;
 use crate::fault::steps::HealBy;
+use crate::fault::{AlertWatch, Proxies};
 use crate::model::{Nanos, OperationId, Span};
 use crate::objective::{ALPHA, Asked, Reading, clopper_pearson, fewest_operations};
-use crate::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan};
+use crate::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan, Resolved};
 use crate::report::words::{grouped, plain};
 use crate::schedule::Curve;
-use crate::target::{Environment, Target};
+use crate::target::{Environment, Guard, Target};
 
 /// Share of failures that is reckoned with where no objective promises one: what a clean steady state of some
 /// thousand operations shows.
@@ -55,6 +55,22 @@ pub fn put_up_proxies(target: &Target) -> Result<Arc<Proxies>, Exit> {
     Proxies::start(specs).map(Arc::new).map_err(|error| {
         eprintln!("slatest: {error}");
         Exit::Unexpected
+    })
+}
+
+/// Who says when a drill's fault was detected, where there are drills and the target names somebody.
+///
+/// # Errors
+/// In words, when it can't be asked as it is written.
+pub fn alerts(resolved: &Resolved) -> Result<Option<AlertWatch>, String> {
+    let Some(spec) = resolved.target.alerts.as_ref().filter(|_| !resolved.plan.drills.is_empty()) else {
+        return Ok(None);
+    };
+    let watch =
+        Guard::new(&resolved.target.allow).and_then(|guard| AlertWatch::new(spec, &resolved.target_folder, &guard));
+    watch.map(Some).map_err(|why| {
+        eprintln!("slatest: {why}");
+        Exit::Invalid
     })
 }
 

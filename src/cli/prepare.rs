@@ -1,8 +1,6 @@
 //! What `run` and `check` do alike before anything is sent: find the files, start the sandbox when it
 //! is the target, resolve the plan, ask the guard.
 
-use std::path::Path;
-
 use clap::Args;
 
 use super::Exit;
@@ -156,11 +154,6 @@ impl Found {
             return Err(Exit::Refused);
         }
         Ok(resolved)
-    }
-
-    /// Folders that relative paths start from: in the profile, in the target.
-    pub fn folders(&self) -> [&Path; 2] {
-        [&self.profile.folder, &self.target.folder]
     }
 
     /// What agents need to come to the same plan, for a run of this name. Says what is wrong by itself.

@@ -99,9 +99,24 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(proxies) => proxies,
         Err(exit) => return exit,
     };
+<<<<<<< HEAD
     let exit = match one(args, resolved, proxies, &stop, &mut |_| Ok(())) {
         Ok(record) => tell(&record),
         Err(not) => not.say(),
+=======
+    let alerts = match drills::alerts(&resolved) {
+        Ok(alerts) => alerts,
+        Err(exit) => return exit,
+    };
+    let health = match reach(&resolved.plan, &resolved.workloads) {
+        Ok(health) => health,
+        Err(unreachable) => {
+            for error in unreachable {
+                eprintln!("slatest: {error}");
+            }
+            return Exit::Unreachable;
+        }
+>>>>>>> 71451f3 (An Alertmanager's first alert after a fault is its detection)
     };
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
@@ -140,6 +155,7 @@ pub(super) fn one(
         hosts: resolved.target.allow.hosts.clone(),
         folders: resolved.fault_folders,
         proxies,
+        alerts,
         folder: writer.folder().to_owned(),
     };
     let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop.clone());

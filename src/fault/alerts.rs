@@ -37,6 +37,7 @@ pub struct Detected {
 
 /// Watches an Alertmanager. Made before a fault and told to look ([`AlertWatch::before`]), it knows what fired
 /// already; asked after it ([`AlertWatch::first_after`]), it says what the fault made fire.
+#[derive(Clone, Debug)]
 pub struct AlertWatch {
     url: Url,
     names: Vec<String>,

@@ -43,6 +43,8 @@ pub struct Resolved {
     /// The folder that relative paths start from, for the fault of each drill of the plan: that of the file in
     /// which the fault is written.
     pub fault_folders: Vec<PathBuf>,
+    /// The folder that relative paths in the target start from.
+    pub target_folder: PathBuf,
 }
 
 /// Checks everything that a user wrote and makes it ready to run. Contacts nobody. `run` is the
@@ -165,7 +167,16 @@ pub fn resolve(
         left_out: left_out.into_iter().map(LeftOut::told).collect(),
     };
     let run = run.to_owned();
-    Ok(Resolved { run, plan, workloads: assembly.workloads, production: file.production, target, fault_folders })
+    let target_folder = target_source.folder.clone();
+    Ok(Resolved {
+        run,
+        plan,
+        workloads: assembly.workloads,
+        production: file.production,
+        target,
+        fault_folders,
+        target_folder,
+    })
 }
 
 /// What concerns the profile as a whole.

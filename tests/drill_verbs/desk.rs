@@ -86,7 +86,9 @@ pub struct Said {
 
 impl Said {
     fn new(output: &Output, folder: &Path) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&folder.display().to_string(), "HERE");
+        // Where lines break depends on how long the folder's name is.
+        let whole = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\n              ", " ");
+        let text = |bytes: &[u8]| whole(bytes).replace(&folder.display().to_string(), "HERE");
         Self { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 

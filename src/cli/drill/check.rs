@@ -82,13 +82,10 @@ fn check(args: &CheckArgs) -> Result<Exit, Exit> {
             let found = find(&plan)?;
             // A profile without drills has none to refuse.
             let resolved = found.resolve(&plan)?;
-            let [of_profile, of_target] = found.folders();
             let mut faults: Vec<(String, FaultSpec, std::path::PathBuf)> = Vec::new();
-            for drill in &resolved.plan.drills {
-                let (name, folder) = match &drill.fault {
-                    Some(name) => (name.clone(), of_target),
-                    None => (format!("{} (written in the profile)", drill.name), of_profile),
-                };
+            for (drill, folder) in resolved.plan.drills.iter().zip(&resolved.fault_folders) {
+                let named = drill.fault.clone();
+                let name = named.unwrap_or_else(|| format!("{} (written in the profile)", drill.name));
                 if faults.iter().all(|(known, ..)| *known != name) {
                     faults.push((name, drill.injector.clone(), folder.to_owned()));
                 }

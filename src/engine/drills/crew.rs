@@ -1,16 +1,17 @@
 //! The thread that breaks and mends, beside the workers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use super::detection::{Detection, beside};
 use crate::fault::execute::{Drill, Mark, Outcome, SharedJournal, Signal, execute};
 use crate::fault::journal::{DrillKey, Journal};
-use crate::fault::steps::Timing;
-use crate::fault::{FaultContext, Proxies, Stopwatch, compile};
+use crate::fault::steps::{Stage, Timing};
+use crate::fault::{AlertWatch, FaultContext, Proxies, Stopwatch, compile};
 use crate::model::{Clock, Nanos};
 use crate::profile::{DrillPlan, DrillStart, Plan};
 use crate::target::{Allow, Guard};
@@ -35,6 +36,8 @@ pub struct DrillGround {
     pub folders: Vec<PathBuf>,
     /// The proxies of this process.
     pub proxies: Arc<Proxies>,
+    /// Who says when a fault was detected; `None` where the target names nobody.
+    pub alerts: Option<AlertWatch>,
     /// The run's folder, in which the journal lies.
     pub folder: PathBuf,
 }
@@ -44,8 +47,8 @@ pub struct DrillGround {
 pub enum Word {
     /// A stage was entered.
     Mark(usize, Mark),
-    /// It is over.
-    Ended(usize, Box<Outcome>),
+    /// It is over; when it was detected.
+    Ended(usize, Box<Outcome>, Detection),
 }
 
 /// How much longer a drill's watch may last than what is watched: windows are seen when they are over, and
@@ -128,16 +131,18 @@ impl Crew {
     ///
     /// # Errors
     /// In words, when the journal can't be written or there is no thread to be had.
-    pub fn start(drills: Vec<Drill>, clock: Arc<dyn Clock>, folder: &Path) -> Result<Self, String> {
-        let journal: SharedJournal = Arc::new(Mutex::new(Journal::open(folder).map_err(|e| e.to_string())?));
+    pub fn start(drills: Vec<Drill>, clock: Arc<dyn Clock>, ground: DrillGround) -> Result<Self, String> {
+        let journal: SharedJournal = Arc::new(Mutex::new(Journal::open(&ground.folder).map_err(|e| e.to_string())?));
         let (signals, heard): (Vec<_>, Vec<_>) = drills.iter().map(|_| mpsc::channel(SIGNALS)).unzip();
         let (tell, words) = channel();
         let runtime = runtime()?;
         let work = move || {
             let stopwatch = Stopwatch::new(clock);
             for (index, (drill, signals)) in drills.iter().zip(heard).enumerate() {
-                let outcome = runtime.block_on(led(drill, index, &journal, &stopwatch, signals, &tell));
-                let _ = tell.send(Word::Ended(index, Box::new(outcome)));
+                let alerts = ground.alerts.clone();
+                let (outcome, detection) =
+                    runtime.block_on(led(drill, index, &journal, &stopwatch, signals, alerts, &tell));
+                let _ = tell.send(Word::Ended(index, Box::new(outcome), detection));
             }
         };
         let thread = std::thread::Builder::new().name("drills".into()).spawn(work);
@@ -183,12 +188,21 @@ async fn led(
     journal: &SharedJournal,
     stopwatch: &Stopwatch,
     signals: mpsc::Receiver<Signal>,
+    alerts: Option<AlertWatch>,
     tell: &Sender<Word>,
-) -> Outcome {
-    execute(drill, journal, stopwatch, signals, |mark| {
+) -> (Outcome, Detection) {
+    let (broken, fault) = oneshot::channel();
+    let mut broken = Some(broken);
+    let executing = execute(drill, journal, stopwatch, signals, |mark| {
+        if mark.stage == Stage::Injecting
+            && let Some(broken) = broken.take()
+        {
+            let _ = broken.send(mark.at);
+        }
         let _ = tell.send(Word::Mark(index, mark));
-    })
-    .await
+    });
+    // Windows are looked at for longer than what is watched; alerts that came so late would say nothing.
+    beside(executing, alerts, fault, (drill.timing.watch - WATCH_SLACK).as_duration()).await
 }
 
 impl Drop for Crew {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::aside::Aside;
 use super::crew::{Crew, DrillGround, Word, ready};
+use super::detection::Detection;
 use super::{BEYOND, DrillFacts, DrillWatch, SteadyWatch};
 use crate::fault::execute::{Drill, Mark, Outcome, Signal};
 use crate::fault::steps::{Healing, Injection, Stage};
@@ -81,7 +82,7 @@ impl ReadyDrills {
     /// In words, when the journal can't be written.
     pub fn begin(self, plan: &Arc<Plan>, aside: Aside, clock: Arc<dyn Clock>) -> Result<DrillLeader, String> {
         let breaks = self.drills.iter().map(|drill| drill.fault.describe()).collect();
-        let crew = Crew::start(self.drills, clock, &self.ground.folder)?;
+        let crew = Crew::start(self.drills, clock, self.ground)?;
         let mut leader = DrillLeader {
             plan: Arc::clone(plan),
             aside,
@@ -236,7 +237,7 @@ impl DrillLeader {
     fn take(&mut self, word: Word) {
         match word {
             Word::Mark(index, mark) => self.mark(index, mark),
-            Word::Ended(index, outcome) => self.ended(index, &outcome),
+            Word::Ended(index, outcome, detection) => self.ended(index, &outcome, detection),
         }
     }
 
@@ -276,7 +277,7 @@ impl DrillLeader {
         self.end_watch();
     }
 
-    fn ended(&mut self, index: usize, outcome: &Outcome) {
+    fn ended(&mut self, index: usize, outcome: &Outcome, detection: Detection) {
         let plan = Arc::clone(&self.plan);
         let Some(drill) = plan.drills.get(index) else { return };
         let Some(current) = self.current.take() else { return };
@@ -294,6 +295,14 @@ impl DrillLeader {
         } else if !outcome.conclusion.wrong.is_empty() {
             self.notices.push(format!("drill {}: {}", drill.name, wrong()));
         }
+        let detected = match detection {
+            Ok(detected) => detected.map(|found| (found.at, found.alert)),
+            Err(error) => {
+                let notice = format!("drill {}: when it was detected is not known: {error}", drill.name);
+                self.notices.push(notice);
+                None
+            }
+        };
         let steady = current.steady.as_ref().filter(|_| current.due.is_none());
         let end = match outcome.conclusion.injection {
             Injection::No => {
@@ -313,7 +322,7 @@ impl DrillLeader {
             issued,
             acknowledged: outcome.injected.as_ref().map(|injected| injected.acknowledged.run),
             reported: outcome.injected.as_ref().and_then(|injected| Some(injected.reported.as_ref()?.run)),
-            detected: None,
+            detected,
             heal: match outcome.conclusion.healing {
                 Healing::NotNeeded => Heal::Nothing,
                 Healing::Healed => Heal::Done(current.healed.unwrap_or(at)),
