@@ -13,9 +13,9 @@ const CONFIG: &str = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]
 /// Longest wait for anything; a test that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Alertmanager {
+pub struct Alertmanager {
     process: Child,
-    url: String,
+    pub url: String,
     _folder: tempfile::TempDir,
 }
 
@@ -27,7 +27,7 @@ impl Drop for Alertmanager {
 }
 
 impl Alertmanager {
-    async fn start(http: &reqwest::Client) -> Self {
+    pub async fn start(http: &reqwest::Client) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("am.yaml"), CONFIG).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -49,17 +49,21 @@ impl Alertmanager {
         server
     }
 
-    async fn fire(&self, http: &reqwest::Client, name: &str, at: jiff::Timestamp) {
+    pub async fn fire(&self, http: &reqwest::Client, name: &str, at: jiff::Timestamp) {
         let alerts = serde_json::json!([{ "labels": { "alertname": name }, "startsAt": at.to_string() }]);
         let answer = http.post(format!("{}/api/v2/alerts", self.url)).json(&alerts).send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
     }
 }
 
+pub fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
 #[tokio::test]
 async fn a_real_alertmanager_says_when_a_fault_was_detected() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = client();
     let server = Alertmanager::start(&http).await;
     let stopwatch = Stopwatch::new(Arc::new(MonotonicClock::starting_at(Instant::now())));
     server.fire(&http, "DiskFull", stopwatch.now().wall).await;

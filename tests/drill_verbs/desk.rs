@@ -63,17 +63,17 @@ impl Desk {
         path
     }
 
-    /// The real binary in this folder.
+    /// The real binary in this folder, to its end.
     pub fn slatest(&self, arguments: &[&str]) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_slatest"))
-            .args(arguments)
-            .current_dir(self.path())
-            .env_remove("SLATEST_TARGET")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
-        Said::new(&output, self.path())
+        Said::new(&self.command(arguments).output().expect("the program starts"), self.path())
+    }
+
+    /// The real binary in this folder.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_slatest"));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        command.env_remove("SLATEST_TARGET").env("NO_COLOR", "1");
+        command
     }
 }
 

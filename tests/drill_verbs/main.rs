@@ -6,3 +6,4 @@ mod heal;
 mod import;
 mod journal;
 mod list;
+mod runs;
