@@ -49,6 +49,9 @@ pub fn run(args: &CheckArgs) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
+    if let Err(exit) = drills::alerts(&resolved) {
+        return exit;
+    }
     let plan = &resolved.plan;
     let objectives = outlook(&forecasts(plan), console::colors_enabled());
     let needs = addresses(&addresses_needed(plan, &resolved.target));

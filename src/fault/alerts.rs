@@ -70,7 +70,7 @@ impl AlertWatch {
     /// # Errors
     /// In words: a host that isn't allowed, a token that isn't there, TLS that can't be set up.
     pub fn new(spec: &AlertsSpec, folder: &Path, guard: &Guard) -> Result<Self, String> {
-        let wrong = spec.mistakes(folder, guard);
+        let wrong = spec.mistakes(guard);
         if !wrong.is_empty() {
             let all: Vec<String> = wrong.into_iter().map(|(key, why)| format!("alerts.{key}: {why}")).collect();
             return Err(all.join("; "));
@@ -79,7 +79,8 @@ impl AlertWatch {
         // Silenced alerts fired, too: somebody who knows of the drill may have silenced them.
         let url = Url::parse(&format!("{base}/api/v2/alerts?active=true")).map_err(|e| e.to_string())?;
         let folder: PathBuf = folder.to_owned();
-        let token = spec.token.as_ref().map(|token| token.resolve(&folder)).transpose()?;
+        let token = spec.token.as_ref().map(|token| token.resolve(&folder)).transpose();
+        let token = token.map_err(|why| format!("alerts.token: {why}"))?;
         let tls = client_config(spec.tls_files(), &folder, &[b"http/1.1"]).map_err(|e| e.to_string())?;
         Ok(Self { url, names: spec.names.clone(), token, tls, client: None, known: BTreeMap::new() })
     }

@@ -69,7 +69,7 @@ pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(
         problems.0.extend(mistakes(source, (&place, spec), &spec.value, target, guard));
     }
     if let Some(alerts) = &target.alerts {
-        let wrong = alerts.mistakes(&source.folder, guard);
+        let wrong = alerts.mistakes(guard);
         problems.0.extend(wrong.into_iter().map(|(key, why)| at(source, alerts, "alerts", &key, why)));
     }
     if problems.0.is_empty() { Ok(()) } else { Err(problems) }

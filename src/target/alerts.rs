@@ -1,7 +1,5 @@
 //! Who says that something broke: the Alertmanager that watches a target.
 
-use std::path::Path;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +35,9 @@ impl AlertsSpec {
         TlsFiles { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() }
     }
 
-    /// Everything wrong with it that shows without contacting anybody, by the key within it. `folder` is where
-    /// relative paths start. No secret is quoted.
-    pub fn mistakes(&self, folder: &Path, guard: &Guard) -> Vec<(String, String)> {
+    /// Everything wrong with it as it is written, by the key within it. Whether its token and certificates are there
+    /// matters to drills alone, and is seen when they are made ready.
+    pub fn mistakes(&self, guard: &Guard) -> Vec<(String, String)> {
         let mut found = Vec::new();
         found.extend(url_mistake(&self.alertmanager, guard).map(|why| ("alertmanager".to_owned(), why)));
         if self.alertmanager.contains(['?', '#']) {
@@ -47,9 +45,6 @@ impl AlertsSpec {
         }
         if self.names.iter().any(|name| name.trim().is_empty()) {
             found.push(("names".into(), "names no alert: leave `names` out, and any alert counts".into()));
-        }
-        if let Some(token) = &self.token {
-            found.extend(token.resolve(folder).err().map(|why| ("token".to_owned(), why)));
         }
         if self.cert.is_some() != self.key.is_some() {
             found.push(("cert".into(), "`cert` and `key` go together: a client certificate needs both".into()));

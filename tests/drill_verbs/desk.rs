@@ -85,7 +85,7 @@ pub struct Said {
 }
 
 impl Said {
-    fn new(output: &Output, folder: &Path) -> Self {
+    pub fn new(output: &Output, folder: &Path) -> Self {
         // Where lines break depends on how long the folder's name is.
         let whole = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace("\n              ", " ");
         let text = |bytes: &[u8]| whole(bytes).replace(&folder.display().to_string(), "HERE");

@@ -7,3 +7,4 @@ mod import;
 mod journal;
 mod list;
 mod runs;
+mod staging;
