@@ -311,7 +311,7 @@ impl DrillLeader {
             }
             Injection::Unsure if current.stopped => DrillEnd::Interrupted,
             Injection::Unsure => DrillEnd::InjectFailed(wrong()),
-            Injection::Yes if current.watched && !(current.stopped && !current.said_enough) => DrillEnd::Watched,
+            Injection::Yes if current.watched && (current.said_enough || !current.stopped) => DrillEnd::Watched,
             Injection::Yes => DrillEnd::Interrupted,
         };
         let issued = outcome.injected.as_ref().map(|injected| injected.issued.run).or(current.fault);
