@@ -49,8 +49,9 @@ pub fn run(args: &CheckArgs) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    if let Err(exit) = drills::alerts(&resolved) {
-        return exit;
+    if let Err(why) = drills::alerts(&resolved) {
+        eprintln!("slatest: {why}");
+        return Exit::Invalid;
     }
     let plan = &resolved.plan;
     let objectives = outlook(&forecasts(plan), console::colors_enabled());

@@ -66,12 +66,8 @@ pub fn alerts(resolved: &Resolved) -> Result<Option<AlertWatch>, String> {
     let Some(spec) = resolved.target.alerts.as_ref().filter(|_| !resolved.plan.drills.is_empty()) else {
         return Ok(None);
     };
-    let watch =
-        Guard::new(&resolved.target.allow).and_then(|guard| AlertWatch::new(spec, &resolved.target_folder, &guard));
-    watch.map(Some).map_err(|why| {
-        eprintln!("slatest: {why}");
-        Exit::Invalid
-    })
+    let guard = Guard::new(&resolved.target.allow)?;
+    AlertWatch::new(spec, &resolved.target_folder, &guard).map(Some)
 }
 
 /// What the drills of a plan would do, as paragraphs; empty where there are none.

@@ -99,24 +99,9 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(proxies) => proxies,
         Err(exit) => return exit,
     };
-<<<<<<< HEAD
     let exit = match one(args, resolved, proxies, &stop, &mut |_| Ok(())) {
         Ok(record) => tell(&record),
         Err(not) => not.say(),
-=======
-    let alerts = match drills::alerts(&resolved) {
-        Ok(alerts) => alerts,
-        Err(exit) => return exit,
-    };
-    let health = match reach(&resolved.plan, &resolved.workloads) {
-        Ok(health) => health,
-        Err(unreachable) => {
-            for error in unreachable {
-                eprintln!("slatest: {error}");
-            }
-            return Exit::Unreachable;
-        }
->>>>>>> 71451f3 (An Alertmanager's first alert after a fault is its detection)
     };
     // The sandbox goes last: sessions have said goodbye by now.
     drop(sandbox);
@@ -134,6 +119,7 @@ pub(super) fn one(
     stop: &Stop,
     begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
 ) -> Result<RunRecord, NotRun> {
+    let alerts = drills::alerts(&resolved).map_err(|why| NotRun::new(Exit::Invalid, why))?;
     let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
         let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
         NotRun::new(Exit::Unreachable, each.join("\nslatest: "))

@@ -2,11 +2,8 @@
 
 mod aside;
 mod crew;
-<<<<<<< HEAD
-mod killed;
-=======
 mod detection;
->>>>>>> 71451f3 (An Alertmanager's first alert after a fault is its detection)
+mod killed;
 mod leader;
 
 pub use aside::Aside;
