@@ -61,7 +61,7 @@ async fn a_process_that_a_killed_run_has_stopped_goes_on() {
         stopwatch: Stopwatch::new(Arc::new(MonotonicClock::starting_at(Instant::now()))),
         proxies: None,
     };
-    let fault = compile(&spec, &context).ok().expect("a fault that is sound");
+    let fault = compile(&spec, &context).unwrap_or_else(|wrong| panic!("{wrong:?}"));
     let undo = fault.plan().await.expect("it can be stopped");
     let run = results(&desk, "20261121T020000Z-night-5a1e57");
     let mut journal = Journal::open(&run).expect("a journal");
