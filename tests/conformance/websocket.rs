@@ -52,7 +52,7 @@ fn calls() -> Subject {
 
 /// A relay before one of the API's processes, and the endpoint that leads through it.
 fn relayed() -> (Relay, String) {
-    let upstream = SocketAddr::from(([127, 0, 0, 1], stack().port("api", "API_1_PORT")));
+    let upstream = SocketAddr::from(([127, 0, 0, 1], stack().port("api", "SYNC_1_PORT")));
     let relay = Relay::to(upstream);
     let endpoint = format!("{{ websocket: \"ws://{}\" }}", relay.address());
     (relay, endpoint)
