@@ -163,7 +163,11 @@ pub fn tell(record: &RunRecord) -> Exit {
     if let Err(error) = shown {
         eprintln!("slatest: the summary could not be printed: {error}");
     }
-    // What a drill left broken is worse than a run that nobody wanted to end.
+    // What a drill left broken is worse than a run that nobody wanted to end, and true whatever else can't be told.
     let left_broken = record.result.drills.iter().any(|drill| matches!(drill.heal, Heal::Failed(_)));
-    if record.status == Status::Interrupted && !left_broken { Exit::Interrupted } else { record.result.verdict.into() }
+    match record.status {
+        _ if left_broken => Exit::Failed,
+        Status::Interrupted => Exit::Interrupted,
+        _ => record.result.verdict.into(),
+    }
 }

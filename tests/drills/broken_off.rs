@@ -74,3 +74,24 @@ fn a_run_that_is_killed_leaves_word_of_what_is_broken() {
     let hook = remedy.map(|remedy| remedy["fault"]["http"]["heal"]["post"].clone());
     assert_eq!(hook, Some(stage.order("mend=true").into()), "what heals it is in there: {lines:?}");
 }
+
+#[test]
+fn what_a_killed_run_left_broken_is_healed_later() {
+    let stage = Stage::new();
+    let mut child = held(&stage);
+    let heal = ["drill", "heal", "latest"];
+    let output = stage.run(&heal);
+    assert_eq!(output.status.code(), Some(3), "while it is under way it heals by itself: {}", printed(&output));
+    assert!(!is_mended(&stage), "{}", printed(&output));
+    signal(&child, Signal::SIGKILL);
+    child.wait().expect("it ended");
+    for _ in 0..2 {
+        // Asked for again, nothing is left to heal.
+        let output = stage.run(&heal);
+        assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+        assert!(is_mended(&stage), "{}", printed(&output));
+        assert!(says(&journal(&stage.scratch), "away", "heal", "done"), "{}", printed(&output));
+    }
+    let mended = stage.deeds().iter().filter(|deed| matches!(deed, Deed::Mended { .. })).count();
+    assert_eq!(mended, 1, "{:?}", stage.deeds());
+}

@@ -38,7 +38,7 @@ fn a_sandbox_that_is_told_to_fail_is_timed_without_a_second_word() {
         profile(
             &stage,
             "200ms",
-            9,
+            12,
             "  - { name: failing, at: 2s, inject: { fault: failing }, hold: 1500ms, watch: 6s, restored_after: 5, scope: 'api/*' }",
             "  - { name: comes-back, drill: failing, rto: 4s }",
         );
