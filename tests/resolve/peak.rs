@@ -17,9 +17,36 @@ absent:
   queue: this target has no AMQP broker
 ";
 
+/// What drills break; each name is one that shipped profiles use.
+const FAULTS: &[&str] = &[
+    "api-database-blackhole",
+    "api-process-loss",
+    "cache-primary-loss",
+    "database-forced-loss",
+    "database-primary-loss",
+    "kafka-controller-loss",
+    "kafka-leader-loss",
+    "queue-node-loss",
+    "region-loss",
+    "sync-process-loss",
+    "zone-loss",
+];
+
+/// A target with a pooler, a queue and everything that can be broken.
+fn breakable() -> String {
+    let queue = "  queue: { amqp: { file: broker } }\n  pooled: { sqlite: nowhere.db }\nfaults:\n";
+    let (with, _) = EVERYTHING.split_once("absent:").unwrap();
+    let fault = |name: &&str| format!("  {name}: {{ process: {{ pid_file: a.pid, signal: kill }} }}\n");
+    format!("{with}{queue}{}", FAULTS.iter().map(fault).collect::<String>())
+        .replace("127.0.0.1] }", "127.0.0.1], drills: true }")
+}
+
 fn plan(profile: &str) -> Plan {
-    let library = Library::new(tempfile::tempdir().unwrap().path());
-    let target = Source::new("targets/everything.yaml", EVERYTHING, "");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broker"), "amqp://127.0.0.1:9").unwrap();
+    let library = Library::new(folder.path());
+    let written = if profile.starts_with("drill-") { breakable() } else { EVERYTHING.to_owned() };
+    let target = Source::new("targets/everything.yaml", written, folder.path());
     let profile = library.profile(profile).unwrap();
     let overrides = Overrides { seed: Some(1), ..Overrides::default() };
     match resolve(&library, &profile, &target, &overrides, "run-1") {
@@ -38,5 +65,7 @@ fn every_profile_that_ships_resolves() {
     for name in Library::new("/nonexistent").names(Shelf::Profiles) {
         let plan = plan(&name);
         assert!(!plan.objectives.is_empty() && peak_rate(&plan.scenarios) > 0.0, "{name}");
+        assert_eq!(name.starts_with("drill-"), !plan.drills.is_empty(), "{name}");
+        assert!(plan.drills.iter().all(|drill| !drill.objectives.is_empty()), "{name} asks nothing of the recovery");
     }
 }
