@@ -99,6 +99,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
         spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
         tightest_limit: plan.tightest_limit(),
+        drills: !plan.drills.is_empty(),
         stall_limit: plan.stall_limit(),
         judged_windows: *judged_windows,
         spoiled_windows: *spoiled_windows,

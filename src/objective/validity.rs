@@ -39,6 +39,8 @@ pub struct Evidence {
     pub spacing: Option<(f64, usize)>,
     /// The tightest limit that an objective puts on a response time: the times that lateness is in.
     pub tightest_limit: Option<Nanos>,
+    /// Whether recovery times are read from its windows.
+    pub drills: bool,
     /// CPU seconds used while load was sent.
     pub cpu_secs: f64,
     /// Wall seconds of the same time; 0 when not known.
@@ -156,11 +158,16 @@ fn achieved(e: &Evidence) -> Check {
 fn dispatch_lag(e: &Evidence) -> Check {
     let name = "dispatch lag p99";
     let measured = e.dispatch_lag_p99.map_or_else(|| "nothing was fired".into(), |lag| lag.to_string());
-    let Some(limit) = e.tightest_limit else {
+    let by_limit = e.tightest_limit.map(|limit| {
+        let allowed = Nanos((limit.0 as f64 * LAG_SHARE_MAX) as u64);
+        (allowed, format!("≤ {allowed} (1% of the tightest limit, {limit})"))
+    });
+    // What is fired late sees a recovery late.
+    let by_window =
+        e.drills.then(|| (e.window, format!("≤ {} (a window, in which a recovery is looked for)", e.window)));
+    let Some((allowed, bound)) = by_limit.into_iter().chain(by_window).min_by_key(|(allowed, _)| *allowed) else {
         return Check::sound(name, measured, "no latency objective to compare with".into());
     };
-    let allowed = Nanos((limit.0 as f64 * LAG_SHARE_MAX) as u64);
-    let bound = format!("≤ {allowed} (1% of the tightest limit, {limit})");
     let broken = e.dispatch_lag_p99.is_some_and(|lag| lag > allowed).then(|| {
         let waited = match e.run_queue_secs {
             secs if secs >= 0.01 => format!(" (its threads waited {secs:.2} s for a processor)"),

@@ -30,7 +30,7 @@ fn a_sound_run_breaks_nothing() {
 
 #[test]
 fn each_bound_is_held() {
-    let cases: [(&str, bool, Evidence); 18] = [
+    let cases: [(&str, bool, Evidence); 19] = [
         ("arrivals achieved", true, Evidence { fired: 989, ..sound() }),
         ("dispatch lag p99", true, Evidence { dispatch_lag_p99: Some(Nanos(1_000_001)), ..sound() }),
         ("ledger", true, Evidence { planned: 1_001, ..sound() }),
@@ -50,6 +50,17 @@ fn each_bound_is_held() {
         ("stolen CPU", true, Evidence { steal_secs: Some(2.1), machine_cores: 2.0, ..sound() }),
         ("host stalls", false, Evidence { judged_windows: 100, spoiled_windows: 5, ..sound() }),
         ("host stalls", false, Evidence { judged_windows: 4, spoiled_windows: 2, ..sound() }),
+        (
+            "dispatch lag p99",
+            true,
+            Evidence {
+                tightest_limit: None,
+                drills: true,
+                window: Nanos::from_millis(100),
+                dispatch_lag_p99: Some(Nanos::from_millis(101)),
+                ..sound()
+            },
+        ),
         ("host stalls", false, Evidence { tightest_limit: None, judged_windows: 100, spoiled_windows: 99, ..sound() }),
         ("host stalls", true, Evidence { judged_windows: 100, spoiled_windows: 6, ..sound() }),
         ("clock", false, Evidence { clock_step: Nanos::from_millis(300), ..sound() }),
