@@ -81,7 +81,9 @@ impl Fleet {
             }
             Stage::Running { .. } => Err(Refusal::UnderWay { since: self.run_time(now) }),
             Stage::Gathering => {
-                let free = self.seats.iter().position(Option::is_none);
+                // Last of all one that somebody got ready for who may only be out of reach for a moment.
+                let vacant = || (0..self.seats.len()).filter(|&i| self.seats.get(i).is_some_and(Option::is_none));
+                let free = vacant().find(|i| !self.given_away.contains(i)).or_else(|| vacant().next());
                 free.map(Entry::Sit).ok_or(Refusal::Full { agents: self.seats.len() as u64 })
             }
         }
@@ -110,6 +112,7 @@ impl Fleet {
         let (name, host) = (seat.name().to_owned(), seat.host().to_owned());
         let is_new = seat.hello.run.is_empty();
         self.seats[index] = Some(seat);
+        self.given_away.remove(&index);
         self.peers.insert(peer, index);
         let joined = self.taken().count() as u64;
         let agents = self.seats.len() as u64;
@@ -189,6 +192,7 @@ impl Fleet {
     /// Before the start: the place is free again, and the wait for somebody to take it begins anew.
     pub(super) fn vacate(&mut self, now: Nanos, index: usize, why: String, out: &mut Vec<Output>) {
         let Some(seat) = self.seats[index].take() else { return };
+        self.given_away.insert(index);
         if let Some(peer) = seat.peer {
             self.peers.remove(&peer);
             out.push(Output::Refuse { peer, refusal: Refusal::Silent });

@@ -35,7 +35,7 @@ pub use news::{FleetNews, Refusal};
 pub use settings::{FleetSettings, LOSS_AFTER};
 pub use view::{AgentState, AgentView, FleetView};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::merge::Merger;
 use self::seat::Seat;
@@ -176,6 +176,8 @@ pub struct Fleet {
     stage: Stage,
     /// By number; `None` is a free place.
     seats: Vec<Option<Seat>>,
+    /// Places whose agents were silent before the start, by number: who had one may come back for it.
+    given_away: BTreeSet<usize>,
     /// The connections of those who have a place.
     peers: BTreeMap<Peer, usize>,
     merger: Merger,
@@ -201,6 +203,7 @@ impl Fleet {
             codec: Codec::new(shapes(&settings.plan), settings.plan.window),
             stage: Stage::Gathering,
             seats: (0..agents).map(|_| None).collect(),
+            given_away: BTreeSet::new(),
             peers: BTreeMap::new(),
             merger: Merger::default(),
             asked: None,
