@@ -67,10 +67,10 @@ pub fn play_until(workload: &str, endpoint_name: &str, endpoint: &str, stop: &st
     resolved.plan.description = None;
     let end = writer.finish();
     assert_eq!(end.flaw(), None);
-    // On a busy machine an arrival may find no session: it is dropped, and writes nothing.
+    // One that found no session, or none that could be opened, is no write.
     let tallies = facts.timeline.judged.iter().chain(&facts.timeline.unjudged);
-    let dropped: u64 = tallies.map(|tally| tally.outcome(Outcome::Dropped)).sum();
-    assert!(end.written + dropped >= facts.fired, "{} records of {} arrivals", end.written, facts.fired);
+    let ok: u64 = tallies.map(|tally| tally.outcome(Outcome::Ok)).sum();
+    assert!(end.written >= ok && end.written > 0, "{} records of {ok} operations that were ok", end.written);
     let ledger = Ledger::open(&at).expect("a ledger");
     Played { resolved, plan, ledger, fired: facts.fired, folder }
 }
