@@ -26,6 +26,10 @@ pub struct Limit {
 impl Limit {
     /// Waits for the future, at most so long.
     ///
+    /// A peer that always has something ready keeps the task awake without ever letting the timer have its turn (a
+    /// timer is asked within the task's budget, which is spent by then). So the clock itself is read whenever the
+    /// future pauses.
+    ///
     /// # Errors
     /// When the time is over first. The future is dropped then.
     pub async fn hold<F: Future>(&mut self, limit: Duration, future: F) -> Result<F::Output, Elapsed> {
@@ -33,6 +37,7 @@ impl Limit {
         let mut future = pin!(future);
         poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending if Instant::now() >= due => Poll::Ready(Err(Elapsed)),
             Poll::Pending => self.rings(due, context).map(Err),
         })
         .await
@@ -90,6 +95,20 @@ mod tests {
         let start = Instant::now();
         assert_eq!(limit.hold(3 * SHORT, pending::<()>()).await, Err(Elapsed));
         assert!(start.elapsed() >= 3 * SHORT);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_always_ready_does_not_outrun_it() {
+        let mut limit = Limit::default();
+        let always_ready = async {
+            let mut more = true;
+            while more {
+                tokio::task::coop::consume_budget().await;
+                more = Instant::now().elapsed() < LONG;
+            }
+        };
+        let held = tokio::time::timeout(LONG, limit.hold(SHORT, always_ready)).await;
+        assert_eq!(held, Ok(Err(Elapsed)));
     }
 
     #[tokio::test]

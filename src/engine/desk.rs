@@ -51,14 +51,14 @@ impl Desk {
         let now = self.clock.now();
         self.close_windows(now);
         self.recorder.borrow_mut().fired(operation, judged, intended, now);
-        Ticket { desk: Rc::clone(self), operation, judged, intended, ended: false }
+        Ticket { desk: Rc::clone(self), operation, judged, intended, fired: now, ended: false }
     }
 
     /// A step of a flow or a virtual user's next operation begins now, which is when it is meant to.
     pub fn began(self: &Rc<Self>, operation: OperationId, judged: bool, intended: Nanos) -> Ticket {
         self.close_windows(intended);
         self.recorder.borrow_mut().began(operation, judged, intended);
-        Ticket { desk: Rc::clone(self), operation, judged, intended, ended: false }
+        Ticket { desk: Rc::clone(self), operation, judged, intended, fired: intended, ended: false }
     }
 
     /// The writes of a scenario, where there is a ledger.
@@ -155,6 +155,7 @@ pub struct Ticket {
     operation: OperationId,
     judged: bool,
     intended: Nanos,
+    fired: Nanos,
     ended: bool,
 }
 
@@ -162,6 +163,11 @@ impl Ticket {
     /// When it was meant to start.
     pub const fn intended(&self) -> Nanos {
         self.intended
+    }
+
+    /// When it was fired: its timeout runs from here.
+    pub const fn fired(&self) -> Nanos {
+        self.fired
     }
 
     /// It ended.

@@ -221,6 +221,11 @@ impl Lane {
         self.scenario().is_judged(intended) && !self.desk.is_aside(intended)
     }
 
+    /// The timeout of one of the workload's operations.
+    fn timeout(&self, index: usize) -> Nanos {
+        self.plan.operations[self.operation(index).index()].timeout
+    }
+
     fn operation(&self, index: usize) -> OperationId {
         OperationId(self.scenario().first_operation.0 + index as u16)
     }
@@ -312,7 +317,8 @@ impl Lane {
                     let ticket = waiting
                         .take()
                         .unwrap_or_else(|| self.desk.began(self.operation(index), self.is_judged(intended), intended));
-                    let arrival = Arrival { seq, at: intended, operation: index, step: number };
+                    let deadline = ticket.fired() + self.timeout(index);
+                    let arrival = Arrival { seq, at: intended, deadline, operation: index, step: number };
                     let write = self.write(&arrival);
                     let completion = self.execute_operation(session, arrival, hang).await;
                     if let Some(write) = write {
@@ -337,7 +343,7 @@ impl Lane {
     }
 
     async fn execute_operation(&self, session: &mut dyn Session, arrival: Arrival, hang: &mut Limit) -> Completion {
-        let limit = self.plan.operations[self.operation(arrival.operation).index()].timeout + HANG_MARGIN;
+        let limit = arrival.left(self.desk.clock.now()) + HANG_MARGIN;
         match hang.hold(limit.as_duration(), session.execute(&arrival)).await {
             Ok(completion) => completion,
             Err(_) => Completion::failed(

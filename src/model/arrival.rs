@@ -24,9 +24,19 @@ pub struct Arrival {
     pub seq: u64,
     /// The instant at which it is meant to start; response time counts from here.
     pub at: Nanos,
+    /// When it must have ended: the instant at which it was fired, and its operation's timeout. Whatever it waits
+    /// for (a channel, a pool, a connection, an answer), this holds.
+    pub deadline: Nanos,
     /// What starts, as an index into the operations of **its workload** (not of the run).
     pub operation: usize,
     /// Place among the steps of its flow, 0 where it stands alone: a flow that names an operation
     /// twice sends two payloads.
     pub step: u32,
+}
+
+impl Arrival {
+    /// How long it may still take at `now`.
+    pub fn left(&self, now: Nanos) -> Nanos {
+        self.deadline - now
+    }
 }

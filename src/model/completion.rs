@@ -6,6 +6,10 @@ use super::{Nanos, Outcome, WriteOutcome, Written};
 /// ran out of something. Whoever judges the run counts these.
 pub const GENERATOR_FAULT: &str = "generator: ";
 
+/// What a kind of error starts with when it was no fault of the target: the workload asked for something that
+/// could not be built (a capture that is not there, a template that fails, a path that is none), so it was never sent.
+pub const WORKLOAD_FAULT: &str = "workload: ";
+
 /// What a session reports of one execution. The engine adds the planned instant and counts it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {

@@ -139,7 +139,9 @@ impl Bench {
     pub fn arrival(&self, operation: &str, seq: u64) -> Arrival {
         let at = slatest::model::Clock::now(&*self.clock);
         let found = self.workload.operations().iter().position(|o| o.name == operation);
-        Arrival { seq, at, step: 0, operation: found.unwrap_or_else(|| panic!("no operation `{operation}`")) }
+        let operation = found.unwrap_or_else(|| panic!("no operation `{operation}`"));
+        let deadline = at + self.workload.operations()[operation].timeout;
+        Arrival { seq, at, deadline, step: 0, operation }
     }
 
     /// Executes an operation once and sees that what is reported makes sense.

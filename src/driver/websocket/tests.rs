@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use server::{Behaviour, Server};
 
 use super::WebsocketDriver;
-use crate::driver::{CompileContext, Driver, Finding, Seat, Session, Workload};
+use crate::driver::{CompileContext, Driver, Finding, Seat, Session, TIMEOUT_DEFAULT, Workload};
 use crate::model::{Arrival, Clock, Completion, MonotonicClock, Nanos, Outcome, Problems};
 use crate::source::Source;
 use crate::target::{Guard, Target};
@@ -59,7 +59,8 @@ impl Bench {
     }
 
     async fn execute(&self, session: &mut dyn Session, seq: u64) -> Completion {
-        let arrival = Arrival { seq, at: self.clock.now(), operation: 0, step: 0 };
+        let at = self.clock.now();
+        let arrival = Arrival { seq, at, deadline: at + TIMEOUT_DEFAULT, operation: 0, step: 0 };
         session.execute(&arrival).await
     }
 

@@ -102,7 +102,7 @@ impl Shared {
         let wrong = |e: crate::workload::RenderError| Broken::new(Outcome::Rejected, e.to_string());
         let mut captured = BTreeMap::new();
         // No arrival is behind it.
-        let opening = Arrival { seq: 0, at: Nanos::ZERO, operation: 0, step: 0 };
+        let opening = Arrival { seq: 0, at: Nanos::ZERO, deadline: Nanos::ZERO, operation: 0, step: 0 };
         let id = |user| self.identity.execution(&opening, user);
         if let Mode::Sync(sync) = &self.mode {
             captured.insert("n".to_owned(), document.to_owned());
