@@ -14,7 +14,7 @@ tools: ## Installs what building needs and this machine lacks
 
 peak: tools ## Builds and runs the peak profile on the embedded sandbox (about 3 minutes, after the build)
 	@echo "==> building slatest (release; some minutes the first time)"
-	cargo build --release --locked
+	cargo build --release --locked --bin slatest
 	@echo "==> slatest run --profile peak, on the embedded sandbox"
 	target/release/slatest run --profile peak
 
@@ -23,7 +23,7 @@ test: tools ## Brings the real servers up on loopback and runs every test
 
 drills: tools ## Every drill that ships, one after another, on the real servers (about 3 minutes each)
 	@echo "==> building slatest (release; some minutes the first time)"
-	cargo build --release --locked
+	cargo build --release --locked --bin slatest
 	@tests/run-drills
 
 lint: ## Formatting and clippy, warnings as errors

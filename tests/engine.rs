@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use slatest::driver::{ConnectError, Health, Operation, Seat, Session, Unreachable, Workload};
-use slatest::engine::{Engine, Event, Order, RunFacts, Stop, TakeOver, judge};
-use slatest::measure::{Series, Threshold};
-use slatest::model::{Arrival, Clock, Completion, Nanos, OperationId, Outcome, Verdict};
-use slatest::profile::{
+use slatest_core::measure::{Series, Threshold};
+use slatest_core::model::{Arrival, Clock, Completion, Nanos, OperationId, Outcome, Verdict};
+use slatest_core::schedule::Stripe;
+use slatest_drivers::{ConnectError, Health, Operation, Seat, Session, Unreachable, Workload};
+use slatest_engine::load::{Engine, Event, Order, RunFacts, Stop, TakeOver, judge};
+use slatest_engine::profile::{
     Aim, ArrivalLaw, ExecutorPlan, Mix, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
 };
-use slatest::schedule::Stripe;
 
 /// How the scripted target answers.
 #[derive(Clone, Copy)]

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use slatest::ledger::{LEDGER_FOLDER, Ledger, Record};
-use slatest::model::WriteOutcome;
+use slatest_core::model::WriteOutcome;
+use slatest_core::writes::{LEDGER_FOLDER, Ledger, Record};
 
 fn done(command: &mut Command) -> Output {
     let output = command.output().expect("it can be started");

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use rand::{RngExt as _, SeedableRng as _};
-use slatest::cluster::PROTOCOL;
-use slatest::cluster::client::{attend, enroll};
-use slatest::cluster::codec;
-use slatest::cluster::identity::Token;
-use slatest::cluster::transport::connect;
-use slatest::cluster::wire::{self, from_agent, to_agent};
-use slatest::measure::{Latencies, OperationShape, Window};
-use slatest::model::{Nanos, OperationId};
+use slatest_cluster::PROTOCOL;
+use slatest_cluster::client::{attend, enroll};
+use slatest_cluster::codec;
+use slatest_cluster::identity::Token;
+use slatest_cluster::transport::connect;
+use slatest_cluster::wire::{self, from_agent, to_agent};
+use slatest_core::measure::{Latencies, OperationShape, Window};
+use slatest_core::model::{Nanos, OperationId};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 

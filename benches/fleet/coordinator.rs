@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use slatest::cluster::coordinator::{Coordinator, CoordinatorSetup, Told};
-use slatest::cluster::fleet::FleetNews;
-use slatest::cluster::identity::RunAuthority;
-use slatest::cluster::wire;
-use slatest::engine::{Event, Stop};
-use slatest::measure::{OperationShape, Series, Threshold};
-use slatest::model::{Nanos, OperationId};
-use slatest::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
-use slatest::schedule::{ArrivalLaw, StagePlan};
+use slatest_cluster::coordinator::{Coordinator, CoordinatorSetup, Told};
+use slatest_cluster::fleet::FleetNews;
+use slatest_cluster::identity::RunAuthority;
+use slatest_cluster::wire;
+use slatest_core::measure::{OperationShape, Series, Threshold};
+use slatest_core::model::{Nanos, OperationId};
+use slatest_core::schedule::{ArrivalLaw, StagePlan};
+use slatest_engine::load::{Event, Stop};
+use slatest_engine::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
 
 use crate::{Size, usage};
 
 pub fn shapes(size: Size) -> Vec<OperationShape> {
-    slatest::engine::shapes(&plan(size))
+    slatest_engine::load::shapes(&plan(size))
 }
 
 fn plan(size: Size) -> Plan {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use slatest::model::Problems;
+use slatest_core::model::Problems;
 
 /// A folder of this process, in memory where there is such a place.
 pub fn folder() -> &'static Path {

@@ -7,9 +7,9 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, bytes)) = bytes.split_first() else { return };
     match which % 4 {
-        0 => slatest::driver::fuzzing::resp(bytes),
-        1 => slatest::driver::fuzzing::headers(bytes),
-        2 => slatest::driver::fuzzing::http(bytes),
-        _ => slatest::driver::fuzzing::sql(bytes),
+        0 => slatest_drivers::fuzzing::resp(bytes),
+        1 => slatest_drivers::fuzzing::headers(bytes),
+        2 => slatest_drivers::fuzzing::http(bytes),
+        _ => slatest_drivers::fuzzing::sql(bytes),
     }
 });

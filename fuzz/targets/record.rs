@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         Some(windows) => std::fs::write(folder.join("windows.jsonl"), windows).expect("a file"),
         None => drop(std::fs::remove_file(folder.join("windows.jsonl"))),
     }
-    let Ok(record) = slatest::store::read(&folder) else { return };
+    let Ok(record) = slatest_engine::record::read(&folder) else { return };
     let formats: [&dyn Render; 5] = [&Text::for_terminal(), &Json, &Junit, &Markdown, &Hlog];
     for format in formats {
         drop(format.render(&record, &mut std::io::sink()));

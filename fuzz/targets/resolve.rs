@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slatest::profile::{Library, Overrides, Plan, resolve};
-use slatest::source::Source;
+use slatest_engine::profile::{Library, Overrides, Plan, resolve};
+use slatest_core::source::Source;
 
 const MARK: &str = "\n=====\n";
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use slatest::source::{Located, Source};
-use slatest::workload::{Captures, Data, ExecutionId, JsonPath, JsonTemplate, Template, Values};
+use slatest_core::source::{Located, Source};
+use slatest_drivers::workload::{Captures, Data, ExecutionId, JsonPath, JsonTemplate, Template, Values};
 
 /// Most bytes that a template may render to, and some for what it was written in.
 const LENGTH_MAX: usize = 17 << 20;

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use slatest::driver::{CompileContext, drivers};
-use slatest::source::Source;
-use slatest::target::{Guard, Target};
+use slatest_drivers::{CompileContext, drivers};
+use slatest_core::source::Source;
+use slatest_core::target::{Guard, Target};
 
 const TARGET: &str = "
 name: t

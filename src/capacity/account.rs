@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::search::{Ceiling, End, Limits, Seen};
-use crate::model::{Nanos, Rate};
-use crate::objective::Reading;
-use crate::store::{Machine, TargetRecord};
+use slatest_core::model::{Nanos, Rate};
+use slatest_engine::record::{Machine, TargetRecord};
+use slatest_stats::Reading;
 
 /// Version of the format of `capacity.json`.
 pub const VERSION: u32 = 1;
@@ -186,7 +186,7 @@ const fn seen_text(seen: Seen) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::Environment;
+    use slatest_core::target::Environment;
 
     fn step(rate: f64, p99: u64, seen: Seen, words: &str) -> Measured {
         Measured {

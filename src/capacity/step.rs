@@ -1,7 +1,7 @@
 //! The plan of one step: one scenario of a profile at a steady rate, with the objectives that cover it.
 
-use crate::model::{Nanos, OperationId};
-use crate::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan, StagePlan};
+use slatest_core::model::{Nanos, OperationId};
+use slatest_engine::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan, StagePlan};
 
 /// Why there can be no step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -110,7 +110,7 @@ fn narrowed(objective: &ObjectivePlan, inside: &std::ops::Range<usize>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::sample;
+    use slatest_engine::record::sample;
 
     #[test]
     fn a_step_holds_one_scenario_and_what_covers_it() {

@@ -1,7 +1,7 @@
 //! The agents of a run that many machines made, as rows of a table.
 
 use super::words::{grouped, plain, time};
-use crate::store::{AgentFigures, RunRecord};
+use slatest_engine::record::{AgentFigures, RunRecord};
 
 /// Most agents that are shown; the record has them all.
 const SHOWN: usize = 20;

@@ -1,8 +1,8 @@
 //! What a run says of its drills, in words that several formats share.
 
 use super::words::{grouped, plain};
-use crate::model::{Nanos, Verdict};
-use crate::objective::{ComponentRecovery, DrillEnd, Heal, JudgedDrill, Mark, picture};
+use slatest_core::model::{Nanos, Verdict};
+use slatest_stats::{ComponentRecovery, DrillEnd, Heal, JudgedDrill, Mark, picture};
 
 /// Columns of a picture.
 const PICTURE: usize = 80;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::Render;
-use crate::store::{LOG_FILE, RunRecord};
+use slatest_engine::record::{LOG_FILE, RunRecord};
 
 /// Longest line that is read, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 20;

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Render;
-use crate::store::RunRecord;
+use slatest_engine::record::RunRecord;
 
 /// The record as JSON, for people and programs: what `run.json` holds, rebuilt where the run was
 /// killed.

@@ -7,9 +7,9 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::words::reason;
 use super::{Render, ledger};
-use crate::model::Verdict;
-use crate::objective::{DrillEnd, Heal};
-use crate::store::{RunRecord, Status};
+use slatest_core::model::Verdict;
+use slatest_engine::record::{RunRecord, Status};
+use slatest_stats::{DrillEnd, Heal};
 
 /// Every objective is a test case, and so is every check of the run itself and every finding. A
 /// fail is a failure; void is an error (the test could not be done); inconclusive is an error too,

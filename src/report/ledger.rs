@@ -1,9 +1,9 @@
 //! What a run says of its ledgers of writes, in words that several formats share.
 
 use super::words::{grouped, plain};
-use crate::ledger::LogFindings;
-use crate::model::Verdict;
-use crate::objective::{JudgedLedger, LedgerFindings, LedgerFound, LostWrite, LostWrites, Reading};
+use slatest_core::model::Verdict;
+use slatest_core::writes::LogFindings;
+use slatest_stats::{JudgedLedger, LedgerFindings, LedgerFound, LostWrite, LostWrites, Reading};
 
 /// Most lost writes that are shown of a list; run.json has more of them.
 const LOST_SHOWN: usize = 5;

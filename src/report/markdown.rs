@@ -4,9 +4,9 @@ use std::io;
 
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, time, top_errors};
 use super::{Render, drills, ledger};
-use crate::model::Verdict;
-use crate::objective::JudgedLedger;
-use crate::store::RunRecord;
+use slatest_core::model::Verdict;
+use slatest_engine::record::RunRecord;
+use slatest_stats::JudgedLedger;
 
 /// The summary in GitHub's dialect of Markdown.
 #[derive(Clone, Copy, Debug)]

@@ -27,7 +27,7 @@ pub use series::RenderSeries;
 pub(crate) use series::latest;
 pub use text::Text;
 
-use crate::store::RunRecord;
+use slatest_engine::record::RunRecord;
 
 /// A format.
 pub trait Render {

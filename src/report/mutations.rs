@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Hlog, Json, Junit, Markdown, Render, Text};
-use crate::store::read;
+use slatest_engine::record::read;
 
 /// A run that ended, and one that was killed: a record, a mark, and its windows.
 const RUNS: [&str; 2] = [include_str!("../../fuzz/seeds/record/whole"), include_str!("../../fuzz/seeds/record/killed")];

@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::words::{grouped, length, plain};
-use crate::engine::{Event, Phase};
-use crate::measure::{Latencies, Window};
-use crate::model::{Nanos, Outcome};
-use crate::profile::{ExecutorPlan, Plan, ScenarioPlan};
+use slatest_core::measure::{Latencies, Window};
+use slatest_core::model::{Nanos, Outcome};
+use slatest_engine::load::{Event, Phase};
+use slatest_engine::profile::{ExecutorPlan, Plan, ScenarioPlan};
 
 /// The figures of the line are of this much of the run.
 const LOOKS_BACK: Nanos = Nanos::from_secs(10);
@@ -244,7 +244,7 @@ impl Board {
             parts.extend(times.quantile(quantile).map(|value| format!("{name} {value}")));
         }
         let share = if self.failures > 0 && self.ended > 0 {
-            format!(" ({})", crate::objective::Reading::Share(self.failures as f64 / self.ended as f64))
+            format!(" ({})", slatest_stats::Reading::Share(self.failures as f64 / self.ended as f64))
         } else {
             String::new()
         };
@@ -259,7 +259,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::store::sample;
+    use slatest_engine::record::sample;
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);

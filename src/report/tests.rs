@@ -1,13 +1,13 @@
 //! One fixed run in every format.
 
 use super::*;
-use crate::ledger::{LedgerCheck, LogFindings, Loss, Losses, UnknownWrites};
-use crate::model::{Nanos, OperationId, Verdict, WritePlace, WriteScope};
-use crate::objective::{
+use slatest_core::model::{Nanos, OperationId, Verdict, WritePlace, WriteScope};
+use slatest_core::writes::{LedgerCheck, LogFindings, Loss, Losses, UnknownWrites};
+use slatest_engine::record::{AgentFigures, sample};
+use slatest_stats::{
     Asked, ComponentRecovery, DrillEnd, Heal, JudgedDrill, JudgedLedger, JudgedPart, JudgedRecovery, LedgerOf,
     Restored, judge_ledger,
 };
-use crate::store::{AgentFigures, sample};
 
 fn rendered(format: &dyn Render, run: &RunRecord) -> String {
     let mut out = Vec::new();
@@ -37,7 +37,7 @@ fn text_of_a_void_run_without_objectives_that_was_interrupted() {
     run.plan.objectives.clear();
     run.result.objectives.clear();
     run.result.verdict = Verdict::Void;
-    run.status = crate::store::Status::Interrupted;
+    run.status = slatest_engine::record::Status::Interrupted;
     let check = run.result.validity.iter_mut().find(|c| c.name == "generator CPU").unwrap();
     check.holds = false;
     check.words = "the generator was short of CPU".into();
@@ -300,7 +300,7 @@ fn markdown() {
 #[test]
 fn hlog_leaves_a_torn_line_out() {
     let (_base, run) = sample_run();
-    let path = run.folder.join(crate::store::LOG_FILE);
+    let path = run.folder.join(slatest_engine::record::LOG_FILE);
     let whole = std::fs::read_to_string(&path).unwrap();
     assert_eq!(rendered(&Hlog, &run), whole);
     std::fs::write(&path, format!("{whole}Tag=api/list,12.0")).unwrap();

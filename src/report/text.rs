@@ -8,9 +8,9 @@ use console::Style;
 
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, time, top_errors};
 use super::{Render, drills, ledger};
-use crate::model::Verdict;
-use crate::objective::{Check, Effect, JudgedLedger};
-use crate::store::{OperationFigures, RunRecord};
+use slatest_core::model::Verdict;
+use slatest_engine::record::{OperationFigures, RunRecord};
+use slatest_stats::{Check, Effect, JudgedLedger};
 
 /// Columns of what is said beneath an objective, its indent left out.
 const LINE: usize = 116;
@@ -274,7 +274,7 @@ fn row(operation: &OperationFigures) -> Vec<String> {
 fn ratios(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     for operation in &run.result.operations {
         for ratio in operation.ratios.iter().filter(|r| r.total > 0) {
-            let share = crate::objective::Reading::Share(ratio.good as f64 / ratio.total as f64);
+            let share = slatest_stats::Reading::Share(ratio.good as f64 / ratio.total as f64);
             let (good, total) = (grouped(ratio.good), grouped(ratio.total));
             writeln!(out, " {} {}: {share} ({good} of {total})", operation.address, ratio.name)?;
         }

@@ -1,8 +1,10 @@
 //! Phrases that several formats share.
 
-use crate::model::{Nanos, Verdict};
-use crate::objective::Heal;
-use crate::store::{OperationFigures, RunRecord, Status, TimeFigures};
+pub(crate) use slatest_core::text::plain;
+
+use slatest_core::model::{Nanos, Verdict};
+use slatest_engine::record::{OperationFigures, RunRecord, Status, TimeFigures};
+use slatest_stats::Heal;
 
 /// Most kinds of error that are shown.
 pub(super) const ERRORS_SHOWN: usize = 10;
@@ -18,12 +20,6 @@ pub(crate) fn grouped(count: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Text from elsewhere (a target's answer, a file) on one line, without anything that a terminal
-/// would obey.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A rate with one decimal, or two where it is small: `300.0`, `0.25`.
@@ -49,7 +45,7 @@ pub(super) fn errors(operation: &OperationFigures) -> String {
     if failures == 0 || countable == 0 {
         return grouped(failures);
     }
-    format!("{} ({})", grouped(failures), crate::objective::Reading::Share(failures as f64 / countable as f64))
+    format!("{} ({})", grouped(failures), slatest_stats::Reading::Share(failures as f64 / countable as f64))
 }
 
 /// What the verdict rests on, in one sentence.

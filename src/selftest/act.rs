@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cases::workloads;
-use crate::engine::{Engine, EngineError, Judged, RunFacts, Stop, judge};
-use crate::measure::Tally;
-use crate::model::{Nanos, Problems};
-use crate::profile::{Library, Overrides, Plan, resolve};
-use crate::source::Source;
+use slatest_core::measure::Tally;
+use slatest_core::model::{Nanos, Problems};
+use slatest_core::source::Source;
+use slatest_engine::load::{Engine, EngineError, Judged, RunFacts, Stop, judge};
+use slatest_engine::profile::{Library, Overrides, Plan, resolve};
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::act::Act;
 use super::law::Law;
-use crate::model::{Nanos, Percent, Rate, Span};
+use slatest_core::model::{Nanos, Percent, Rate, Span};
 
 /// Seed of everything that is drawn: the same truths each time.
 const SEED: u64 = 20_261_121;

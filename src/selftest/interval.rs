@@ -1,9 +1,9 @@
 //! Between which two values a measured quantile must lie when the instrument is right.
 
 use super::law::Law;
-use crate::measure::Latencies;
-use crate::model::Nanos;
-use crate::objective::{clopper_pearson, quantile_rank};
+use slatest_core::measure::Latencies;
+use slatest_core::model::Nanos;
+use slatest_stats::{clopper_pearson, quantile_rank};
 
 /// Chance of a false alarm at each bound. With [`BOUNDS`] a row and some dozen rows, the whole table
 /// raises one less than once in a thousand times.

@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
-use crate::model::{Nanos, Percent, Span};
+use slatest_core::model::{Nanos, Percent, Span};
 
 /// The law of a probe's answers.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,8 +4,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::table::Row;
-use crate::measure::{OperationShape, Recorder, Series, Threshold, Timeline};
-use crate::model::{Completion, Nanos, OperationId, Outcome};
+use slatest_core::measure::{OperationShape, Recorder, Series, Threshold, Timeline};
+use slatest_core::model::{Completion, Nanos, OperationId, Outcome};
 
 /// Recorders that share the samples.
 const PARTS: usize = 7;

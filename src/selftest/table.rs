@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table};
 use console::Style;
 use serde::Serialize;
 
-use crate::model::Verdict;
+use slatest_core::model::Verdict;
 
 /// What came of one truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -10,9 +10,9 @@ use nix::unistd::Pid;
 use super::act::{ActError, write_workloads};
 use super::cases::throttled_profile;
 use super::table::Row;
-use crate::model::Verdict;
-use crate::source::Source;
-use crate::store;
+use slatest_core::model::Verdict;
+use slatest_core::source::Source;
+use slatest_engine::record;
 
 /// In each turn the generator stands still for this long …
 const STOPPED: Duration = Duration::from_millis(60);
@@ -50,7 +50,7 @@ pub fn throttled(program: &Path, folder: &Path, target: &Source) -> Result<Row, 
         Err(error) => return Ok(row(format!("it could not be run: {error}"), false)),
     };
     let code = status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
-    let record = store::locate(&folder.join(RESULTS), "latest").and_then(|folder| store::read(&folder));
+    let record = record::locate(&folder.join(RESULTS), "latest").and_then(|folder| record::read(&folder));
     let Ok(record) = record else { return Ok(row(format!("{code}, and no result"), false)) };
     let reasons: Vec<String> = record
         .result

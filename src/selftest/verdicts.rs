@@ -5,9 +5,9 @@ use super::cases::{CLOSED_LOOP, Case, ERRORS, FAILING, PROMISES, REFERENCE, Size
 use super::interval::{ALPHA, Bounds, Overhead, independent, regular};
 use super::law::Law;
 use super::table::Row;
-use crate::measure::Latencies;
-use crate::model::{Nanos, OperationId, Outcome, Verdict};
-use crate::objective::{Reading, clopper_pearson};
+use slatest_core::measure::Latencies;
+use slatest_core::model::{Nanos, OperationId, Outcome, Verdict};
+use slatest_stats::{Reading, clopper_pearson};
 
 /// More than this at the median and at p99 is added only by a machine that is busy with other things.
 const OVERHEAD_MAX: (Nanos, Nanos) = (Nanos::from_millis(2), Nanos::from_millis(10));

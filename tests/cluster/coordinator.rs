@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
-use slatest::cluster::client::{Incoming, attend};
-use slatest::cluster::codec;
-use slatest::cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
-use slatest::cluster::identity::{AgentIdentity, RunAuthority};
-use slatest::cluster::transport::connect;
-use slatest::cluster::wire::{self, from_agent::Body as Say, to_agent::Body as Hear};
-use slatest::engine::{Event, RunFacts, Stop, shapes};
-use slatest::measure::{Recorder, Timeline};
-use slatest::model::{Completion, Nanos, OperationId};
-use slatest::profile::Plan;
+use slatest_cluster::client::{Incoming, attend};
+use slatest_cluster::codec;
+use slatest_cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
+use slatest_cluster::identity::{AgentIdentity, RunAuthority};
+use slatest_cluster::transport::connect;
+use slatest_cluster::wire::{self, from_agent::Body as Say, to_agent::Body as Hear};
+use slatest_core::measure::{Recorder, Timeline};
+use slatest_core::model::{Completion, Nanos, OperationId};
+use slatest_engine::load::{Event, RunFacts, Stop, shapes};
+use slatest_engine::profile::Plan;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use jiff::{SignedDuration, Timestamp};
-use slatest::cluster::PROTOCOL;
-use slatest::cluster::client::{ClientError, attend};
-use slatest::cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
-use slatest::cluster::fleet::FleetNews;
-use slatest::cluster::identity::RunAuthority;
-use slatest::cluster::transport::connect;
-use slatest::cluster::wire::{self, from_agent, to_agent};
-use slatest::engine::Stop;
-use slatest::model::{Nanos, OperationId};
-use slatest::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
-use slatest::schedule::{ArrivalLaw, StagePlan};
+use slatest_cluster::PROTOCOL;
+use slatest_cluster::client::{ClientError, attend};
+use slatest_cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
+use slatest_cluster::fleet::FleetNews;
+use slatest_cluster::identity::RunAuthority;
+use slatest_cluster::transport::connect;
+use slatest_cluster::wire::{self, from_agent, to_agent};
+use slatest_core::model::{Nanos, OperationId};
+use slatest_core::schedule::{ArrivalLaw, StagePlan};
+use slatest_engine::load::Stop;
+use slatest_engine::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 

@@ -1,13 +1,13 @@
 //! Who does not belong is sent away in words, each time told of, and a good agent beside it goes on.
 
 use jiff::{SignedDuration, Timestamp};
-use slatest::cluster::PROTOCOL;
-use slatest::cluster::client::ClientError;
-use slatest::cluster::fleet::{Input, Refusal};
-use slatest::cluster::identity::{AgentIdentity, AgentKey, RunAuthority, Token};
-use slatest::cluster::service::Unsent;
-use slatest::cluster::transport::{AGENT_MESSAGE_MAX, Trust, dial};
-use slatest::cluster::wire::{self, from_agent, to_agent};
+use slatest_cluster::PROTOCOL;
+use slatest_cluster::client::ClientError;
+use slatest_cluster::fleet::{Input, Refusal};
+use slatest_cluster::identity::{AgentIdentity, AgentKey, RunAuthority, Token};
+use slatest_cluster::service::Unsent;
+use slatest_cluster::transport::{AGENT_MESSAGE_MAX, Trust, dial};
+use slatest_cluster::wire::{self, from_agent, to_agent};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::door::{Door, hello, soon};

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use slatest::cluster::client::{ClientError, attend};
-use slatest::cluster::fleet::Input;
-use slatest::cluster::identity::RunAuthority;
-use slatest::cluster::service::Service;
-use slatest::cluster::transport::{Trust, dial};
-use slatest::cluster::wire::from_agent;
+use slatest_cluster::client::{ClientError, attend};
+use slatest_cluster::fleet::Input;
+use slatest_cluster::identity::RunAuthority;
+use slatest_cluster::service::Service;
+use slatest_cluster::transport::{Trust, dial};
+use slatest_cluster::wire::from_agent;
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::Instant;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use slatest::cluster::agent::{AgentNews, Ending};
-use slatest::cluster::fleet::{FleetEnd, FleetNews};
-use slatest::engine::AgentFacts;
-use slatest::measure::Window;
-use slatest::profile::{OnAgentLoss, OnCoordinatorLoss};
+use slatest_cluster::agent::{AgentNews, Ending};
+use slatest_cluster::fleet::{FleetEnd, FleetNews};
+use slatest_core::measure::Window;
+use slatest_engine::load::AgentFacts;
+use slatest_engine::profile::{OnAgentLoss, OnCoordinatorLoss};
 
 use crate::world::{RATE, World, agent_name};
 

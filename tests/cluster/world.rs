@@ -12,21 +12,21 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::{Stream, StreamExt as _};
-use slatest::cluster::agent::{
+use slatest_cluster::agent::{
     AgentClock, AgentEnd, AgentError, AgentNews, AgentSettings, Credentials, Dial, Incoming, Ledger, LineError,
     Outgoing, SimulatedGenerator, Surroundings, live,
 };
-use slatest::cluster::client;
-use slatest::cluster::fleet::{Fleet, FleetEnd, FleetNews, FleetSettings, Input, LOSS_AFTER, Output};
-use slatest::cluster::identity::{AgentIdentity, RunAuthority};
-use slatest::cluster::journal::Entry;
-use slatest::cluster::service::Service;
-use slatest::cluster::wire::{self, FromAgent};
-use slatest::engine::Stop;
-use slatest::measure::Window;
-use slatest::model::Nanos;
-use slatest::profile::{ExecutorPlan, OnAgentLoss, OnCoordinatorLoss, Plan};
-use slatest::schedule::{ArrivalLaw, StagePlan};
+use slatest_cluster::client;
+use slatest_cluster::fleet::{Fleet, FleetEnd, FleetNews, FleetSettings, Input, LOSS_AFTER, Output};
+use slatest_cluster::identity::{AgentIdentity, RunAuthority};
+use slatest_cluster::journal::Entry;
+use slatest_cluster::service::Service;
+use slatest_cluster::wire::{self, FromAgent};
+use slatest_core::measure::Window;
+use slatest_core::model::Nanos;
+use slatest_core::schedule::{ArrivalLaw, StagePlan};
+use slatest_engine::load::Stop;
+use slatest_engine::profile::{ExecutorPlan, OnAgentLoss, OnCoordinatorLoss, Plan};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Arrivals per second of all agents together.

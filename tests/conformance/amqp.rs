@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lapin::options::{BasicGetOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
-use slatest::model::{Nanos, Outcome};
+use slatest_core::model::{Nanos, Outcome};
 use uuid::Uuid;
 
 use crate::relay::{Mode, Refusing, Relay};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use slatest::model::Outcome;
+use slatest_core::model::Outcome;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use slatest::model::{GENERATOR_FAULT, Outcome};
+use slatest_core::model::{GENERATOR_FAULT, Outcome};
 
 use crate::relay::Refusing;
 use crate::suite::{Bench, Subject, worker};

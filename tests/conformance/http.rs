@@ -4,8 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use slatest::driver;
-use slatest::model::{Completion, Outcome};
+use slatest_core::model::{Completion, Outcome};
 
 use super::relay::{Mode, Refusing, Relay};
 use super::scripted::{Scripted, read_request, write};
@@ -296,7 +295,7 @@ fn the_built_in_workload_runs() {
     worker(async {
         let bench = subject.prepare().await;
         let mut session = bench.session(1).await;
-        let run_alone = |o: &&slatest::driver::Operation| o.weight > 0.0;
+        let run_alone = |o: &&slatest_drivers::Operation| o.weight > 0.0;
         let names: Vec<String> = bench.workload.operations().iter().filter(run_alone).map(|o| o.name.clone()).collect();
         for (seq, name) in (0..).zip(&names) {
             let completion = bench.execute(&mut *session, name, seq).await;
@@ -304,7 +303,7 @@ fn the_built_in_workload_runs() {
         }
         for flow in bench.workload.flows() {
             for step in &flow.steps {
-                if let driver::Step::Operation(index) = step {
+                if let slatest_drivers::Step::Operation(index) = step {
                     let name = &bench.workload.operations()[*index].name;
                     let completion = bench.execute(&mut *session, name, 1000).await;
                     assert_eq!(completion.outcome, Outcome::Ok, "{}/{name}: {completion:?}", flow.name);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use slatest::model::{Completion, Outcome};
+use slatest_core::model::{Completion, Outcome};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use slatest::model::{MonotonicClock, Nanos, Outcome};
+use slatest_core::model::{MonotonicClock, Nanos, Outcome};
 
 use super::scripted::{Scripted, read_request, write};
 use super::suite::{Bench, Subject, worker};

@@ -12,7 +12,7 @@ use rdkafka::message::{Headers, Message};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use slatest::model::{Nanos, Outcome};
+use slatest_core::model::{Nanos, Outcome};
 
 use crate::relay::{Refusing, Relay};
 use crate::stack::stack;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use slatest::model::Outcome;
+use slatest_core::model::Outcome;
 
 use super::suite::{Subject, ends, executed};
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use slatest::model::Outcome;
+use slatest_core::model::Outcome;
 use uuid::Uuid;
 
 use crate::relay::{Mode, Refusing, Relay};
@@ -124,10 +124,10 @@ impl Drop for Single {
 /// Executes an operation once; it must be ok.
 async fn works(
     bench: &Bench,
-    session: &mut dyn slatest::driver::Session,
+    session: &mut dyn slatest_drivers::Session,
     operation: &str,
     seq: u64,
-) -> slatest::model::Completion {
+) -> slatest_core::model::Completion {
     let completion = bench.execute(session, operation, seq).await;
     assert_eq!(completion.outcome, Outcome::Ok, "{operation}: {completion:?}");
     completion

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use slatest::model::Outcome;
+use slatest_core::model::Outcome;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -155,7 +155,7 @@ fn standby() -> SocketAddr {
 }
 
 /// Executes an operation once; it must be ok.
-async fn works(bench: &suite::Bench, session: &mut dyn slatest::driver::Session, operation: &str, seq: u64) {
+async fn works(bench: &suite::Bench, session: &mut dyn slatest_drivers::Session, operation: &str, seq: u64) {
     let completion = bench.execute(session, operation, seq).await;
     assert_eq!(completion.outcome, Outcome::Ok, "{operation}: {completion:?}");
 }
@@ -232,7 +232,7 @@ fn many_operations_share_few_servers_behind_a_pooler() {
         let mut sessions = Vec::new();
         for client in 0..clients {
             // Each worker has a connection of its own.
-            let seat = slatest::driver::Seat { worker: client, ..bench.seat(0) };
+            let seat = slatest_drivers::Seat { worker: client, ..bench.seat(0) };
             sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
         }
         for seq in 0..rounds {

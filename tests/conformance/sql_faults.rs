@@ -1,6 +1,6 @@
 //! What a PostgreSQL server does to statements and connections on its own account.
 
-use slatest::model::Outcome;
+use slatest_core::model::Outcome;
 use sqlx::{Connection, PgConnection};
 
 use super::stack::stack;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde_json::Value;
-use slatest::source::Source;
-use slatest::target::Target;
+use slatest_core::source::Source;
+use slatest_core::target::Target;
 
 /// What to do when a server is missing.
 const WAY_OUT: &str = "bring the stack up with `tests/stack/stack up` and try again \

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slatest::driver::{self, CompileContext, Seat, Session, Workload};
-use slatest::model::{Arrival, Completion, MonotonicClock, Nanos, Outcome, Problems};
-use slatest::source::Source;
-use slatest::target::{Guard, Target};
+use slatest_core::model::{Arrival, Completion, MonotonicClock, Nanos, Outcome, Problems};
+use slatest_core::source::Source;
+use slatest_core::target::{Guard, Target};
+use slatest_drivers::{self, CompileContext, Seat, Session, Workload};
 
 /// Longest that any case waits for something that must come; far above what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ impl Subject {
 
     /// Compiles it as `profile` does.
     pub fn compile(&self) -> Result<Arc<dyn Workload>, Problems> {
-        let driver = driver::driver(self.driver).expect("a driver of this name");
+        let driver = slatest_drivers::driver(self.driver).expect("a driver of this name");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let source = Source::new("workloads/conformance.yaml", self.workload.as_str(), folder);
         let endpoint_name = source.parse::<Head>()?.endpoint;
@@ -137,7 +137,7 @@ impl Bench {
 
     /// An arrival, now, of the operation of this name.
     pub fn arrival(&self, operation: &str, seq: u64) -> Arrival {
-        let at = slatest::model::Clock::now(&*self.clock);
+        let at = slatest_core::model::Clock::now(&*self.clock);
         let found = self.workload.operations().iter().position(|o| o.name == operation);
         let operation = found.unwrap_or_else(|| panic!("no operation `{operation}`"));
         let deadline = at + self.workload.operations()[operation].timeout;

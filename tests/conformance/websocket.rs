@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use futures_util::future::join_all;
-use slatest::model::{Clock, Nanos, Outcome};
+use slatest_core::model::{Clock, Nanos, Outcome};
 
 use crate::relay::{Mode, Refusing, Relay};
 use crate::stack::stack;

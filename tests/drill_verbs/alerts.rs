@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slatest::fault::{AlertWatch, Reported, Stopwatch};
-use slatest::model::MonotonicClock;
-use slatest::target::{AlertsSpec, Allow, Guard};
+use slatest_core::model::MonotonicClock;
+use slatest_core::target::{AlertsSpec, Allow, Guard};
+use slatest_faults::{AlertWatch, Reported, Stopwatch};
 
 const CONFIG: &str = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n";
 /// Longest wait for anything; a test that needs it has failed.

@@ -5,11 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use slatest::fault::journal::{DrillKey, Entry, Journal, Phase, Remedy, Step};
-use slatest::fault::{FaultContext, Soundness, Stopwatch, Undo, compile};
-use slatest::model::MonotonicClock;
-use slatest::target::fault::FaultSpec;
-use slatest::target::{Allow, Guard};
+use slatest_core::model::MonotonicClock;
+use slatest_core::target::fault::FaultSpec;
+use slatest_core::target::{Allow, Guard};
+use slatest_faults::journal::{DrillKey, Entry, Journal, Phase, Remedy, Step};
+use slatest_faults::{FaultContext, Soundness, Stopwatch, Undo, compile};
 
 use crate::desk::Desk;
 

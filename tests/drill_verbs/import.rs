@@ -1,6 +1,6 @@
 //! Experiments of Chaos Toolkit as faults and drills.
 
-use slatest::source::Source;
+use slatest_core::source::Source;
 
 use crate::desk::Desk;
 
@@ -36,9 +36,9 @@ fn an_experiment_is_written_as_sections_of_ours_and_no_credential_with_it() {
 fn what_was_imported_is_what_targets_and_profiles_say() {
     #[derive(serde::Deserialize)]
     struct Fragment {
-        faults: std::collections::BTreeMap<String, slatest::target::fault::FaultSpec>,
-        drills: Vec<slatest::profile::DrillSpec>,
-        recovery: Vec<slatest::profile::RecoverySpec>,
+        faults: std::collections::BTreeMap<String, slatest_core::target::fault::FaultSpec>,
+        drills: Vec<slatest_engine::profile::DrillSpec>,
+        recovery: Vec<slatest_engine::profile::RecoverySpec>,
     }
     let desk = Desk::new();
     desk.write("experiment.json", EXPERIMENT);

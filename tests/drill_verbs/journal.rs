@@ -1,9 +1,9 @@
 //! A drill of a run that was killed, as Chaos Toolkit's journal.
 
 use serde_json::Value;
-use slatest::fault::journal::{DrillKey, Entry, Journal, Phase, Step};
-use slatest::profile::{Library, Overrides, resolve};
-use slatest::store::{Opening, RunWriter, TargetRecord};
+use slatest_engine::profile::{Library, Overrides, resolve};
+use slatest_engine::record::{Opening, RunWriter, TargetRecord};
+use slatest_faults::journal::{DrillKey, Entry, Journal, Phase, Step};
 
 use crate::desk::{Desk, TARGET};
 

@@ -1,6 +1,6 @@
 //! The staging example: what drills break on AWS and Kubernetes, by the names that shipped profiles use.
 
-use slatest::profile::Shelf;
+use slatest_engine::profile::Shelf;
 
 use crate::desk::{Desk, Said};
 

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rand::{RngExt as _, SeedableRng as _};
-use slatest::engine::{Resources, RunFacts, judge, shapes};
-use slatest::measure::{Recorder, Timeline};
-use slatest::model::{Completion, Nanos, OperationId, Outcome};
-use slatest::profile::Plan;
-use slatest::store::{Opening, RunWriter, TargetRecord};
-use slatest::target::Environment;
+use slatest_core::measure::{Recorder, Timeline};
+use slatest_core::model::{Completion, Nanos, OperationId, Outcome};
+use slatest_core::target::Environment;
+use slatest_engine::load::{Resources, RunFacts, judge, shapes};
+use slatest_engine::profile::Plan;
+use slatest_engine::record::{Opening, RunWriter, TargetRecord};
 
 /// A run of 20 windows whose times range from microseconds to seconds, some of them failures.
 fn run(base: &std::path::Path) -> PathBuf {

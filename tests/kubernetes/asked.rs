@@ -1,9 +1,9 @@
 //! What a cluster is asked for, what it refuses, and that nothing is left of what failed.
 
 use secrecy::SecretString;
-use slatest::kubernetes::{JobSettings, KubernetesError, start};
-use slatest::model::Nanos;
-use slatest::target::KubernetesSection;
+use slatest_cluster::kubernetes::{JobSettings, KubernetesError, start};
+use slatest_core::model::Nanos;
+use slatest_core::target::KubernetesSection;
 
 use super::cluster::{Answer, Cluster, Fate};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use slatest::kubernetes::{News, NewsKind, RunningJob, Watch, start};
+use slatest_cluster::kubernetes::{News, NewsKind, RunningJob, Watch, start};
 
 use super::asked::settings;
 use super::cluster::{Answer, Cluster, Fate, SOON};

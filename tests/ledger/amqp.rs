@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use slatest::model::{LedgerEntry, WriteId};
+use slatest_core::model::{LedgerEntry, WriteId};
 use uuid::Uuid;
 
 use crate::harness::{exactly, middle, play};

@@ -1,7 +1,7 @@
 //! What a workload file must say so that a write can be found again, and what it is told when it doesn't.
 
-use slatest::profile::{Library, Overrides, resolve};
-use slatest::source::Source;
+use slatest_core::source::Source;
+use slatest_engine::profile::{Library, Overrides, resolve};
 
 /// The mistakes in a workload, in words.
 fn mistakes(driver: &str, endpoint: &str, operation: &str) -> String {

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use slatest::driver::{ReadBackError, check_ledger};
-use slatest::engine::{Engine, Stop};
-use slatest::ledger::{Ledger, LedgerCheck, LedgerWriter, Losses, Record};
-use slatest::model::{LedgerEntry, Nanos, Outcome, WriteOutcome};
-use slatest::profile::{Library, Overrides, Resolved, resolve};
-use slatest::schedule::Stripe;
-use slatest::source::Source;
+use slatest_core::model::{LedgerEntry, Nanos, Outcome, WriteOutcome};
+use slatest_core::schedule::Stripe;
+use slatest_core::source::Source;
+use slatest_core::writes::{Ledger, LedgerCheck, LedgerWriter, Losses, Record};
+use slatest_drivers::{ReadBackError, check_ledger};
+use slatest_engine::load::{Engine, Stop};
+use slatest_engine::profile::{Library, Overrides, Resolved, resolve};
 
 /// Longest that a store may be silent when it is read back.
 pub const PATIENCE: Nanos = Nanos::from_secs(20);
@@ -17,7 +17,7 @@ pub const PATIENCE: Nanos = Nanos::from_secs(20);
 /// A run that is over.
 pub struct Played {
     resolved: Resolved,
-    plan: Arc<slatest::profile::Plan>,
+    plan: Arc<slatest_engine::profile::Plan>,
     /// Its ledger.
     pub ledger: Ledger,
     /// How many arrivals it had.

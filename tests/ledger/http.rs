@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use slatest::model::{WriteId, WriteOutcome, WritePlace};
+use slatest_core::model::{WriteId, WriteOutcome, WritePlace};
 
 use crate::harness::{exactly, middle, play, play_until};
 
@@ -115,7 +115,7 @@ fn by_the_key_of_the_answer_what_had_none_stays_unresolved() {
     let writes = played.writes();
     let acknowledged: Vec<_> =
         writes.iter().filter(|write| write.outcome == WriteOutcome::Acknowledged).cloned().collect();
-    let key = |write: &slatest::model::LedgerEntry| match &write.place {
+    let key = |write: &slatest_core::model::LedgerEntry| match &write.place {
         Some(WritePlace::Key(key)) => key.to_string(),
         other => panic!("no key: {other:?}"),
     };

@@ -8,7 +8,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use slatest::model::{LedgerEntry, WritePlace};
+use slatest_core::model::{LedgerEntry, WritePlace};
 use uuid::Uuid;
 
 use crate::harness::{exactly, middle, play};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use redis::cluster::{ClusterClient, ClusterConnection};
 use redis::{Commands, TlsCertificates};
-use slatest::model::WritePlace;
+use slatest_core::model::WritePlace;
 
 use crate::harness::{exactly, middle, play, some};
 use crate::stack::stack;
@@ -42,7 +42,7 @@ fn deleted_keys_are_lost_and_changed_ones_are_told() {
     assert_eq!(whole.unasked, [0]);
     let caught_up = (0..50).any(|_| played.check(None).stale == [0]);
     assert!(caught_up, "{:?}", played.check(None).stale);
-    let key = |write: &slatest::model::LedgerEntry| match &write.place {
+    let key = |write: &slatest_core::model::LedgerEntry| match &write.place {
         Some(WritePlace::Key(key)) => key.to_string(),
         other => panic!("no key: {other:?}"),
     };

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use slatest::model::{Problems, Rate, Span};
-use slatest::profile::{Library, Overrides, Plan, Resolved, resolve};
-use slatest::source::Source;
+use slatest_core::model::{Problems, Rate, Span};
+use slatest_core::source::Source;
+use slatest_engine::profile::{Library, Overrides, Plan, Resolved, resolve};
 
 pub const PROFILE: &str = "\
 name: p

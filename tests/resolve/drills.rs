@@ -1,9 +1,9 @@
 //! Drills and recovery objectives: what is planned, and every mistake said where it stands.
 
-use slatest::fault::steps::HealBy;
-use slatest::model::Nanos;
-use slatest::objective::Asked;
-use slatest::profile::{DrillStart, RecoverySpec};
+use slatest_core::model::Nanos;
+use slatest_engine::profile::{DrillStart, RecoverySpec};
+use slatest_faults::steps::HealBy;
+use slatest_stats::Asked;
 
 use crate::desk::{Desk, PROFILE, TARGET};
 
@@ -53,7 +53,7 @@ fn a_drill_is_planned_with_its_objectives() {
     assert_eq!((limit.words.as_str(), places.len()), ("o: p95 response_time < 500 ms", 2));
     // A record of it reads the same.
     let text = serde_json::to_string(&plan).unwrap();
-    assert_eq!(serde_json::from_str::<slatest::profile::Plan>(&text).unwrap(), plan);
+    assert_eq!(serde_json::from_str::<slatest_engine::profile::Plan>(&text).unwrap(), plan);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn every_mistake_of_a_drill_is_said_where_it_stands() {
 #[test]
 fn a_recovery_objective_is_written_as_it_is_read() {
     let text = "{ name: db-rto, drill: d, scope: database/*, rto: 1m, rpo: 5m, lost_writes: 0 }";
-    let read = |text: &str| slatest::source::Source::new("p.yaml", text, "").parse::<RecoverySpec>().unwrap();
+    let read = |text: &str| slatest_core::source::Source::new("p.yaml", text, "").parse::<RecoverySpec>().unwrap();
     let spec = read(text);
     let again = read(&serde_json::to_string(&spec).unwrap());
     assert_eq!(serde_json::to_value(&again).unwrap(), serde_json::to_value(&spec).unwrap());

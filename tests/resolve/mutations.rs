@@ -2,7 +2,7 @@
 //! of it is resolved, or refused with the place of each mistake; never a panic, never for ever.
 
 use proptest::prelude::*;
-use slatest::profile::Shelf;
+use slatest_engine::profile::Shelf;
 
 use crate::desk::Desk;
 

@@ -1,7 +1,7 @@
 //! The profiles that ship resolve against a target that has everything.
 
-use slatest::profile::{Library, Overrides, Plan, Shelf, peak_rate, resolve};
-use slatest::source::Source;
+use slatest_core::source::Source;
+use slatest_engine::profile::{Library, Overrides, Plan, Shelf, peak_rate, resolve};
 
 const EVERYTHING: &str = "\
 name: everything

@@ -1,7 +1,7 @@
 //! What is right becomes what was meant.
 
-use slatest::model::Nanos;
-use slatest::profile::{Aim, ExecutorPlan, Overrides, peak_rate};
+use slatest_core::model::Nanos;
+use slatest_engine::profile::{Aim, ExecutorPlan, Overrides, peak_rate};
 
 use crate::desk::{Desk, rate, span};
 

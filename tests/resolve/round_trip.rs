@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use slatest::fault::steps::HealBy;
-use slatest::model::{Nanos, Percent, Rate, Span};
-use slatest::profile::{
+use slatest_core::model::{Nanos, Percent, Rate, Span};
+use slatest_core::source::{Located, Source};
+use slatest_core::target::fault::Injection;
+use slatest_engine::profile::{
     AbortOnFail, ArrivalLaw, BoundValue, DrillSpec, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile,
     RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
 };
-use slatest::source::{Located, Source};
-use slatest::target::fault::Injection;
+use slatest_faults::steps::HealBy;
 
 fn spans() -> impl Strategy<Value = Span> {
     (1..100_000_000_u64).prop_map(|millis| Span(Nanos::from_millis(millis)))

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
-use slatest::sandbox::Ready;
+use slatest_sandbox::Ready;
 
 /// A running sandbox; it ends with the test.
 pub struct Started {

@@ -1,7 +1,7 @@
 //! Recovery times as bars, a line for each repeat.
 
-use crate::model::Nanos;
-use crate::objective::Outage;
+use slatest_core::model::Nanos;
+use slatest_stats::Outage;
 
 /// Widest bar.
 const WIDTH: usize = 32;

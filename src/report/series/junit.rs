@@ -6,10 +6,10 @@ use std::time::Duration;
 use quick_junit::{Report, TestCase, TestSuite};
 
 use super::{RenderSeries, words};
-use crate::model::Verdict;
 use crate::report::Junit;
 use crate::report::junit::status;
-use crate::store::Series;
+use slatest_core::model::Verdict;
+use slatest_engine::record::Series;
 
 /// Every repeat is a test case, every recovery objective of each too, and so is the series as a whole.
 impl RenderSeries for Junit {

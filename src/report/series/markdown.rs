@@ -6,7 +6,7 @@ use super::{RenderSeries, bars, words};
 use crate::report::Markdown;
 use crate::report::markdown::{escape, mark};
 use crate::report::words::length;
-use crate::store::Series;
+use slatest_engine::record::Series;
 
 impl RenderSeries for Markdown {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
@@ -41,7 +41,8 @@ impl RenderSeries for Markdown {
             for (component, rto) in words::shown_components(drill) {
                 let all: Vec<_> = series.drill(&drill.name).collect();
                 let shown = all.get(all.len().saturating_sub(words::REPEATS_SHOWN)..).unwrap_or_default();
-                let outage = |one: &crate::store::DrillRepeat| one.component(component).and_then(|one| one.outage);
+                let outage =
+                    |one: &slatest_engine::record::DrillRepeat| one.component(component).and_then(|one| one.outage);
                 let outages: Vec<_> = shown.iter().filter_map(|(_, one)| outage(one)).collect();
                 let scale = bars::Scale::of(outages.iter(), rto);
                 writeln!(

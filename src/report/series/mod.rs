@@ -11,7 +11,7 @@ mod words;
 use std::io;
 
 use super::Json;
-use crate::store::Series;
+use slatest_engine::record::Series;
 pub(crate) use words::latest;
 
 /// A format that can show a series.

@@ -1,7 +1,7 @@
 use super::RenderSeries;
 use crate::report::{Json, Junit, Markdown, Text};
-use crate::store::series_tests::{Plot, ended, series};
-use crate::store::{EndedEarly, Series};
+use slatest_engine::record::series_sample::{Plot, ended, series};
+use slatest_engine::record::{EndedEarly, Series};
 
 fn shown(series: &Series, format: &dyn RenderSeries) -> String {
     let mut out = Vec::new();

@@ -6,7 +6,7 @@ use super::bars::{LEGEND, Scale};
 use super::{RenderSeries, words};
 use crate::report::text::{Text, align_right, table, wrapped};
 use crate::report::words::{length, plain};
-use crate::store::{DrillRepeat, DrillSummary, Repeat, Series};
+use slatest_engine::record::{DrillRepeat, DrillSummary, Repeat, Series};
 
 impl RenderSeries for Text {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {

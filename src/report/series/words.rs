@@ -1,11 +1,11 @@
 //! What a series says, in words that its formats share.
 
-use crate::model::{Nanos, Verdict};
-use crate::objective::{DrillEnd, Heal, Repeats, percent};
 use crate::report::words::{grouped, plain};
-use crate::store::{
+use slatest_core::model::{Nanos, Verdict};
+use slatest_engine::record::{
     ComponentSummary, DrillRepeat, DrillSummary, EndedEarly, LossSummary, ObjectiveSummary, Repeat, Series,
 };
+use slatest_stats::{DrillEnd, Heal, Repeats, percent};
 
 /// Most repeats that a report shows, the latest; all stand in `series.json`.
 pub(super) const REPEATS_SHOWN: usize = 100;

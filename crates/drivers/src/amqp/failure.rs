@@ -1,0 +1,133 @@
+//! What went wrong, as an outcome with a kind that can be counted and words for people.
+
+use std::io;
+
+use lapin::protocol::{AMQPError, AMQPErrorKind};
+use lapin::{Error, ErrorKind};
+
+use crate::{ConnectError, generator_fault};
+use slatest_core::model::{GENERATOR_FAULT, Outcome};
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) outcome: Outcome,
+    /// Without variable parts.
+    pub(super) kind: String,
+    /// For people; no credential.
+    pub(super) reason: String,
+}
+
+impl Failure {
+    /// One whose kind says it all.
+    pub(super) fn new(outcome: Outcome, kind: &str) -> Self {
+        Self { outcome, kind: kind.to_owned(), reason: kind.to_owned() }
+    }
+
+    /// The same, met while doing something: `connect`, `queue declare`.
+    pub(super) fn during(self, what: &str) -> Self {
+        // What this machine ran out of stays countable, wherever it was met.
+        if self.kind.starts_with(GENERATOR_FAULT) {
+            return self;
+        }
+        Self { kind: format!("{what}: {}", self.kind), ..self }
+    }
+
+    /// An error of the connection.
+    pub(super) fn io(error: &io::Error) -> Self {
+        let kind = match error.kind() {
+            // What rustls refuses; the kind of `InvalidData` would say nothing.
+            io::ErrorKind::InvalidData => "tls".to_owned(),
+            io::ErrorKind::UnexpectedEof => "connection closed".to_owned(),
+            kind => generator_fault(error).map_or_else(|| kind.to_string(), str::to_owned),
+        };
+        Self { outcome: Outcome::Disconnected, kind, reason: error.to_string() }
+    }
+
+    /// An error that the broker answered.
+    fn protocol(error: &AMQPError) -> Self {
+        let name = reply_name(error.get_id());
+        // A hard error takes the connection down; a soft one is an answer.
+        let outcome = match error.kind() {
+            AMQPErrorKind::Hard(_) => Outcome::Disconnected,
+            AMQPErrorKind::Soft(_) => Outcome::Rejected,
+        };
+        // RabbitMQ begins its text with the name.
+        let text = error.get_message().as_str();
+        let reason = if text.starts_with(name) { text.to_owned() } else { format!("{name}: {text}") };
+        Self { outcome, kind: name.to_owned(), reason }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::IOError(error) => Self::io(error),
+            ErrorKind::ProtocolError(error) => Self::protocol(error),
+            ErrorKind::MissingHeartbeatError => Self::new(Outcome::Disconnected, "no heartbeat"),
+            ErrorKind::InvalidChannel(_)
+            | ErrorKind::InvalidChannelState(..)
+            | ErrorKind::InvalidConnectionState(_)
+            | ErrorKind::RuntimeShutdownError(_) => Self::new(Outcome::Disconnected, "connection closed"),
+            ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => Self {
+                reason: "what answers there is not plain AMQP 0-9-1; is it amqps:// or another port?".into(),
+                ..Self::new(Outcome::Disconnected, "not AMQP 0-9-1")
+            },
+            ErrorKind::ChannelsLimitReached => Self::new(Outcome::Rejected, "too many channels"),
+            other => Self { reason: format!("{other:?}"), ..Self::new(Outcome::Rejected, "protocol") },
+        }
+    }
+}
+
+impl From<Failure> for ConnectError {
+    fn from(failure: Failure) -> Self {
+        Self { outcome: failure.outcome, kind: failure.kind }
+    }
+}
+
+/// The name that AMQP 0-9-1 gives a reply code.
+const fn reply_name(code: u16) -> &'static str {
+    match code {
+        311 => "CONTENT_TOO_LARGE",
+        312 => "NO_ROUTE",
+        313 => "NO_CONSUMERS",
+        320 => "CONNECTION_FORCED",
+        402 => "INVALID_PATH",
+        403 => "ACCESS_REFUSED",
+        404 => "NOT_FOUND",
+        405 => "RESOURCE_LOCKED",
+        406 => "PRECONDITION_FAILED",
+        501 => "FRAME_ERROR",
+        502 => "SYNTAX_ERROR",
+        503 => "COMMAND_INVALID",
+        504 => "CHANNEL_ERROR",
+        505 => "UNEXPECTED_FRAME",
+        506 => "RESOURCE_ERROR",
+        530 => "NOT_ALLOWED",
+        540 => "NOT_IMPLEMENTED",
+        541 => "INTERNAL_ERROR",
+        _ => "AMQP_ERROR",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(code: u16) -> Failure {
+        let error = AMQPError::from_id(code, "no exchange 'x' in vhost '/'".into()).unwrap();
+        Failure::from(&Error::from(ErrorKind::ProtocolError(error)))
+    }
+
+    #[test]
+    fn an_answer_is_told_apart_from_a_lost_connection() {
+        let missing = failure(404);
+        assert_eq!((missing.outcome, missing.kind.as_str()), (Outcome::Rejected, "NOT_FOUND"));
+        assert_eq!(missing.reason, "NOT_FOUND: no exchange 'x' in vhost '/'");
+        let forced = failure(320);
+        assert_eq!((forced.outcome, forced.kind.as_str()), (Outcome::Disconnected, "CONNECTION_FORCED"));
+        let refused = Failure::from(&Error::from(io::Error::from(io::ErrorKind::ConnectionRefused)));
+        let refused = refused.during("connect");
+        assert_eq!((refused.outcome, refused.kind.as_str()), (Outcome::Disconnected, "connect: connection refused"));
+    }
+}

@@ -1,0 +1,297 @@
+//! A compiled workload: what all of its sessions share.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Confirmation, Connection, ExchangeKind};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use super::broker::{self, Broker};
+use super::compile::{Action, Message};
+use super::consumer::{Destination, Inlet, QueueConsumer};
+use super::envelope::returns_queue;
+use super::failure::Failure;
+use super::file::{QueueSpec, QueueType, Until};
+use super::lanes::Lanes;
+use super::session::AmqpSession;
+use crate::awaited::{Awaited, Intake};
+use crate::envelope::Sender;
+use crate::workload::Data;
+use crate::{
+    CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
+    Unreachable, Workload,
+};
+use slatest_core::model::{Nanos, Outcome};
+use slatest_core::writes::LedgerSink;
+
+/// What was compiled.
+pub(super) struct Plan {
+    /// Name of the endpoint.
+    pub(super) endpoint: String,
+    pub(super) operations: Vec<Operation>,
+    /// As `operations`.
+    pub(super) actions: Vec<Action>,
+    pub(super) flows: Vec<Flow>,
+    pub(super) data: Arc<Data>,
+    pub(super) broker: Arc<Broker>,
+    pub(super) sender: Arc<Sender>,
+    /// Queues that are declared before the run.
+    pub(super) declared: Vec<QueueSpec>,
+    /// Queues that operations use.
+    pub(super) needed: BTreeSet<String>,
+    /// Queues that ledgered operations fill.
+    pub(super) ledger_queues: BTreeSet<String>,
+    /// Exchanges that operations use.
+    pub(super) exchanges: BTreeSet<String>,
+    /// Queues with a consumer, and where operations take from it.
+    pub(super) consumed: BTreeMap<String, Option<Arc<Intake>>>,
+    pub(super) connections: u32,
+    pub(super) channels: u32,
+    pub(super) prefetch: u16,
+}
+
+/// What sessions share.
+pub(super) struct Shared {
+    pub(super) plan: Plan,
+    pub(super) awaited: Arc<Awaited>,
+    /// Messages published and not yet confirmed.
+    pub(super) unconfirmed: AtomicI64,
+    /// Messages that no queue took.
+    returned: AtomicU64,
+    unacknowledged: Arc<AtomicI64>,
+    ledger: OnceLock<LedgerSink>,
+    declared: OnceCell<()>,
+    consumers: OnceCell<Vec<QueueConsumer>>,
+    /// By worker.
+    lanes: Mutex<HashMap<usize, Arc<Lanes>>>,
+}
+
+impl Shared {
+    /// Counts what the broker said of a message.
+    pub(super) fn note(&self, confirmation: &lapin::Result<Confirmation>, awaited: bool) {
+        match confirmation {
+            Ok(Confirmation::Ack(None)) if awaited => {
+                self.awaited.acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => {
+                self.returned.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Declares the queues, once.
+    async fn declare(&self) -> Result<(), Failure> {
+        let plan = &self.plan;
+        let declare = async || {
+            if plan.declared.is_empty() {
+                return Ok(());
+            }
+            let connection = plan.broker.connect().await?;
+            let channel = broker::channel(&connection, false).await?;
+            for queue in &plan.declared {
+                let options = QueueDeclareOptions { durable: queue.durable, ..QueueDeclareOptions::default() };
+                let mut arguments = FieldTable::default();
+                if queue.kind == QueueType::Quorum {
+                    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+                }
+                let declared = channel.queue_declare(queue.name.as_str().into(), options, arguments).await;
+                declared.map_err(|e| plan.broker.redacted(Failure::from(&e)).during("queue declare"))?;
+            }
+            Ok(())
+        };
+        self.declared.get_or_try_init(|| bounded("queue declare", declare())).await?;
+        Ok(())
+    }
+
+    /// Starts the consumers, once, and waits until they are subscribed.
+    async fn consume(&self, seat: &Seat) -> Result<(), Failure> {
+        let plan = &self.plan;
+        let start = async || {
+            let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
+            let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
+            let queues = plan.consumed.iter().map(|(queue, intake)| (Inlet::Queue(queue.clone()), intake.clone()));
+            let consumers = queues.chain(returns.map(|returns| (returns, None))).map(|(inlet, intake)| {
+                let destination = Destination {
+                    clock: Arc::clone(&seat.clock),
+                    sender: Arc::clone(&plan.sender),
+                    awaited: Arc::clone(&self.awaited),
+                    unacknowledged: Arc::clone(&self.unacknowledged),
+                    ledger: self.ledger.get().cloned(),
+                    intake,
+                };
+                QueueConsumer::start(Arc::clone(&plan.broker), inlet, plan.prefetch, destination)
+            });
+            consumers.collect::<Result<Vec<_>, Failure>>()
+        };
+        for consumer in self.consumers.get_or_try_init(start).await? {
+            match consumer.ready().await {
+                Err(failure) if consumer.is_optional() => {
+                    tracing::warn!("messages that other agents consume will not be heard of: {}", failure.reason);
+                }
+                ready => ready?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the consumers: what they had not acknowledged goes back to its queue.
+    pub(super) fn stop_consumers(&self) {
+        self.consumers.get().into_iter().flatten().for_each(QueueConsumer::stop);
+    }
+
+    fn lanes(&self, worker: usize) -> Arc<Lanes> {
+        let plan = &self.plan;
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Lanes::new(Arc::clone(&plan.broker), plan.connections, plan.channels));
+        Arc::clone(lanes.entry(worker).or_insert_with(new))
+    }
+
+    /// Signs in and looks for what must be there already.
+    async fn inspect(&self) -> Result<String, Failure> {
+        let plan = &self.plan;
+        let started = Instant::now();
+        let connection = plan.broker.connect().await?;
+        let elapsed = Nanos::from(started.elapsed());
+        let mut found = Vec::new();
+        let declared = |name: &String| plan.declared.iter().any(|q| q.name.value == *name);
+        for queue in plan.needed.iter().filter(|name| !declared(name)) {
+            let (messages, consumers) = look_for_queue(&connection, queue).await?;
+            found.push(format!("queue {queue} ({messages} messages, {consumers} consumers)"));
+        }
+        for exchange in &plan.exchanges {
+            look_for_exchange(&connection, exchange).await?;
+            found.push(format!("exchange {exchange}"));
+        }
+        let found = if found.is_empty() { String::new() } else { format!("; {}", found.join(", ")) };
+        Ok(format!("{} virtual host {}; signed in after {elapsed}{found}", plan.broker.address(), plan.broker.vhost()))
+    }
+}
+
+/// A step with the patience of a connection.
+async fn bounded<T>(what: &str, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let failure = || Failure::new(Outcome::TimedOut, "timed out").during(what);
+    timeout(CONNECT_TIMEOUT.as_duration(), step).await.unwrap_or_else(|_| Err(failure()))
+}
+
+/// A look that fails closes its channel, so each has its own.
+async fn look_for_queue(connection: &Connection, queue: &str) -> Result<(u32, u32), Failure> {
+    let channel = broker::channel(connection, false).await?;
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let found = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
+    let found = found.map_err(|e| missing(&e, &format!("the queue `{queue}`")))?;
+    Ok((found.message_count(), found.consumer_count()))
+}
+
+async fn look_for_exchange(connection: &Connection, exchange: &str) -> Result<(), Failure> {
+    let channel = broker::channel(connection, false).await?;
+    let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    let found = channel.exchange_declare(exchange.into(), ExchangeKind::Direct, options, FieldTable::default()).await;
+    found.map_err(|e| missing(&e, &format!("the exchange `{exchange}`")))
+}
+
+fn missing(error: &lapin::Error, what: &str) -> Failure {
+    let failure = Failure::from(error);
+    let reason = match failure.kind.as_str() {
+        "NOT_FOUND" => format!("{what} doesn't exist; create it before the run, or name a queue under settings.queues"),
+        _ => format!("{what} can't be used: {}", failure.reason),
+    };
+    Failure { reason, ..failure }
+}
+
+/// A compiled workload.
+pub(super) struct AmqpWorkload {
+    shared: Arc<Shared>,
+}
+
+impl AmqpWorkload {
+    pub(super) fn new(plan: Plan) -> Self {
+        let shared = Shared {
+            plan,
+            awaited: Arc::default(),
+            unconfirmed: AtomicI64::new(0),
+            returned: AtomicU64::new(0),
+            unacknowledged: Arc::default(),
+            ledger: OnceLock::new(),
+            declared: OnceCell::new(),
+            consumers: OnceCell::new(),
+            lanes: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Workload for AmqpWorkload {
+    fn operations(&self) -> &[Operation] {
+        &self.shared.plan.operations
+    }
+
+    fn flows(&self) -> &[Flow] {
+        &self.shared.plan.flows
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
+        Box::pin(async move {
+            let plan = &self.shared.plan;
+            match bounded("health", self.shared.inspect()).await {
+                Ok(detail) => Ok(Health { detail }),
+                Err(failure) => Err(Unreachable {
+                    endpoint: plan.endpoint.clone(),
+                    address: plan.broker.address(),
+                    reason: plan.broker.redacted(failure).reason,
+                }),
+            }
+        })
+    }
+
+    fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
+        Box::pin(async move {
+            self.shared.declare().await?;
+            self.shared.consume(seat).await?;
+            Ok(())
+        })
+    }
+
+    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+        Box::pin(async move {
+            self.shared.declare().await?;
+            self.shared.consume(seat).await?;
+            let lanes = self.shared.lanes(seat.worker);
+            bounded("connect", lanes.channel(seat.index)).await?;
+            let session = AmqpSession::new(Arc::clone(&self.shared), seat.clone(), lanes);
+            Ok(Box::new(session) as Box<dyn Session>)
+        })
+    }
+
+    /// Every awaited message that was confirmed must come back.
+    fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
+        Box::pin(async move { self.shared.awaited.settle(patience).await.into_iter().collect() })
+    }
+
+    fn keep(&self, ledger: LedgerSink) {
+        // A workload has one run, and a run one ledger.
+        drop(self.shared.ledger.set(ledger));
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(super::read_back::read_back(&self.shared, reading))
+    }
+
+    fn gauges(&self) -> Vec<(String, f64)> {
+        let shared = &self.shared;
+        let mut gauges = vec![
+            ("unconfirmed".to_owned(), shared.unconfirmed.load(Ordering::Relaxed) as f64),
+            ("returned".to_owned(), shared.returned.load(Ordering::Relaxed) as f64),
+        ];
+        if !shared.plan.consumed.is_empty() {
+            gauges.push(("unacknowledged".to_owned(), shared.unacknowledged.load(Ordering::Relaxed) as f64));
+        }
+        gauges
+    }
+}

@@ -1,0 +1,45 @@
+//! Why something did not work, for drivers whose sessions share connections: outcome, kind, and
+//! whether the connection can still be used.
+
+use slatest_core::model::Outcome;
+
+/// Why an operation or a connection did not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// How the operation ends.
+    pub(crate) outcome: Outcome,
+    /// What it is counted as.
+    pub(crate) kind: String,
+    /// For people: what the server or the network said. Only health checks show it.
+    pub(crate) detail: String,
+    /// Whether the connection must not be used again.
+    pub(crate) broken: bool,
+}
+
+impl Failure {
+    /// One without more words than its kind; the connection stays good.
+    pub(crate) fn new(outcome: Outcome, kind: impl Into<String>) -> Self {
+        let kind = kind.into();
+        Self { outcome, detail: kind.clone(), kind, broken: false }
+    }
+
+    /// The same, and the connection is not used again: it is lost, or still owes an answer.
+    pub(crate) fn broken(mut self) -> Self {
+        self.broken = true;
+        self
+    }
+
+    /// The same, with what was said.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The same, while connecting.
+    pub(crate) fn connecting(mut self) -> Self {
+        if let Some(rest) = self.kind.strip_prefix("connection: ") {
+            self.kind = format!("connect: {rest}");
+        }
+        self.broken()
+    }
+}

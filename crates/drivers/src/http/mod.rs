@@ -1,0 +1,298 @@
+//! HTTP/1.1 and HTTP/2 over hyper's bare connections: one connection per session, kept alive.
+//!
+//! A request passes `request` (rendered from what was compiled), `session` (connection, timeout,
+//! cookies, redirects), `body`, `check`. What went wrong becomes an outcome and a kind in
+//! `failure`. After a timeout the connection is not used again: what would come on it belongs to
+//! nobody.
+
+mod body;
+mod check;
+mod connection;
+mod cookies;
+mod dial;
+mod failure;
+mod file;
+mod health;
+mod ledger;
+mod origin;
+mod redirect;
+mod request;
+mod session;
+#[cfg(test)]
+mod tests;
+
+#[cfg(fuzzing)]
+pub use cookies::fuzz;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::PathAndQuery;
+use schemars::Schema;
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use self::check::{Block, Checks};
+use self::dial::Dialer;
+use self::file::{File, Settings, Version};
+use self::ledger::LedgerPlan;
+use self::origin::Origin;
+use self::request::{Headers, RequestPlan, Scope};
+use self::session::HttpSession;
+use super::identity::Identity;
+use super::{
+    CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable,
+    Workload, outline,
+};
+use crate::workload::{Captures, Data};
+use slatest_core::model::Problems;
+use slatest_core::source::Located;
+use slatest_core::target::{Endpoint, Guard, client_config};
+
+/// Most redirects that a workload may ask to follow.
+const REDIRECTS_MAX: u64 = 20;
+/// What a request says of itself.
+const AGENT: &str = concat!("slatest/", env!("CARGO_PKG_VERSION"));
+/// Names the run in every request, so that a server's logs can be told apart.
+const RUN_HEADER: HeaderName = HeaderName::from_static("x-slatest-run");
+
+/// The parts of the whole that are reported; `tls` only where there is TLS.
+const TIMINGS: [&str; 3] = ["connect", "first_byte", "tls"];
+const CONNECT: u8 = 0;
+const FIRST_BYTE: u8 = 1;
+const TLS: u8 = 2;
+
+/// The driver.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpDriver;
+
+impl Driver for HttpDriver {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    fn endpoint_kinds(&self) -> &'static [&'static str] {
+        &["http"]
+    }
+
+    fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {
+        let file: File = context.source.parse()?;
+        let mut problems = Problems::default();
+        let outline = problems.take(outline(context, &file));
+        let settings = file.settings.clone().unwrap_or_default();
+        let server = problems.take(Server::compile(context, &settings));
+        let (Some(outline), Some(server)) = (outline, server) else { return Err(problems) };
+        let scope = Scope { source: context.source, data: &outline.data, captures: &outline.captures };
+        let defaults = problems.take(server.headers(context));
+        let common = problems.take(Headers::compile(scope, &settings.headers, "settings.headers"));
+        let (Some(defaults), Some(common)) = (defaults, common) else { return Err(problems) };
+        let common = common.with_defaults(defaults);
+        let health = problems.take(health_path(context, &settings, &server.prefix));
+        let mut operations = Vec::with_capacity(file.operations.len());
+        let mut exchanges = Vec::with_capacity(file.operations.len());
+        for (i, operation) in file.operations.iter().enumerate() {
+            let key = |section: &str| format!("operations[{i}].{section}");
+            let ledger = operation.ledger.0.as_ref();
+            let headers = ledger.map_or_else(|| Ok(common.clone()), |_| common.clone().with_write_id(scope));
+            let Some(headers) = problems.take(headers) else { continue };
+            let ledger = ledger.map(|ledger| LedgerPlan::compile(context.source, ledger, &key("ledger")));
+            let ledger = problems.take(ledger.transpose().map_err(Problems::from));
+            let request = RequestPlan::compile(scope, &operation.request, &key("request"), &headers);
+            let request = problems.take(request);
+            let checks = problems.take(Checks::compile(context.source, operation.check.as_ref(), &key("check")));
+            let captures = Captures::compile(context.source, &operation.capture, &key("capture"));
+            let captures = problems.take(captures.map_err(Problems::from));
+            let (Some(request), Some(checks), Some(captures), Some(ledger)) = (request, checks, captures, ledger)
+            else {
+                continue;
+            };
+            let timings = &TIMINGS[..if server.origin.tls { 3 } else { 2 }];
+            let operation = Operation::of(operation, timings, &[]);
+            let request = request.prefixed(&server.prefix);
+            let timeout = operation.timeout.as_duration();
+            exchanges.push(Exchange { request, checks, captures, ledger, timeout });
+            operations.push(operation);
+        }
+        let Some(health) = health else { return Err(problems) };
+        let http = Arc::new(Http {
+            server,
+            guard: context.guard.clone(),
+            exchanges,
+            data: outline.data,
+            cookies: settings.cookies.unwrap_or(true),
+            health,
+            health_headers: common.fixed,
+            identity: Identity::of(context),
+        });
+        problems.or(Arc::new(HttpWorkload { http, operations, flows: outline.flows }))
+    }
+
+    fn schema(&self) -> Schema {
+        schemars::schema_for!(File)
+    }
+}
+
+/// One operation, compiled.
+#[derive(Debug)]
+struct Exchange {
+    request: RequestPlan,
+    checks: Checks,
+    captures: Captures,
+    ledger: Option<LedgerPlan>,
+    timeout: Duration,
+}
+
+/// Where requests go, and how.
+#[derive(Debug)]
+struct Server {
+    endpoint: String,
+    origin: Origin,
+    /// What stands before every path: empty, or `/v2`.
+    prefix: String,
+    dialer: Dialer,
+    block: Option<Block>,
+    redirects_max: u64,
+    /// Whether a bearer token is sent.
+    has_token: bool,
+}
+
+/// A compiled workload, as its sessions see it.
+#[derive(Debug)]
+struct Http {
+    server: Server,
+    guard: Guard,
+    exchanges: Vec<Exchange>,
+    data: Arc<Data>,
+    cookies: bool,
+    health: PathAndQuery,
+    health_headers: HeaderMap,
+    identity: Identity,
+}
+
+#[derive(Debug)]
+struct HttpWorkload {
+    http: Arc<Http>,
+    operations: Vec<Operation>,
+    flows: Vec<Flow>,
+}
+
+impl Workload for HttpWorkload {
+    fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    fn flows(&self) -> &[Flow] {
+        &self.flows
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
+        Box::pin(health::health(&self.http))
+    }
+
+    /// Connects nothing yet: the first request does, and reports what that took.
+    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+        let session: Box<dyn Session> = Box::new(HttpSession::new(Arc::clone(&self.http), seat.clone()));
+        Box::pin(std::future::ready(Ok(session)))
+    }
+
+    fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
+        Box::pin(ledger::read_back(&self.http, reading))
+    }
+}
+
+impl Server {
+    fn compile(context: &CompileContext<'_>, settings: &Settings) -> Result<Self, Problems> {
+        let Endpoint::Http(endpoint) = context.endpoint else {
+            let message =
+                format!("the driver http needs an endpoint that starts with `http`, not `{}`", context.endpoint.kind());
+            return Err(context.target.problem(format!("endpoints.{}", context.endpoint_name), message).into());
+        };
+        let at = |key: &str| format!("endpoints.{}.{key}", context.endpoint_name);
+        let wrong = |key: &str, message: String| context.target.problem_at(&endpoint.http, at(key), message);
+        let url = Url::parse(&endpoint.http)
+            .map_err(|e| wrong("http", format!("not a URL ({e}): write it like https://api.example:8443")))?;
+        let origin = Origin::of(&url).map_err(|e| wrong("http", e))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("http", "the URL of an endpoint has neither query nor fragment".into()).into());
+        }
+        let mut problems = Problems::default();
+        if let Err(message) = context.guard.check(&origin.host) {
+            problems.0.push(wrong("http", message));
+        }
+        let redirects_max = settings.follow_redirects.as_ref().map_or(0, |n| n.value);
+        if let Some(written) = settings.follow_redirects.as_ref().filter(|n| n.value > REDIRECTS_MAX) {
+            let message = format!("at most {REDIRECTS_MAX} redirects are followed");
+            problems.0.push(context.source.problem_at(written, "settings.follow_redirects", message));
+        }
+        let tls = if origin.tls || redirects_max > 0 {
+            match client_config(endpoint.tls_files(), context.target_folder, Dialer::alpn(settings.version)) {
+                Ok(config) => Some(config.into()),
+                Err(error) => {
+                    problems.0.push(wrong("ca", error.to_string()));
+                    None
+                }
+            }
+        } else {
+            if let Some((key, _)) = endpoint.tls_files().named().next() {
+                let message = format!("`{key}` is of no use: the URL starts with http://, so there is no TLS");
+                problems.0.push(wrong(key, message));
+            }
+            None
+        };
+        let block = match endpoint.block.as_ref().map(Block::compile).transpose() {
+            Ok(block) => block,
+            Err(message) => {
+                problems.0.push(wrong("block", message));
+                None
+            }
+        };
+        problems.or(Self {
+            endpoint: context.endpoint_name.to_owned(),
+            prefix: url.path().trim_end_matches('/').to_owned(),
+            dialer: Dialer { version: settings.version, tls },
+            has_token: endpoint.token.is_some(),
+            origin,
+            block,
+            redirects_max,
+        })
+    }
+
+    /// The headers that every request has where the workload doesn't say otherwise.
+    fn headers(&self, context: &CompileContext<'_>) -> Result<HeaderMap, Problems> {
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let run = HeaderValue::from_str(context.run)
+            .map_err(|_| context.source.problem("", "the name of the run has a character that a header can't have"))?;
+        headers.insert(RUN_HEADER, run);
+        // Where it is known that HTTP/1.1 will be spoken. Else the connection decides, see `Origin::address`.
+        if !self.origin.tls && self.dialer.version != Version::Http2 {
+            headers.insert(HOST, self.origin.host_header.clone());
+        }
+        let Endpoint::Http(endpoint) = context.endpoint else { return Ok(headers) };
+        if let Some(token) = &endpoint.token {
+            let key = format!("endpoints.{}.token", self.endpoint);
+            let wrong = |message: String| context.target.problem_at(&endpoint.http, key.clone(), message);
+            let token = token.resolve(context.target_folder).map_err(wrong)?;
+            let bearer = format!("Bearer {}", token.expose_secret());
+            let mut value = HeaderValue::from_str(&bearer)
+                .map_err(|_| wrong("the token has a character that a header can't have".into()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
+    }
+}
+
+fn health_path(context: &CompileContext<'_>, settings: &Settings, prefix: &str) -> Result<PathAndQuery, Problems> {
+    let default = Located::from("/health".to_owned());
+    let written = settings.health.as_ref().unwrap_or(&default);
+    let path = format!("{prefix}{}", written.value).parse().ok().filter(|_| written.starts_with('/'));
+    path.ok_or_else(|| {
+        let message = format!("`{written}` is no path: it must start with `/`");
+        context.source.problem_at(written, "settings.health", message).into()
+    })
+}

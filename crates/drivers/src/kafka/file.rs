@@ -1,0 +1,133 @@
+//! The sections of a Kafka workload file.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use slatest_core::model::Span;
+use slatest_core::source::Located;
+
+/// How record batches are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// gzip.
+    Gzip,
+    /// Snappy.
+    #[default]
+    Snappy,
+    /// LZ4.
+    Lz4,
+    /// Zstandard.
+    Zstd,
+}
+
+impl Compression {
+    /// As librdkafka names it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// Who has a record before it counts as acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Acks {
+    /// Every replica in sync; the producer is idempotent then.
+    #[default]
+    All,
+    /// The partition's leader.
+    Leader,
+    /// Nobody: it was handed to the connection.
+    None,
+}
+
+/// Settings of the workload as a whole.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How record batches are compressed. Default `snappy`.
+    #[serde(default)]
+    pub compression: Compression,
+    /// How long the producer waits for more records before it sends a batch; counts into every
+    /// response time. By default it doesn't wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linger: Option<Span>,
+    /// Who has a record before it counts as acknowledged. Default `all`.
+    #[serde(default)]
+    pub acks: Acks,
+    /// Consumer group. Without it, each process of each run has a group of its own, which starts at
+    /// the end of every partition. A named group goes on where it committed, and shares the
+    /// partitions with its other members: operations that wait for their own record then miss those
+    /// that another member gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Located<String>>,
+}
+
+/// When a produced record is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// The brokers acknowledged it, as `acks` says.
+    #[default]
+    Acknowledged,
+    /// The run's consumer group polled it back (end to end).
+    Consumed,
+}
+
+/// Sends one record.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Produce {
+    /// Topic; it must exist.
+    pub topic: Located<String>,
+    /// Template of the key; decides the partition as Java's clients do. Without it, any partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Located<String>>,
+    /// Template of the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Located<String>>,
+    /// The value as a JSON document whose strings are templates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<Located<serde_json::Value>>,
+    /// Templates of headers, beside the `slatest-…` headers that every record carries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Located<String>>,
+    /// When it is done. Default `acknowledged`.
+    #[serde(default)]
+    pub until: Until,
+}
+
+/// Takes one record.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Consume {
+    /// Topic; it must exist.
+    pub topic: Located<String>,
+}
+
+/// What an operation does: exactly one of these.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Sends one record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub produce: Option<Produce>,
+    /// Takes the next record of a topic that the consumer group receives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consume: Option<Consume>,
+}
+
+/// Nothing can be checked: the acknowledgement, or the record that came back, is the check.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {}

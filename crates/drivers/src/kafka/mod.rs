@@ -1,0 +1,53 @@
+//! Kafka: produce, consume by group, and end to end.
+//!
+//! Each worker has one producer; its delivery reports are stamped on the producer's own thread, so
+//! a busy worker doesn't read as a slow broker. The workload has one consumer for all workers, on a
+//! thread of its own, because a record may come back in any partition.
+//!
+//! Hosts that the brokers advertise are checked against the allow list before the first record.
+//! librdkafka itself follows brokers that join the cluster later.
+
+mod cluster;
+mod compile;
+mod consumer;
+mod context;
+mod file;
+mod headers;
+mod producer;
+mod read_back;
+mod reports;
+mod security;
+mod session;
+mod workload;
+
+use std::sync::Arc;
+
+use schemars::{Schema, schema_for};
+
+use super::{CompileContext, Driver, Workload};
+use slatest_core::model::Problems;
+
+/// The driver.
+#[derive(Debug)]
+pub struct KafkaDriver;
+
+impl Driver for KafkaDriver {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn endpoint_kinds(&self) -> &'static [&'static str] {
+        &["kafka"]
+    }
+
+    fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {
+        Ok(Arc::new(compile::compile(context)?))
+    }
+
+    fn schema(&self) -> Schema {
+        schema_for!(compile::File)
+    }
+}
+
+#[cfg(test)]
+mod tests;

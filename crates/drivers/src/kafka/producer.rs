@@ -1,0 +1,223 @@
+//! A worker's producer: one for all of its sessions, with a thread that takes the delivery reports.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, Message};
+use tokio::sync::{Notify, oneshot};
+
+use super::cluster::Cluster;
+use super::context::{Context, Troubles};
+use super::file::{Acks, Settings};
+use super::reports::Reports;
+
+use crate::awaited::Awaited;
+use slatest_core::model::{Clock, Nanos, Outcome};
+
+/// Most bytes that wait in one producer, in KiB.
+const QUEUE_KIB_MAX: u64 = 64 * 1024;
+
+/// Where the brokers put a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) partition: i32,
+    /// Below 0 where nobody acknowledged it.
+    pub(super) offset: i64,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Delivered {
+    /// When the report came.
+    pub(super) at: Nanos,
+    pub(super) result: Result<Position, RDKafkaErrorCode>,
+}
+
+/// A record on its way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) report: oneshot::Sender<Delivered>,
+    /// Whether it is awaited back from the consumer group.
+    pub(super) awaited: bool,
+}
+
+/// Takes delivery reports, on the producer's own thread.
+pub(super) struct Deliveries {
+    clock: Arc<dyn Clock>,
+    awaited: Arc<Awaited>,
+    reports: Arc<Reports>,
+    freed: Arc<Notify>,
+}
+
+impl ProducerContext for Context<Deliveries> {
+    type DeliveryOpaque = Box<Flight>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, flight: Box<Flight>) {
+        let at = self.role.clock.now();
+        let result = match result {
+            Ok(message) => {
+                tracing::trace!(topic = message.topic(), partition = message.partition(), "delivered");
+                self.troubles.answered();
+                if flight.awaited {
+                    self.role.awaited.acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(Position { partition: message.partition(), offset: message.offset() })
+            }
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                if code == RDKafkaErrorCode::Fatal {
+                    self.troubles.set_fatal();
+                }
+                Err(code)
+            }
+        };
+        self.role.reports.put(flight.report, Delivered { at, result });
+        self.role.freed.notify_waiters();
+    }
+}
+
+/// A record to send: topic, key and value borrowed, headers and flight owned.
+pub(super) type Record<'a> = BaseRecord<'a, str, str, Box<Flight>>;
+
+/// A worker's producer.
+pub(super) struct Producer {
+    client: ThreadedProducer<Context<Deliveries>>,
+    troubles: Arc<Troubles>,
+    reports: Arc<Reports>,
+    /// Told whenever a record leaves the queue.
+    freed: Arc<Notify>,
+}
+
+impl Producer {
+    /// Makes one, whose reports are handed out by the runtime that this is called in. Connects in the
+    /// background.
+    ///
+    /// # Errors
+    /// A configuration that librdkafka refuses.
+    pub(super) fn new(
+        config: &ClientConfig,
+        cluster: &Cluster,
+        clock: Arc<dyn Clock>,
+        awaited: &Arc<Awaited>,
+    ) -> KafkaResult<Self> {
+        let freed = Arc::new(Notify::new());
+        let reports = Arc::<Reports>::default();
+        let role = Deliveries {
+            clock,
+            awaited: Arc::clone(awaited),
+            reports: Arc::clone(&reports),
+            freed: Arc::clone(&freed),
+        };
+        let context = Context::new(&cluster.security, role);
+        let troubles = Arc::clone(&context.troubles);
+        let client = config.create_with_context(context)?;
+        tokio::spawn(Arc::clone(&reports).hand_out());
+        Ok(Self { client, troubles, reports, freed })
+    }
+
+    /// Whether it can't go on and must be made anew.
+    pub(super) fn fatal(&self) -> bool {
+        // librdkafka tells of it only with the next record; asking costs one atomic read.
+        self.troubles.fatal() || self.client.client().fatal_error().is_some()
+    }
+
+    /// Records that wait or are on their way.
+    pub(super) fn queued(&self) -> u64 {
+        u64::try_from(self.client.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Hands a record over; waits for room where the queue is full. Bound it in time.
+    ///
+    /// # Errors
+    /// Why librdkafka didn't take it.
+    pub(super) async fn send(&self, mut record: Record<'_>) -> Result<(), RDKafkaErrorCode> {
+        match self.offer(record)? {
+            None => return Ok(()),
+            Some(back) => record = back,
+        }
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            // Listens before the queue is tried again, so that room made in between isn't missed.
+            freed.as_mut().enable();
+            match self.offer(record)? {
+                None => return Ok(()),
+                Some(back) => record = back,
+            }
+            freed.await;
+        }
+    }
+
+    /// Hands a record over where there is room, else gives it back.
+    fn offer<'r>(&self, record: Record<'r>) -> Result<Option<Record<'r>>, RDKafkaErrorCode> {
+        match self.client.send(record) {
+            Ok(()) => Ok(None),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => Ok(Some(back)),
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidArgument);
+                if code == RDKafkaErrorCode::Fatal {
+                    self.troubles.set_fatal();
+                }
+                Err(code)
+            }
+        }
+    }
+
+    /// The outcome and kind that an error stands for.
+    pub(super) fn judge(&self, code: RDKafkaErrorCode) -> (Outcome, String) {
+        use RDKafkaErrorCode as Code;
+        let outcome = match code {
+            Code::MessageTimedOut | Code::TimedOutQueue | Code::OperationTimedOut | Code::RequestTimedOut => {
+                return self.overdue(&format!("{code:?}"));
+            }
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::SSL
+            | Code::Authentication
+            | Code::NetworkException
+            | Code::Fatal => Outcome::Disconnected,
+            Code::PurgeQueue | Code::PurgeInflight | Code::BrokerDestroy => Outcome::Unknown,
+            _ => Outcome::Rejected,
+        };
+        (outcome, format!("{code:?}"))
+    }
+
+    /// The same where time ran out: with no broker reachable, that is why.
+    pub(super) fn overdue(&self, kind: &str) -> (Outcome, String) {
+        if self.troubles.down() {
+            (Outcome::Disconnected, "AllBrokersDown".into())
+        } else {
+            (Outcome::TimedOut, kind.to_owned())
+        }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.reports.close();
+    }
+}
+
+/// A producer's configuration; `timeout` is the longest of any operation.
+pub(super) fn config(cluster: &Cluster, settings: &Settings, timeout: Nanos) -> ClientConfig {
+    let mut config = cluster.config();
+    let acks = match settings.acks {
+        Acks::All => "all",
+        Acks::Leader => "1",
+        Acks::None => "0",
+    };
+    let timeout_ms = u64::try_from(timeout.as_duration().as_millis()).unwrap_or(u64::MAX).clamp(1, i32::MAX as u64);
+    let linger_ms = settings.linger.map_or(0.0, |l| l.0.as_millis_f64());
+    config
+        .set("acks", acks)
+        .set("enable.idempotence", if settings.acks == Acks::All { "true" } else { "false" })
+        .set("compression.type", settings.compression.name())
+        .set("linger.ms", linger_ms.to_string())
+        .set("message.timeout.ms", timeout_ms.to_string())
+        // Keys go to the partition that Java's clients choose.
+        .set("partitioner", "murmur2_random")
+        .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
+    config
+}

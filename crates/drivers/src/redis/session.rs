@@ -1,0 +1,172 @@
+//! One user of a Redis workload.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use redis::{Cmd, Pipeline, Value};
+use tokio::time::{Instant, timeout_at};
+
+use super::link::{Link, Use};
+use super::{Compiled, Links, Plan, reply};
+use crate::failure::Failure;
+use crate::workload::{RenderError, Values};
+use crate::{Seat, Session};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WritePlace, Written, value_digest};
+
+/// Index of `fill` in an operation's timings.
+const FILL: u8 = 0;
+/// Index of `hit_rate` in an operation's ratios.
+const HIT_RATE: u8 = 0;
+
+/// One user: what it captured, and the connection that it shares.
+pub struct RedisSession {
+    compiled: Arc<Compiled>,
+    links: Arc<Links>,
+    turn: usize,
+    seat: Seat,
+    captured: BTreeMap<String, String>,
+}
+
+/// What an execution sends.
+struct Sending {
+    commands: Commands,
+    on_miss: Option<Cmd>,
+    /// Where its write goes, for the ledger.
+    written: Option<Written>,
+}
+
+enum Commands {
+    One(Cmd),
+    Together(Pipeline),
+}
+
+/// What came of it, as far as it came.
+#[derive(Default)]
+struct Came {
+    hits: Option<(u32, u32)>,
+    fill: Option<Nanos>,
+}
+
+impl RedisSession {
+    /// A user on a worker, on the connection whose turn it is.
+    pub const fn new(compiled: Arc<Compiled>, links: Arc<Links>, turn: usize, seat: Seat) -> Self {
+        Self { compiled, links, turn, seat, captured: BTreeMap::new() }
+    }
+
+    fn now(&self) -> Nanos {
+        self.seat.clock.now()
+    }
+
+    fn render(&self, plan: &Plan, arrival: &Arrival) -> Result<Sending, RenderError> {
+        let id = self.compiled.identity.execution(arrival, self.seat.index);
+        let values = Values { id, data: &self.compiled.data, captured: &self.captured };
+        let commands = match plan.commands.as_slice() {
+            [one] if !plan.pipeline => Commands::One(one.render(&values)?),
+            several => {
+                let mut pipeline = Pipeline::with_capacity(several.len());
+                for command in several {
+                    pipeline.add_command(command.render(&values)?);
+                }
+                Commands::Together(pipeline)
+            }
+        };
+        let on_miss = plan.on_miss.as_ref().map(|command| command.render(&values)).transpose()?;
+        let written = match plan.commands.first().filter(|_| plan.ledger) {
+            Some(command) => command.key_and_value(&values)?.map(|(key, value)| Written {
+                place: Some(WritePlace::Key(key.into())),
+                value: Some(value_digest(value.as_bytes())),
+                ..Written::default()
+            }),
+            None => None,
+        };
+        Ok(Sending { commands, on_miss, written })
+    }
+
+    async fn operation(&mut self, arrival: &Arrival) -> Completion {
+        let compiled = Arc::clone(&self.compiled);
+        let Some(plan) = compiled.plans.get(arrival.operation) else {
+            return Completion::failed(Outcome::Unknown, None, self.now(), "no such operation");
+        };
+        let sending = match self.render(plan, arrival) {
+            Ok(sending) => sending,
+            Err(error) => return Completion::failed(Outcome::Rejected, None, self.now(), error.to_string()),
+        };
+        let links = Arc::clone(&self.links);
+        let link = links.turn(self.turn);
+        let mut used = match link.connection(Instant::now() + plan.timeout.as_duration()).await {
+            Ok(used) => used,
+            Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
+        };
+        let sent = self.now();
+        let deadline = Instant::now() + plan.timeout.as_duration();
+        let mut came = Came::default();
+        let result = self.exchange(plan, &sending, link, &mut used, deadline, &mut came).await;
+        let done = self.now();
+        let mut ended = match result {
+            Ok(()) => Completion::ok(sent, done),
+            Err(failure) => Completion::failed(failure.outcome, Some(sent), done, failure.kind),
+        };
+        if let Some(written) = sending.written {
+            ended = ended.with_written(written);
+        }
+        if let Some(fill) = came.fill {
+            ended = ended.with_timing(FILL, fill);
+        }
+        if let Some((hits, total)) = came.hits {
+            ended = ended.with_ratio(HIT_RATE, hits, total);
+        }
+        ended
+    }
+
+    async fn exchange(
+        &mut self,
+        plan: &Plan,
+        sending: &Sending,
+        link: &Link,
+        used: &mut Use,
+        deadline: Instant,
+        came: &mut Came,
+    ) -> Result<(), Failure> {
+        let replies = match &sending.commands {
+            Commands::One(command) => {
+                let reply = timeout_at(deadline, used.connection.send_one(command)).await;
+                reply.map(|reply| reply.map(|value| vec![value]))
+            }
+            Commands::Together(pipeline) => timeout_at(deadline, used.connection.send(pipeline)).await,
+        };
+        let replies = replies.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "reply: timed out")));
+        link.ended(used, &replies);
+        let replies = replies?;
+        came.hits = hits(plan, &replies);
+        for value in &replies {
+            plan.reply.check(value).map_err(|kind| Failure::new(Outcome::Rejected, kind))?;
+        }
+        if !plan.captures.is_empty() {
+            let document = replies.last().map(reply::document);
+            let taken = plan.captures.take(document.as_ref(), |_| None, &mut self.captured);
+            taken.map_err(|e| Failure::new(Outcome::Rejected, e.to_string()))?;
+        }
+        if let (Some(command), Some((0, _))) = (&sending.on_miss, came.hits) {
+            let begun = self.now();
+            let filled = timeout_at(deadline, used.connection.send_one(command)).await;
+            let filled = filled.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "fill: timed out")));
+            link.ended(used, &filled);
+            came.fill = Some(self.now() - begun);
+            filled?;
+        }
+        Ok(())
+    }
+}
+
+/// Hits over all of a plan's reads; `None` where it reads nothing.
+fn hits(plan: &Plan, replies: &[Value]) -> Option<(u32, u32)> {
+    let reads = plan.commands.iter().zip(replies).filter_map(|(c, value)| Some((c.reads()?, value)));
+    reads.map(|(reads, value)| reply::hits(reads, value)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+}
+
+impl Session for RedisSession {
+    fn execute<'a>(&'a mut self, arrival: &'a Arrival) -> LocalBoxFuture<'a, Completion> {
+        Box::pin(self.operation(arrival))
+    }
+}

@@ -1,0 +1,161 @@
+//! One user of a SQL workload.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use tokio::time::{Instant, timeout_at};
+
+use super::pool::Lease;
+use super::run::Answer;
+use super::{Compiled, Plan, Pools};
+use crate::failure::Failure;
+use crate::workload::Values;
+use crate::{Seat, Session};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, Written};
+
+/// Index of `pool_wait` in an operation's timings.
+const POOL_WAIT: u8 = 0;
+/// Index of `query` in an operation's timings.
+const QUERY: u8 = 1;
+
+/// One user: what it captured, and its worker's connections.
+pub struct SqlSession {
+    compiled: Arc<Compiled>,
+    pools: Arc<Pools>,
+    seat: Seat,
+    captured: BTreeMap<String, String>,
+}
+
+impl SqlSession {
+    /// A user on a worker.
+    pub const fn new(compiled: Arc<Compiled>, pools: Arc<Pools>, seat: Seat) -> Self {
+        Self { compiled, pools, seat, captured: BTreeMap::new() }
+    }
+
+    fn now(&self) -> Nanos {
+        self.seat.clock.now()
+    }
+
+    fn values(&self, plan: &Plan, arrival: &Arrival) -> Result<Vec<Vec<String>>, Failure> {
+        let id = self.compiled.identity.execution(arrival, self.seat.index);
+        let values = Values { id, data: &self.compiled.data, captured: &self.captured };
+        let rendered = plan.steps.iter().map(|(_, templates)| {
+            templates.iter().map(|t| t.render(&values).map(std::borrow::Cow::into_owned)).collect()
+        });
+        rendered.collect::<Result<_, _>>().map_err(|e| Failure::new(Outcome::Rejected, e.to_string()))
+    }
+
+    async fn operation(&mut self, arrival: &Arrival) -> Completion {
+        let compiled = Arc::clone(&self.compiled);
+        let Some(plan) = compiled.plans.get(arrival.operation) else {
+            return Completion::failed(Outcome::Unknown, None, self.now(), "no such operation");
+        };
+        let begun = self.now();
+        let deadline = Instant::now() + plan.timeout.as_duration();
+        let values = match self.values(plan, arrival) {
+            Ok(values) => values,
+            Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
+        };
+        let pools = Arc::clone(&self.pools);
+        let mut lease = match pools.for_role(plan.role).lease(deadline).await {
+            Ok(lease) => lease,
+            Err(failure) => {
+                let done = self.now();
+                let ended = Completion::failed(failure.outcome, None, done, failure.kind);
+                return ended.with_timing(POOL_WAIT, done - begun);
+            }
+        };
+        let sent = self.now();
+        let script = script(&compiled, plan, &mut lease, &values);
+        let result = match timeout_at(deadline, script).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::new(Outcome::TimedOut, "query: timed out").broken()),
+        };
+        let answered = self.now();
+        // A connection that still owes an answer, or stands in a broken transaction, is closed.
+        let usable = match &result {
+            Ok(_) => true,
+            Err(failure) => !failure.broken && !plan.transaction,
+        };
+        if usable {
+            lease.give_back();
+        } else {
+            drop(lease);
+        }
+        // What a server refuses outside a commit it has not done.
+        let refused = matches!(&result, Err(failure)
+            if failure.outcome == Outcome::Rejected && !failure.broken && !plan.transaction);
+        let checked = result.and_then(|answer| self.check(plan, &answer));
+        let done = self.now();
+        let ended = match checked {
+            Ok(()) => Completion::ok(sent, done),
+            Err(failure) => Completion::failed(failure.outcome, Some(sent), done, failure.kind),
+        };
+        let ended = ended.with_timing(POOL_WAIT, sent - begun).with_timing(QUERY, answered - sent);
+        if refused {
+            return ended.with_written(Written { outcome: Some(WriteOutcome::Rejected), ..Written::default() });
+        }
+        ended
+    }
+
+    fn check(&mut self, plan: &Plan, answer: &Answer) -> Result<(), Failure> {
+        let refused = |kind: String| Err(Failure::new(Outcome::Rejected, kind));
+        if let Some(bounds) = plan.rows
+            && !bounds.hold(answer.rows)
+        {
+            return refused(format!("check: rows not {bounds}"));
+        }
+        if let Some(bounds) = plan.affected
+            && !bounds.hold(answer.affected)
+        {
+            return refused(format!("check: affected not {bounds}"));
+        }
+        if !plan.captures.is_empty()
+            && let Err(error) = plan.captures.take(answer.first.as_ref(), |_| None, &mut self.captured)
+        {
+            return refused(error.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// Runs a plan's statements. What came back is that of the last one; what was written is summed.
+async fn script(
+    compiled: &Compiled,
+    plan: &Plan,
+    lease: &mut Lease<'_>,
+    values: &[Vec<String>],
+) -> Result<Answer, Failure> {
+    if plan.transaction {
+        lease.live.control("begin").await?;
+    }
+    let mut whole = Answer::default();
+    let wanted = !plan.captures.is_empty();
+    for ((index, _), values) in plan.steps.iter().zip(values) {
+        let Some(script) = compiled.scripts.get(*index) else { continue };
+        let answer = lease.live.run(*index, script, values, wanted).await?;
+        whole.rows = answer.rows;
+        whole.affected += answer.affected;
+        whole.first = answer.first.or(whole.first);
+    }
+    if plan.transaction {
+        lease.live.control("commit").await?;
+    }
+    Ok(whole)
+}
+
+impl Session for SqlSession {
+    fn execute<'a>(&'a mut self, arrival: &'a Arrival) -> LocalBoxFuture<'a, Completion> {
+        Box::pin(self.operation(arrival))
+    }
+
+    fn close(self: Box<Self>) -> LocalBoxFuture<'static, ()> {
+        Box::pin(async move {
+            // The worker's last user says goodbye for all.
+            if Arc::strong_count(&self.pools) == 1 {
+                self.pools.close().await;
+            }
+        })
+    }
+}

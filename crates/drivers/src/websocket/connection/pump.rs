@@ -1,0 +1,103 @@
+//! Reading a connection and keeping it alive, until it ends.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use futures_util::{Sink, StreamExt};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use super::{Connection, Inbox, Phase};
+use crate::websocket::broken::Broken;
+use slatest_core::model::Outcome;
+
+/// Messages taken in one go before other sessions get their turn.
+const BURST: u32 = 32;
+/// What the timer stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    Ready,
+    Ping,
+    Pong,
+}
+
+impl Connection {
+    /// Reads and keeps alive until the connection ends; says why it did.
+    pub(super) async fn pump(&self, inbox: &dyn Inbox, opened_by: Instant) -> Broken {
+        let mut due = if self.is_ready() { Due::Ping } else { Due::Ready };
+        let first = if due == Due::Ping { Instant::now() + self.upkeep.ping } else { opened_by };
+        let mut timer = pin!(sleep_until(first));
+        poll_fn(|cx| {
+            if !self.reader.borrow().as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+                *self.reader.borrow_mut() = Some(cx.waker().clone());
+            }
+            match self.drain(cx, inbox, &mut due, timer.as_mut()) {
+                Ok(()) => {}
+                Err(why) => return Poll::Ready(why),
+            }
+            while timer.as_mut().poll(cx).is_ready() {
+                let next = match due {
+                    Due::Ready => return Poll::Ready(Broken::timed_out("sync")),
+                    Due::Pong => {
+                        return Poll::Ready(Broken::new(Outcome::Disconnected, "ping: timed out"));
+                    }
+                    Due::Ping => self.upkeep.pong_timeout,
+                };
+                if let Err(why) = self.send(Message::Ping(Vec::new().into())) {
+                    return Poll::Ready(why);
+                }
+                due = Due::Pong;
+                timer.as_mut().reset(Instant::now() + next);
+            }
+            match self.with_socket(|socket| Pin::new(socket).poll_flush(cx)) {
+                Some(Poll::Ready(Err(e))) => Poll::Ready(Broken::stream(&e)),
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Takes what has come, up to a burst.
+    fn drain(
+        &self,
+        cx: &mut Context<'_>,
+        inbox: &dyn Inbox,
+        due: &mut Due,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Result<(), Broken> {
+        for _ in 0..BURST {
+            let message = match self.with_socket(|socket| socket.poll_next_unpin(cx)) {
+                Some(Poll::Pending) => return Ok(()),
+                Some(Poll::Ready(Some(Ok(message)))) => message,
+                Some(Poll::Ready(Some(Err(e)))) => return Err(Broken::stream(&e)),
+                Some(Poll::Ready(None)) | None => return Err(Broken::closed(None)),
+            };
+            // Anything that comes is a sign of life.
+            if *due == Due::Pong {
+                *due = Due::Ping;
+                timer.as_mut().reset(Instant::now() + self.upkeep.ping);
+            }
+            match message {
+                Message::Close(frame) => return Err(Broken::closed(frame.as_ref())),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Text(_) | Message::Binary(_) => {
+                    let heard = inbox.receive(message)?;
+                    for reply in heard.replies {
+                        self.send(reply)?;
+                    }
+                    if heard.ready && *due == Due::Ready {
+                        *due = Due::Ping;
+                        timer.as_mut().reset(Instant::now() + self.upkeep.ping);
+                        if let Phase::Up { ready, .. } = &mut *self.phase.borrow_mut() {
+                            *ready = true;
+                        }
+                        self.changed.notify_waiters();
+                    }
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+}

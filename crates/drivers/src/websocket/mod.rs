@@ -1,0 +1,56 @@
+//! WebSockets: Yjs sync (an edit until every other replica of its document has it), or requests
+//! and answers by correlation id.
+//!
+//! One execution passes: `sync` or `exchange` (the session) → `connection` (write) → server →
+//! `connection` (read) → `document`/`replica` or the mailbox → the session.
+
+mod broken;
+mod check;
+mod compile;
+mod connection;
+mod convergence;
+mod dial;
+mod document;
+mod exchange;
+mod file;
+mod read_back;
+mod replica;
+mod session;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod text;
+mod workload;
+
+#[cfg(fuzzing)]
+pub use document::fuzz;
+
+use std::sync::Arc;
+
+use schemars::{Schema, schema_for};
+
+use super::{CompileContext, Driver, Workload};
+use crate::workload::WorkloadFile;
+use slatest_core::model::Problems;
+
+/// The driver.
+pub(super) struct WebsocketDriver;
+
+impl Driver for WebsocketDriver {
+    fn name(&self) -> &'static str {
+        "websocket"
+    }
+
+    fn endpoint_kinds(&self) -> &'static [&'static str] {
+        &["websocket"]
+    }
+
+    fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {
+        compile::compile(context)
+            .map(|shared| Arc::new(workload::WebsocketWorkload(Arc::new(shared))) as Arc<dyn Workload>)
+    }
+
+    fn schema(&self) -> Schema {
+        schema_for!(WorkloadFile<file::Settings, file::Request, file::Check>)
+    }
+}

@@ -1,0 +1,81 @@
+//! What the sessions of both modes have in common: waiting for the connection, and the ways to
+//! fail.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::broken::Broken;
+use super::connection::{Connection, Task};
+use super::workload::{Shared, WAIT_MAX};
+use crate::workload::Values;
+use crate::{Seat, TIMEOUT_DEFAULT};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome};
+
+/// How much later than its timeout an execution may end when it had to connect first; the engine
+/// gives up a little later.
+const OVERTIME: Duration = Duration::from_secs(1);
+
+/// How long one execution may take.
+pub(super) struct Patience {
+    timeout: Duration,
+    end: Instant,
+}
+
+impl Patience {
+    /// When to stop waiting for the answer to what is sent now.
+    pub(super) fn answer_by(&self) -> Instant {
+        self.end.min(Instant::now() + self.timeout)
+    }
+}
+
+/// One user's connection and what goes with it.
+pub(super) struct Line {
+    pub(super) shared: Arc<Shared>,
+    pub(super) seat: Seat,
+    pub(super) connection: Rc<Connection>,
+    pub(super) captured: BTreeMap<String, String>,
+    /// Ends the connection's task with the session.
+    pub(super) _task: Task,
+}
+
+impl Line {
+    /// What the templates of one execution see.
+    pub(super) fn values(&self, arrival: &Arrival) -> Values<'_> {
+        let shared = &self.shared;
+        let id = shared.identity.execution(arrival, self.seat.index);
+        Values { id, data: &shared.data, captured: &self.captured }
+    }
+
+    /// How long one execution may take, counted from now.
+    pub(super) fn patience(&self, arrival: &Arrival) -> Patience {
+        let operation = self.shared.operations.get(arrival.operation);
+        let timeout = operation.map_or(TIMEOUT_DEFAULT, |o| o.timeout).as_duration().min(WAIT_MAX);
+        Patience { timeout, end: Instant::now() + timeout + OVERTIME }
+    }
+
+    /// Waits for a connection that works, no longer than the operation may take.
+    pub(super) async fn ready(&self, patience: &Patience) -> Result<(), Completion> {
+        if self.connection.is_ready() {
+            return Ok(());
+        }
+        match timeout(patience.timeout, self.connection.ready()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(self.failed(None, &why)),
+            Err(_) => Err(self.failed(None, &Broken::timed_out("connect"))),
+        }
+    }
+
+    /// An execution that ended now.
+    pub(super) fn failed(&self, sent: Option<Nanos>, why: &Broken) -> Completion {
+        Completion::failed(why.outcome, sent, self.seat.clock.now(), why.kind.clone())
+    }
+
+    /// An execution that was never sent because its payload couldn't be made.
+    pub(super) fn refused(&self, kind: impl Into<String>) -> Completion {
+        Completion::failed(Outcome::Rejected, None, self.seat.clock.now(), kind)
+    }
+}

@@ -1,0 +1,462 @@
+//! The conductor: starts the workers together, merges their windows, leads the run to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::abort::AbortWatch;
+use super::clock::RunClock;
+use super::course::Course;
+use super::drills::{Aside, DrillFacts, DrillGround, DrillLeader, ReadyDrills};
+use super::event::{Event, Phase};
+use super::facts::{Abortion, RunFacts, ScenarioFinding};
+use super::meter::Meter;
+use super::order::{Order, TakeOver};
+use super::stage::{Message, Stage, Stop};
+use super::worker::{self, WorkerSetup};
+use crate::profile::Plan;
+use slatest_core::measure::{OperationShape, Timeline, Window};
+use slatest_core::model::{Clock as _, Nanos};
+use slatest_core::schedule::Stripe;
+use slatest_core::writes::LedgerSink;
+use slatest_drivers::Workload;
+
+/// Messages that may wait for the conductor: minutes of windows. A worker that finds the queue full
+/// waits, is late, and says so by its lateness.
+const QUEUE: usize = 1024;
+/// How often the conductor looks at the clock and at the user's wish to stop.
+const TICK: Duration = Duration::from_millis(50);
+/// Time between the last worker's word that it is ready and the start.
+const LEAD: Duration = Duration::from_millis(20);
+/// How long an interrupted run waits for what is under way.
+const INTERRUPTED_STOP: Nanos = Nanos::from_secs(5);
+
+/// Why a run could not start or go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A scenario could not get ready: nothing was judged.
+    #[error("{0}")]
+    NotReady(String),
+    /// A worker failed under way.
+    #[error("a worker failed: {0}")]
+    Worker(String),
+}
+
+/// A run that is ready to start.
+pub struct Engine {
+    /// What to do.
+    pub plan: Arc<Plan>,
+    /// One compiled workload for each scenario, in order.
+    pub workloads: Vec<Arc<dyn Workload>>,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// The user's wish to stop.
+    pub stop: Stop,
+    /// Which arrivals and users are this process's.
+    pub share: Stripe,
+    /// Where writes of operations with `ledger` are recorded; nowhere without one.
+    pub ledger: Option<LedgerSink>,
+    /// Where the drills of the plan find what they break; needed where there are any.
+    pub drills: Option<DrillGround>,
+    /// Who says when to start, and what else to do. Without anybody it starts as soon as it is ready.
+    pub orders: Option<Receiver<Order>>,
+}
+
+/// What a plan keeps of each operation.
+pub fn shapes(plan: &Plan) -> Vec<OperationShape> {
+    let shape = |o: &crate::profile::OperationPlan| OperationShape {
+        timings: o.timings.len(),
+        ratios: o.ratios.len(),
+        thresholds: o.thresholds.clone(),
+    };
+    plan.operations.iter().map(shape).collect()
+}
+
+impl Engine {
+    /// One that makes the whole of the load, and starts as soon as it is ready.
+    pub const fn alone(plan: Arc<Plan>, workloads: Vec<Arc<dyn Workload>>, workers: usize, stop: Stop) -> Self {
+        Self { plan, workloads, workers, stop, share: Stripe::WHOLE, ledger: None, drills: None, orders: None }
+    }
+
+    /// Runs to the end on threads of its own, telling `on_event` what happens. Blocks.
+    ///
+    /// # Errors
+    /// When a scenario can't get ready, or a worker fails.
+    pub fn run(self, on_event: &mut dyn FnMut(Event)) -> Result<RunFacts, EngineError> {
+        let workers = self.workers.max(1);
+        let clock = Arc::new(RunClock::default());
+        let drills = match (self.plan.drills.is_empty(), self.drills) {
+            (true, _) => None,
+            (false, Some(ground)) => {
+                let looked = ReadyDrills::look(&self.plan, ground, Arc::<RunClock>::clone(&clock));
+                Some(looked.map_err(EngineError::NotReady)?)
+            }
+            (false, None) => return Err(EngineError::NotReady("drills are led by `slatest run` alone".into())),
+        };
+        let aside = Aside::default();
+        let (stage, stage_seen) = watch::channel(Stage::Opening);
+        let (takeovers, takeovers_seen) = watch::channel(Vec::new());
+        let (to_conductor, messages) = sync_channel(QUEUE);
+        if let Some(ledger) = &self.ledger {
+            self.workloads.iter().for_each(|workload| workload.keep(ledger.clone()));
+        }
+        let mut threads = Vec::with_capacity(workers);
+        for index in 0..workers {
+            let setup = WorkerSetup {
+                plan: Arc::clone(&self.plan),
+                workloads: self.workloads.clone(),
+                shapes: shapes(&self.plan),
+                worker: index,
+                stripe: self.share.part_of(index as u64, workers as u64),
+                parts: workers as u64,
+                takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
+                clock: Arc::<RunClock>::clone(&clock),
+                ledger: self.ledger.clone(),
+                aside: aside.clone(),
+                stage: stage_seen.clone(),
+                to_conductor: to_conductor.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || worker::run(setup))
+                .map_err(|e| EngineError::NotReady(format!("a worker thread can't be started: {e}")))?;
+            threads.push(thread);
+        }
+        drop(to_conductor);
+        let conductor = Conductor {
+            abort: AbortWatch::new(&self.plan),
+            aborted: None,
+            stall_limit: self.plan.stall_limit(),
+            load: None,
+            spacing: Vec::new(),
+            course: Course::new(&self.plan),
+            timeline: Timeline::new(&shapes(&self.plan)),
+            pending: BTreeMap::new(),
+            done_workers: 0,
+            ready_drills: drills,
+            aside,
+            drills: None,
+            plan: self.plan,
+            workloads: self.workloads,
+            workers,
+            stop: self.stop,
+            stage,
+            orders: self.orders,
+            takeovers,
+            messages,
+            clock,
+            on_event,
+        };
+        let facts = conductor.conduct();
+        join(threads);
+        facts
+    }
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        // A worker that panicked has already been told of by the panic hook; its windows count.
+        let _ = thread.join();
+    }
+}
+
+/// What there is while load is sent.
+struct Load {
+    meter: Meter,
+    /// The instant of the run's zero.
+    epoch: Instant,
+}
+
+struct Conductor<'a> {
+    abort: AbortWatch,
+    aborted: Option<Abortion>,
+    stall_limit: Nanos,
+    load: Option<Load>,
+    spacing: Vec<f64>,
+    plan: Arc<Plan>,
+    workloads: Vec<Arc<dyn Workload>>,
+    workers: usize,
+    stop: Stop,
+    stage: watch::Sender<Stage>,
+    orders: Option<Receiver<Order>>,
+    /// Everything that was taken over so far.
+    takeovers: watch::Sender<Vec<TakeOver>>,
+    messages: Receiver<Message>,
+    clock: Arc<RunClock>,
+    course: Course,
+    timeline: Timeline,
+    /// Windows that not all workers have closed yet, with how many have.
+    pending: BTreeMap<u64, (Window, usize)>,
+    done_workers: usize,
+    ready_drills: Option<ReadyDrills>,
+    aside: Aside,
+    /// Leads the drills, once load is sent.
+    drills: Option<DrillLeader>,
+    on_event: &'a mut dyn FnMut(Event),
+}
+
+impl Conductor<'_> {
+    fn conduct(mut self) -> Result<RunFacts, EngineError> {
+        let ready = self.await_ready();
+        if let Err(error) = ready {
+            self.lead(Stage::Closing);
+            return Err(error);
+        }
+        if self.stop.is_asked() {
+            self.lead(Stage::Closing);
+            return Err(EngineError::NotReady("interrupted before the load started".into()));
+        }
+        let epoch = match self.await_start() {
+            Ok(epoch) => epoch,
+            Err(error) => {
+                self.lead(Stage::Closing);
+                return Err(error);
+            }
+        };
+        self.load = Some(Load { meter: Meter::start(), epoch });
+        self.clock.start_at(epoch);
+        if let Some(ready) = self.ready_drills.take() {
+            match ready.begin(&self.plan, self.aside.clone(), Arc::<RunClock>::clone(&self.clock)) {
+                Ok(leader) => self.drills = Some(leader),
+                Err(why) => {
+                    self.lead(Stage::Closing);
+                    return Err(EngineError::NotReady(why));
+                }
+            }
+        }
+        self.lead(Stage::Running);
+        let (scheduled, fired, failed) = self.follow();
+        self.flush();
+        // What is settled afterwards is no load: the figures end here.
+        let resources = self.load.take().map(|mut load| load.meter.read(self.workers)).unwrap_or_default();
+        let length = self.clock.now();
+        if let Some(why) = failed {
+            self.lead(Stage::Closing);
+            return Err(EngineError::Worker(why));
+        }
+        let drills = self.finish_drills(length);
+        let findings = self.settle();
+        self.lead(Stage::Closing);
+        Ok(RunFacts {
+            timeline: self.timeline,
+            scheduled,
+            fired,
+            length,
+            interrupted: self.stop.is_asked(),
+            aborted: self.aborted,
+            spacing: self.spacing,
+            resources,
+            findings,
+            agents: Vec::new(),
+            drills,
+        })
+    }
+
+    fn lead(&self, stage: Stage) {
+        // Workers that are gone follow nobody.
+        let _ = self.stage.send(stage);
+    }
+
+    /// What was broken is healed before anything else is asked of the target.
+    fn finish_drills(&mut self, now: Nanos) -> Vec<DrillFacts> {
+        let Some(leader) = self.drills.take() else { return Vec::new() };
+        leader.finish(now, &mut |words| (self.on_event)(Event::Notice(words)))
+    }
+
+    fn tell(&mut self, event: Event) {
+        (self.on_event)(event);
+    }
+
+    fn await_ready(&mut self) -> Result<(), EngineError> {
+        self.tell(Event::Phase(Phase::Opening, Nanos::ZERO));
+        let wanted = self.plan.scenarios.iter().filter_map(|s| s.sessions).sum();
+        let (mut opened, mut ready) = (0, 0);
+        while ready < self.workers {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Opened) => {
+                    opened += 1;
+                    self.tell(Event::Opened(opened, wanted));
+                }
+                Ok(Message::Ready) => ready += 1,
+                Ok(Message::Failed(why)) => return Err(EngineError::NotReady(why)),
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if self.stop.is_asked() => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(EngineError::NotReady("every worker ended before it was ready".into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The instant at which the clock reads zero: now, or when somebody else says.
+    fn await_start(&mut self) -> Result<Instant, EngineError> {
+        if self.orders.is_none() {
+            return Ok(Instant::now() + LEAD);
+        }
+        self.tell(Event::Ready);
+        loop {
+            let order = self.orders.as_ref().map(|orders| orders.recv_timeout(TICK));
+            match order {
+                Some(Ok(Order::StartAt(epoch))) => return Ok(epoch),
+                Some(Err(RecvTimeoutError::Timeout)) if !self.stop.is_asked() => {}
+                // Nothing can be taken over from anybody before the start.
+                Some(Ok(Order::TakeOver(_))) => {}
+                _ => return Err(EngineError::NotReady("stopped before the load started".into())),
+            }
+        }
+    }
+
+    /// Hands on what is to be taken over.
+    fn take_orders(&mut self) {
+        while let Some(Ok(order)) = self.orders.as_ref().map(Receiver::try_recv) {
+            if let Order::TakeOver(part) = order {
+                self.takeovers.send_modify(|all| all.push(part));
+            }
+        }
+    }
+
+    /// From the start until every worker is drained: (scheduled, fired, why a worker failed).
+    fn follow(&mut self) -> (u64, u64, Option<String>) {
+        let mut phase = None;
+        let mut stopping_since: Option<Nanos> = None;
+        let (mut scheduled, mut fired, mut drained) = (0, 0, 0);
+        let mut failed = None;
+        while drained < self.workers {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Window(window)) => {
+                    self.take(*window);
+                    // Once everything is sent there is nothing left to spare.
+                    if self.aborted.is_none() && self.timeline.end < self.course.end() {
+                        self.aborted = self.abort.look(&self.plan, &self.timeline, self.timeline.end);
+                    }
+                }
+                Ok(Message::Drained { scheduled: s, fired: f, spacing }) => {
+                    scheduled += s;
+                    fired += f;
+                    self.spacing.extend(spacing);
+                    drained += 1;
+                }
+                Ok(Message::Failed(why)) => {
+                    failed = Some(why);
+                    self.lead(Stage::Aborting);
+                }
+                Ok(Message::Done) => {
+                    self.done_workers += 1;
+                    drained += 1;
+                    failed.get_or_insert_with(|| "it ended before the run did (see the panic above)".into());
+                    self.lead(Stage::Aborting);
+                }
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.take_orders();
+            let now = self.clock.now();
+            let ending = self.stop.is_asked() || self.aborted.is_some();
+            let current = self.course.phase(now, ending);
+            if phase != Some(current) {
+                phase = Some(current);
+                self.tell(Event::Phase(current, now));
+            }
+            let notices = self.drills.as_mut().map(|leader| leader.tick(now)).unwrap_or_default();
+            notices.into_iter().for_each(|words| self.tell(Event::Notice(words)));
+            if ending {
+                match stopping_since {
+                    None => {
+                        stopping_since = Some(now);
+                        self.lead(Stage::Stopping);
+                        if let Some(leader) = &mut self.drills {
+                            leader.stop("the run was ended early");
+                        }
+                        let why = self.aborted.as_ref().map_or_else(
+                            || "interrupted: waiting for what is under way (again to end at once)".into(),
+                            |aborted| aborted.words(&self.plan),
+                        );
+                        self.tell(Event::Notice(why));
+                    }
+                    Some(since) if self.stop.is_urgent() || now - since > INTERRUPTED_STOP => {
+                        self.lead(Stage::Aborting);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        (scheduled, fired, failed)
+    }
+
+    /// Merges a worker's window; hands on what all have closed.
+    fn take(&mut self, window: Window) {
+        let index = window.index;
+        match self.pending.get_mut(&index) {
+            Some((merged, workers)) => {
+                merged.merge(window);
+                *workers += 1;
+            }
+            None => {
+                self.pending.insert(index, (window, 1));
+            }
+        }
+        while let Some(entry) = self.pending.first_entry() {
+            if entry.get().1 < self.workers {
+                break;
+            }
+            let (window, _) = entry.remove();
+            self.hand_on(window);
+        }
+    }
+
+    /// Hands on what is left when the workers have ended at different windows.
+    fn flush(&mut self) {
+        while let Some((_, (window, _))) = self.pending.pop_first() {
+            self.hand_on(window);
+        }
+    }
+
+    fn hand_on(&mut self, mut window: Window) {
+        let at = window.start() + window.length;
+        if let Some(load) = &mut self.load {
+            window.stall = load.meter.window_closed(load.epoch + at.as_duration());
+            window.spoiled = window.stall >= self.stall_limit;
+        }
+        if let Some(leader) = &mut self.drills {
+            leader.window(&mut window);
+        }
+        self.timeline.add(&window);
+        let planned_rate = self.course.rate_at(at);
+        let mut gauges = Vec::new();
+        for (scenario, workload) in self.plan.scenarios.iter().zip(&self.workloads) {
+            gauges.extend(
+                workload.gauges().into_iter().map(|(name, value)| (format!("{}/{name}", scenario.name), value)),
+            );
+        }
+        self.tell(Event::Window { window: Arc::new(window), planned_rate, gauges });
+    }
+
+    fn settle(&mut self) -> Vec<ScenarioFinding> {
+        if self.stop.is_urgent() {
+            return Vec::new();
+        }
+        let now = self.clock.now();
+        self.tell(Event::Phase(Phase::Settling, now));
+        let mut all = Vec::new();
+        // What a workload knows of all its sessions, any worker can check; the first one does.
+        self.lead(Stage::Settling(0));
+        loop {
+            match self.messages.recv_timeout(TICK) {
+                Ok(Message::Findings(found)) => {
+                    all.extend(found);
+                    return all;
+                }
+                Ok(Message::Done) | Err(RecvTimeoutError::Disconnected) => return all,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) if self.stop.is_urgent() => return all,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}

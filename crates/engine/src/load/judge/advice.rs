@@ -1,0 +1,87 @@
+//! What is said of an objective that can't be told, and what it would take.
+
+use std::time::Duration;
+
+use super::objective::Tried;
+use crate::profile::Plan;
+use slatest_core::model::Nanos;
+use slatest_stats::{fewest_for_pass, samples_for_power, samples_to_tell, samples_without_bad, worth_of_one};
+
+/// The longest run that is still advised.
+const SENSIBLE: Nanos = Nanos::from_secs(24 * 3_600);
+
+/// Why there is no verdict although there are samples, and how long a run would have to be for one
+/// at the measured rate, counting samples for what they are worth.
+pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>) -> String {
+    let judged = &tried.judged;
+    let (Some(limit), bad, samples @ 1..) = (tried.limit(), judged.bad, judged.samples) else {
+        return "nothing was measured".into();
+    };
+    let worth = worth_of_one(judged.deff.unwrap_or(1.0));
+    let lasting = |samples_wanted: f64| length(plan, tried, samples_wanted / samples as f64);
+    let said = |length: Nanos| humantime::format_duration(Duration::from_secs_f64(length.as_secs_f64().ceil()));
+    let seen = format!("{bad} of {samples} {} bad", if bad == 1 { "is" } else { "are" });
+    let share = bad as f64 / samples as f64;
+    let planned = samples_for_power(limit) as f64 / worth;
+    if (samples as f64) < planned && share <= limit {
+        // Too little was planned: what was seen of the share is noise as yet.
+        let fewest = match bad {
+            // Where nothing is bad, nothing comes together.
+            0 => Some(samples_without_bad(limit) as f64),
+            // As few as the samples are worth, so are the bad ones.
+            _ => fewest_for_pass((bad as f64 * worth).ceil() as u64, limit).map(|fewest| fewest as f64 / worth),
+        };
+        return match fewest.map(|fewest| (round(fewest), lasting(fewest), lasting(planned.max(fewest)))) {
+            Some((fewest, at_least, better)) if better <= SENSIBLE => format!(
+                "too few samples for a verdict: {seen}; with no more, a pass takes {fewest}: a run of {}, better {}",
+                said(at_least),
+                said(better),
+            ),
+            Some((fewest, at_least, _)) if at_least <= SENSIBLE => format!(
+                "too few samples for a verdict: {seen}; with no more, a pass takes {fewest}: a run of {}, or a higher \
+                 rate",
+                said(at_least),
+            ),
+            _ => {
+                format!("too few samples for a verdict: {seen}, and no run of a day has enough at this rate: raise it")
+            }
+        };
+    }
+    match samples_to_tell(limit, share).map(|enough| enough as f64 / worth).map(|enough| (enough, lasting(enough))) {
+        Some((enough, length)) if length <= SENSIBLE => {
+            let end = if share < limit { "pass" } else { "fail" };
+            format!(
+                "too few samples for a verdict: {seen}; at that share about {} would {end}: a run of {}",
+                round(enough),
+                said(length),
+            )
+        }
+        _ => format!("at its limit: {seen}, and no run of a day would tell on which side of the bound that is"),
+    }
+}
+
+/// Up to three digits that say something.
+fn round(count: f64) -> u64 {
+    let unit = 10_f64.powf((count.max(1.0).log10().floor() - 2.0).max(0.0));
+    ((count / unit).ceil() * unit) as u64
+}
+
+/// How long the plan would last if what is judged of it were so many times as long.
+fn length(plan: &Plan, tried: &Tried<'_>, times: f64) -> Nanos {
+    let whole = plan.end();
+    let scope = tried.objective.operations.iter().filter_map(|id| plan.operations.get(id.index()));
+    let planned = scope
+        .filter_map(|operation| plan.scenarios.get(operation.scenario))
+        .map(|scenario| scenario.end() - scenario.cool_down)
+        .max()
+        .unwrap_or(whole);
+    // What is not judged (warm-up, cool-down, others' time) stays as it is.
+    let rest = whole - (planned - tried.from);
+    let secs = (tried.to - tried.from).as_secs_f64() * times;
+    Nanos::from_secs_f64(secs.min(1e9)) + rest
+}
+
+/// `p95`, `p99.9`.
+pub(super) fn quantile_name(quantile: f64) -> String {
+    format!("p{}", (quantile * 100.0 * 1e6).round() / 1e6)
+}

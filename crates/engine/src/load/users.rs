@@ -1,0 +1,158 @@
+//! The closed model: virtual users that start again when they are done.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::lane::{Job, Lane};
+use super::order::TakeOver;
+use crate::profile::ExecutorPlan;
+use slatest_core::model::{Completion, Nanos, Outcome};
+use slatest_core::schedule::{Curve, Stripe};
+
+/// How often the number of users is brought to what the plan says.
+const TICK: Nanos = Nanos::from_millis(50);
+/// How long the clock is given at a time that still reads zero: the start is yet to come.
+const SOON: Nanos = Nanos::from_millis(1);
+/// How long a user whose session could not be opened waits before it tries again.
+const RETRY: Nanos = Nanos::from_millis(200);
+
+/// Executions of users that are taken over are numbered from here on: those of the users that they stand
+/// in for drew other values.
+const TAKEN_OVER: u64 = 1 << 32;
+
+/// The users of one scenario that live on one worker.
+pub struct Users {
+    lane: Rc<Lane>,
+    /// Which users.
+    stripe: Stripe,
+    /// They begin no earlier.
+    from: Nanos,
+    curve: Curve,
+    think: Nanos,
+    /// Users with a number below this go on; the others end after what they are doing.
+    wanted: Cell<u64>,
+    executions: Cell<u64>,
+    stop: CancellationToken,
+}
+
+impl Users {
+    /// The users of a lane; none when its scenario is an open model.
+    pub fn of(lane: &Rc<Lane>, stop: CancellationToken) -> Option<Rc<Self>> {
+        Self::part(lane, TakeOver { from: Nanos::ZERO, stripe: lane.stripe() }, 0, stop)
+    }
+
+    /// The users of somebody who is lost; none when the scenario is an open model.
+    pub fn taken_over(lane: &Rc<Lane>, part: TakeOver, stop: CancellationToken) -> Option<Rc<Self>> {
+        Self::part(lane, part, TAKEN_OVER, stop)
+    }
+
+    fn part(lane: &Rc<Lane>, part: TakeOver, first: u64, stop: CancellationToken) -> Option<Rc<Self>> {
+        let ExecutorPlan::Users { stages, think } = &lane.scenario().executor else {
+            return None;
+        };
+        Some(Rc::new(Self {
+            lane: Rc::clone(lane),
+            stripe: part.stripe,
+            from: part.from,
+            curve: Curve::new(stages),
+            think: *think,
+            wanted: Cell::new(0),
+            executions: Cell::new(first),
+            stop,
+        }))
+    }
+
+    /// Keeps as many users as the plan says until it ends or the run is stopped.
+    pub async fn run(self: Rc<Self>) {
+        let (start, end) = (self.lane.scenario().start, self.lane.scenario().end());
+        let stripe = self.stripe;
+        let mut spawned: Vec<tokio::task::JoinHandle<()>> = Vec::new();
+        loop {
+            let now = self.lane.desk().clock.now();
+            // What began before the start would take no time by this clock.
+            if now == Nanos::ZERO && !self.stop.is_cancelled() {
+                tokio::time::sleep(SOON.as_duration()).await;
+                continue;
+            }
+            if now >= end || self.stop.is_cancelled() {
+                break;
+            }
+            let wanted =
+                if now < start || now < self.from { 0 } else { self.curve.value_at(now - start).round() as u64 };
+            self.wanted.set(wanted);
+            let mine = stripe.share_of(wanted) as usize;
+            for number in 0..mine {
+                let index = number as u64 * stripe.of + stripe.index;
+                if number == spawned.len() {
+                    spawned.push(tokio::task::spawn_local(Rc::clone(&self).live(index)));
+                } else if spawned[number].is_finished() {
+                    spawned[number] = tokio::task::spawn_local(Rc::clone(&self).live(index));
+                }
+            }
+            let pause = TICK.min(end - now);
+            tokio::select! {
+                () = tokio::time::sleep(pause.as_duration()) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
+        self.wanted.set(0);
+    }
+
+    fn goes_on(&self, index: u64) -> bool {
+        index < self.wanted.get() && !self.stop.is_cancelled()
+    }
+
+    async fn live(self: Rc<Self>, index: u64) {
+        let lane = &self.lane;
+        let seat = lane.next_seat();
+        let mut session = None;
+        let mut bounds = lane.bounds();
+        while self.goes_on(index) {
+            let stripe = self.stripe;
+            let seq = self.executions.get() * stripe.of + stripe.index;
+            self.executions.set(self.executions.get() + 1);
+            let intended = lane.desk().clock.now();
+            let item = lane.choose(seq);
+            let (operation, judged) = lane.first_operation(item, intended);
+            let ticket = lane.desk().began(operation, judged, intended);
+            if session.is_none() {
+                let Some(connected) = bounds.abort.unless_asked(lane.connect(&seat)).await else { return };
+                match connected {
+                    Ok(opened) => session = Some(opened),
+                    Err(error) => {
+                        let done = lane.desk().clock.now();
+                        ticket.end(&Completion::failed(error.outcome, None, done, error.kind));
+                        self.pause(RETRY).await;
+                        continue;
+                    }
+                }
+            }
+            if let Some(session) = session.as_mut() {
+                if !lane.execute(session.as_mut(), Job { seq, item, ticket }, &mut bounds).await {
+                    return;
+                }
+            } else {
+                let done = lane.desk().clock.now();
+                ticket.end(&Completion::failed(Outcome::Disconnected, None, done, "no session"));
+            }
+            if self.think > Nanos::ZERO {
+                self.pause(self.think).await;
+            } else {
+                // Waiting for the answer gave the others their turn; this does for what never waits.
+                tokio::task::coop::consume_budget().await;
+            }
+        }
+        if let Some(session) = session {
+            session.close().await;
+        }
+    }
+
+    async fn pause(&self, length: Nanos) {
+        tokio::select! {
+            () = tokio::time::sleep(length.as_duration()) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! A worker: an operating-system thread with a runtime of its own, its stripe of every schedule,
+//! its sessions and its books. Nothing on a request's path is shared with another thread.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::LocalOptions;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::cancel::Cancel;
+use super::desk::Desk;
+use super::drills::Aside;
+use super::facts::ScenarioFinding;
+use super::lane::Lane;
+use super::order::TakeOver;
+use super::spacing::SpacingSample;
+use super::stage::{Message, Stage};
+use super::timer::Timer;
+use super::users::Users;
+use super::wakes::Wakes;
+use crate::profile::{ExecutorPlan, Plan};
+use slatest_core::measure::{OperationShape, Recorder};
+use slatest_core::model::{Clock, Nanos};
+use slatest_core::schedule::{ArrivalSchedule, Stripe, Striped};
+use slatest_core::writes::LedgerSink;
+use slatest_drivers::{ConnectError, Seat, Workload};
+use slatest_stats::GAPS_MAX;
+
+/// Sessions that one worker opens at once before the start.
+const OPENING_AT_ONCE: usize = 64;
+/// How often a session that can't be opened before the start is tried.
+const OPENING_TRIES: u32 = 4;
+/// Pause before the second try; it doubles.
+const OPENING_PAUSE: Nanos = Nanos::from_millis(250);
+/// Arrivals fired before other tasks of the worker get their turn.
+const BURST: usize = 64;
+/// Longest wait for sessions to close at the end.
+const CLOSING: Nanos = Nanos::from_secs(3);
+/// How long a workload may take to come to rest and be checked.
+const SETTLE_PATIENCE: Nanos = Nanos::from_secs(15);
+
+/// What a worker is given.
+pub struct WorkerSetup {
+    pub plan: Arc<Plan>,
+    pub workloads: Vec<Arc<dyn Workload>>,
+    pub shapes: Vec<OperationShape>,
+    /// Number of the worker in this process.
+    pub worker: usize,
+    pub stripe: Stripe,
+    /// How many workers this process has, which share what it takes over.
+    pub parts: u64,
+    /// What is taken over, where orders may come: the worker then stays until the plan's end.
+    pub takeovers: Option<watch::Receiver<Vec<TakeOver>>>,
+    pub clock: Arc<dyn Clock>,
+    /// Where writes are recorded.
+    pub ledger: Option<LedgerSink>,
+    /// What is a drill's to judge.
+    pub aside: Aside,
+    pub stage: watch::Receiver<Stage>,
+    pub to_conductor: SyncSender<Message>,
+}
+
+/// An open-model lane with its part of the schedule.
+struct Feed {
+    lane: Rc<Lane>,
+    schedule: Striped<ArrivalSchedule>,
+    /// Arrivals before this instant of the run are not its own.
+    from: Nanos,
+    spacing: Option<SpacingSample>,
+}
+
+/// The schedules of a worker's open-model lanes, merged in order of time.
+struct Due {
+    lanes: Vec<Feed>,
+    /// The next arrival of each lane: (instant, lane, number).
+    next: BinaryHeap<Reverse<(Nanos, usize, u64)>>,
+}
+
+impl Due {
+    fn new(lanes: &[Rc<Lane>], seed: u64) -> Self {
+        let mut due = Self { lanes: Vec::new(), next: BinaryHeap::new() };
+        for lane in lanes {
+            if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
+                let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
+                let stripe = lane.stripe();
+                due.lanes.push(Feed {
+                    lane: Rc::clone(lane),
+                    schedule: stripe.part(schedule),
+                    from: Nanos::ZERO,
+                    spacing: SpacingSample::new(lane.scenario(), stripe, GAPS_MAX / stripe.of as usize / lanes.len()),
+                });
+                due.refill(due.lanes.len() - 1);
+            }
+        }
+        due
+    }
+
+    /// Adds another part of every schedule, from an instant on. Its gaps are not sampled: it begins
+    /// somewhere in the middle.
+    fn take_over(&mut self, lanes: &[Rc<Lane>], seed: u64, part: TakeOver) {
+        for lane in lanes {
+            if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
+                let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
+                let schedule = part.stripe.part(schedule);
+                self.lanes.push(Feed { lane: Rc::clone(lane), schedule, from: part.from, spacing: None });
+                self.refill(self.lanes.len() - 1);
+            }
+        }
+    }
+
+    fn refill(&mut self, index: usize) {
+        let feed = &mut self.lanes[index];
+        let start = feed.lane.scenario().start;
+        let from = feed.from;
+        if let Some((seq, at)) = feed.schedule.find(|(_, at)| start + *at >= from) {
+            self.next.push(Reverse((start + at, index, seq)));
+        }
+    }
+
+    fn next_at(&self) -> Option<Nanos> {
+        self.next.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// Fires the next arrival when it is due at `now`: the instant that it was planned for.
+    fn fire(&mut self, now: Nanos) -> Option<Nanos> {
+        let (index, seq, at) = self.pop(now)?;
+        let feed = &mut self.lanes[index];
+        if let Some(spacing) = &mut feed.spacing {
+            spacing.fired(now);
+        }
+        feed.lane.fire(seq, at);
+        Some(at)
+    }
+
+    /// Takes the next arrival when it is due at `now`: (lane, number, instant).
+    fn pop(&mut self, now: Nanos) -> Option<(usize, u64, Nanos)> {
+        let Reverse((at, index, seq)) = *self.next.peek()?;
+        if at > now {
+            return None;
+        }
+        self.next.pop();
+        self.refill(index);
+        Some((index, seq, at))
+    }
+
+    /// Gaps between the arrivals that were fired, as uniforms under the planned law.
+    fn spacing(&self) -> Vec<f64> {
+        self.lanes.iter().filter_map(|feed| feed.spacing.as_ref()).flat_map(SpacingSample::uniforms).collect()
+    }
+}
+
+/// Priority of worker threads among the processes of this machine. What is measured may run beside
+/// the generator, and an instrument that waits for its turn measures the queue of the scheduler.
+pub const NICENESS: i32 = -10;
+
+/// Runs a worker on the current thread until the run is over.
+pub fn run(setup: WorkerSetup) {
+    // On Linux a thread has a niceness of its own, under its own id. Without the right to raise it
+    // the worker runs as others do, and lateness is measured all the same.
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+        tracing::debug!(%error, "the worker keeps its ordinary priority");
+    }
+    let to_conductor = setup.to_conductor.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let failed = match runtime {
+        Ok(runtime) => runtime.block_on(work(setup)).err(),
+        Err(e) => Some(format!("a worker's runtime can't be made: {e}")),
+    };
+    // A conductor that is gone needs no word.
+    if let Some(why) = failed {
+        let _ = to_conductor.send(Message::Failed(why));
+    }
+    let _ = to_conductor.send(Message::Done);
+}
+
+async fn work(setup: WorkerSetup) -> Result<(), String> {
+    let WorkerSetup {
+        plan,
+        workloads,
+        shapes,
+        worker,
+        stripe,
+        parts,
+        mut takeovers,
+        clock,
+        ledger,
+        aside,
+        mut stage,
+        to_conductor,
+    } = setup;
+    let recorder = Recorder::new(shapes, plan.window).with_cohorts(!plan.drills.is_empty());
+    let desk = Rc::new(Desk::new(Arc::clone(&clock), recorder, to_conductor.clone(), ledger, aside));
+    let abort = Cancel::default();
+    let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
+        .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe), Rc::clone(&desk), abort.clone()))
+        .map(Rc::new)
+        .collect();
+    open(&lanes, &to_conductor).await?;
+    say(&to_conductor, Message::Ready)?;
+    if await_stage(&mut stage, |s| s != Stage::Opening).await != Stage::Running {
+        return Ok(());
+    }
+
+    let stop = CancellationToken::new();
+    let end = plan.end();
+    let ticker = tokio::task::spawn_local(keep_windows(Rc::clone(&desk)));
+    let mut users: FuturesUnordered<_> = lanes
+        .iter()
+        .filter_map(|lane| Users::of(lane, stop.clone()))
+        .map(|users| tokio::task::spawn_local(users.run()))
+        .collect();
+    let mut due = Due::new(&lanes, plan.seed);
+    let (mut scheduled, mut fired) = (0, 0);
+    let (may_grow, mut taken_over) = (takeovers.is_some(), 0);
+    loop {
+        let paced = tokio::select! {
+            paced = send(&mut due, clock.as_ref(), end, end + plan.graceful_stop, &mut fired, may_grow) => paced,
+            _ = await_stage(&mut stage, |s| s != Stage::Running) => Ok(()),
+            more = more_than(takeovers.as_mut(), taken_over) => {
+                taken_over += more.len();
+                for part in more {
+                    let part = TakeOver { stripe: part.stripe.part_of(worker as u64, parts), ..part };
+                    due.take_over(&lanes, plan.seed, part);
+                    let taken = lanes.iter().filter_map(|lane| Users::taken_over(lane, part, stop.clone()));
+                    users.extend(taken.map(|users| tokio::task::spawn_local(users.run())));
+                }
+                continue;
+            }
+        };
+        paced.map_err(|e| format!("the pacer's timer failed: {e}"))?;
+        break;
+    }
+    scheduled += fired;
+    // What is due and was not fired is owed: a generator that fell behind is found out by it.
+    let now = clock.now();
+    while due.pop(now).is_some() {
+        scheduled += 1;
+    }
+    tokio::select! {
+        () = users.for_each(|_| async {}) => {}
+        _ = await_stage(&mut stage, |s| s != Stage::Running) => {}
+    }
+    stop.cancel();
+
+    // Users that are stopped finish what they do; the conductor says when patience is over.
+    tokio::select! {
+        () = desk.wait_until_quiet() => {}
+        _ = await_stage(&mut stage, |s| !matches!(s, Stage::Running | Stage::Stopping)) => {}
+        () = tokio::time::sleep(plan.graceful_stop.as_duration()) => {}
+    }
+    abort.ask();
+    desk.wait_until_quiet().await;
+    ticker.abort();
+    desk.close_windows(clock.now());
+    desk.close_window();
+    say(&to_conductor, Message::Drained { scheduled, fired, spacing: due.spacing() })?;
+
+    let settling = Stage::Settling(worker);
+    if await_stage(&mut stage, |s| s == settling || s == Stage::Closing).await == settling {
+        say(&to_conductor, Message::Findings(settle(&lanes).await))?;
+        await_stage(&mut stage, |s| s == Stage::Closing).await;
+    }
+    close(&lanes).await;
+    Ok(())
+}
+
+fn say(to_conductor: &SyncSender<Message>, message: Message) -> Result<(), String> {
+    to_conductor.send(message).map_err(|_| "the run's conductor is gone".into())
+}
+
+/// What has been taken over beyond the first `known` parts; waits until there is something.
+async fn more_than(takeovers: Option<&mut watch::Receiver<Vec<TakeOver>>>, known: usize) -> Vec<TakeOver> {
+    if let Some(takeovers) = takeovers
+        && let Ok(all) = takeovers.wait_for(|all| all.len() > known).await
+    {
+        return all[known..].to_vec();
+    }
+    std::future::pending().await
+}
+
+/// Fires every arrival when it is due. Where more may be taken over it stays until the plan's `end`.
+async fn send(
+    due: &mut Due,
+    clock: &dyn Clock,
+    end: Nanos,
+    last: Nanos,
+    fired: &mut u64,
+    may_grow: bool,
+) -> io::Result<()> {
+    pace(due, clock, last, fired).await?;
+    while may_grow && clock.now() < end {
+        tokio::time::sleep((end - clock.now()).as_duration()).await;
+    }
+    Ok(())
+}
+
+/// Waits for a stage; a conductor that is gone means closing.
+async fn await_stage(stage: &mut watch::Receiver<Stage>, wanted: impl Fn(Stage) -> bool) -> Stage {
+    stage.wait_for(|s| wanted(*s)).await.map_or(Stage::Closing, |s| *s)
+}
+
+/// Gets every lane ready and opens the sessions that are opened before the start.
+async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>) -> Result<(), String> {
+    for lane in lanes {
+        let seat = Seat { index: 0, worker: lane.worker(), clock: Arc::clone(&lane.desk().clock) };
+        lane.workload()
+            .prepare(&seat)
+            .await
+            .map_err(|e| format!("scenario `{}` can't get ready: {e}", lane.scenario().name))?;
+    }
+    for lane in lanes {
+        let seats: Vec<Seat> = (0..lane.sessions_fixed()).map(|_| lane.next_seat()).collect();
+        let mut opening = futures_util::stream::iter(seats)
+            .map(|seat| async move { open_one(lane, &seat).await })
+            .buffered(OPENING_AT_ONCE);
+        while let Some(opened) = opening.next().await {
+            opened.map_err(|e| {
+                format!("a session of scenario `{}` can't be opened before the start: {e}", lane.scenario().name)
+            })?;
+            say(to_conductor, Message::Opened)?;
+        }
+    }
+    Ok(())
+}
+
+async fn open_one(lane: &Rc<Lane>, seat: &Seat) -> Result<(), ConnectError> {
+    let mut pause = OPENING_PAUSE;
+    let mut tries = 1;
+    loop {
+        match lane.connect(seat).await {
+            Ok(session) => {
+                lane.adopt(session);
+                return Ok(());
+            }
+            Err(error) if tries == OPENING_TRIES => return Err(error),
+            Err(_) => {
+                tokio::time::sleep(pause.as_duration()).await;
+                pause = pause + pause;
+                tries += 1;
+            }
+        }
+    }
+}
+
+/// Fires every arrival when it is due, until there is none left or `last` is past.
+async fn pace(due: &mut Due, clock: &dyn Clock, last: Nanos, fired: &mut u64) -> io::Result<()> {
+    let timer = Timer::new()?;
+    let mut wakes = Wakes::default();
+    let mut burst = 0;
+    while let Some(at) = due.next_at() {
+        timer.wait_until(clock, wakes.wake_for(at)).await?;
+        let now = clock.now();
+        wakes.woke(now);
+        if now > last {
+            break;
+        }
+        while let Some(planned) = due.fire(now) {
+            wakes.fired(planned);
+            *fired += 1;
+            burst += 1;
+            if burst == BURST {
+                burst = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+        burst = 0;
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Closes windows also when nothing happens in them.
+async fn keep_windows(desk: Rc<Desk>) {
+    loop {
+        let left = desk.window_end() - desk.clock.now();
+        tokio::time::sleep(left.as_duration()).await;
+        desk.close_windows(desk.clock.now());
+    }
+}
+
+async fn settle(lanes: &[Rc<Lane>]) -> Vec<ScenarioFinding> {
+    let mut all = Vec::new();
+    for lane in lanes {
+        // A workload may use its patience twice: to come to rest, and to read back.
+        let limit = (SETTLE_PATIENCE + SETTLE_PATIENCE + SETTLE_PATIENCE).as_duration();
+        let found = tokio::time::timeout(limit, lane.workload().settle(SETTLE_PATIENCE)).await;
+        let scenario = lane.scenario().name.clone();
+        match found {
+            Ok(found) => all.extend(found.into_iter().map(|f| ScenarioFinding {
+                scenario: scenario.clone(),
+                check: f.check,
+                holds: f.holds,
+                detail: f.detail,
+            })),
+            Err(_) => all.push(ScenarioFinding {
+                scenario,
+                check: "settle".into(),
+                holds: false,
+                detail: "the final check did not end in its time".into(),
+            }),
+        }
+    }
+    all
+}
+
+async fn close(lanes: &[Rc<Lane>]) {
+    for lane in lanes {
+        lane.close();
+    }
+    let all_closed = async {
+        while lanes.iter().any(|lane| lane.open_sessions() > 0) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    // Sessions that don't close in time end with the runtime.
+    let _ = tokio::time::timeout(CLOSING.as_duration(), all_closed).await;
+}

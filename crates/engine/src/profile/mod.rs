@@ -1,0 +1,27 @@
+//! Profiles: YAML in, a checked [`Plan`] out. Every mistake of a user is caught here, with its file,
+//! line and a way out. Knows no protocol.
+
+mod addresses;
+mod draft;
+mod drills;
+mod executor;
+mod file;
+mod library;
+mod objectives;
+mod overrides;
+mod plan;
+mod resolve;
+mod scenario;
+mod written;
+
+pub use addresses::{AddressNeed, addresses_needed};
+pub use drills::{DrillPlan, DrillSpec, DrillStart, RecoveryPlan, RecoverySpec};
+pub use file::{
+    AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, OnAgentLoss, OnCoordinatorLoss,
+    ProfileFile, ScenarioSpec, StageSpec, StageTarget,
+};
+pub use library::{Library, Shelf};
+pub use overrides::Overrides;
+pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan};
+pub use resolve::{Resolved, peak_rate, resolve};
+pub use slatest_core::schedule::{ArrivalLaw, StagePlan};

@@ -1,0 +1,178 @@
+//! From a scenario to its compiled workload: the workload file, its driver, its endpoint.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::draft::Draft;
+use super::file::ScenarioSpec;
+use super::library::{Library, Shelf};
+use slatest_core::model::{Place, Problem, Problems, suggest};
+use slatest_core::source::{Located, Source};
+use slatest_core::target::{Guard, Target};
+use slatest_drivers::workload::WorkloadHead;
+use slatest_drivers::{CompileContext, Driver, Workload, driver, drivers};
+
+/// Protocols that this program knows, whichever of them were compiled in.
+const PROTOCOLS: [&str; 6] = ["http", "websocket", "kafka", "sql", "redis", "amqp"];
+
+/// A scenario that the target can't serve.
+#[derive(Clone, Debug)]
+pub(super) struct LeftOut {
+    pub(super) scenario: String,
+    pub(super) reason: String,
+    /// Names of its operations, to tell which objectives go with it.
+    pub(super) operations: Vec<String>,
+    /// Objectives that go with it.
+    pub(super) objectives: Vec<String>,
+}
+
+impl LeftOut {
+    /// The reason, with what goes with it.
+    pub(super) fn told(self) -> (String, String) {
+        let reason = match self.objectives.as_slice() {
+            [] => self.reason,
+            [one] => format!("{}; the objective {one} goes with it", self.reason),
+            many => format!("{}; the objectives {} go with it", self.reason, many.join(", ")),
+        };
+        (self.scenario, reason)
+    }
+}
+
+/// What workloads are compiled against.
+pub(super) struct Ground<'a> {
+    pub(super) library: &'a Library,
+    pub(super) profile: &'a Source,
+    pub(super) target_source: &'a Source,
+    pub(super) target: &'a Target,
+    pub(super) guard: &'a Guard,
+    pub(super) seed: u64,
+    pub(super) run: &'a str,
+}
+
+/// A scenario whose workload was found and whose endpoint is fit for it.
+pub(super) struct Cast<'a> {
+    source: Source,
+    /// Name of the workload, as it calls itself.
+    pub(super) workload: String,
+    pub(super) driver: &'static dyn Driver,
+    pub(super) endpoint: &'a str,
+}
+
+/// What became of a scenario.
+pub(super) enum Casting<'a> {
+    Cast(Cast<'a>),
+    LeftOut(LeftOut),
+}
+
+/// The names in a workload file, whatever its driver.
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    operations: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+impl<'a> Ground<'a> {
+    /// Finds the workload, the driver and the endpoint of a scenario.
+    ///
+    /// # Errors
+    /// An unknown workload or driver; an endpoint that isn't there or is of the wrong kind.
+    pub(super) fn cast(&self, name: &str, spec: &'a ScenarioSpec) -> Result<Casting<'a>, Problems> {
+        let source = self.library.find(Shelf::Workloads, &spec.workload).map_err(|problem| {
+            // A file that is not known, or can't be read, is named wrongly in the profile.
+            let message = match problem.place.file.as_str() {
+                "" => problem.message,
+                file => format!("`{file}` {}", problem.message),
+            };
+            let at = self.profile.problem_at(&spec.workload, format!("scenarios.{name}.workload"), message);
+            Problem { help: problem.help, ..at }
+        })?;
+        let head = source.parse::<WorkloadHead>()?;
+        let driver = driver(&head.driver).ok_or_else(|| unknown_driver(&source, &head.driver))?;
+        let (written_in, written, key) = match &spec.endpoint {
+            Some(endpoint) => (self.profile, endpoint, format!("scenarios.{name}.endpoint")),
+            None => (&source, &head.endpoint, "endpoint".to_owned()),
+        };
+        let endpoints = &self.target.endpoints;
+        let Some((endpoint_name, endpoint)) = endpoints.get_key_value(written.as_str()) else {
+            if let Some(reason) = self.target.absent.get(written.as_str()) {
+                let names = source.parse::<Names>().map(|names| names.operations).unwrap_or_default();
+                return Ok(Casting::LeftOut(LeftOut {
+                    scenario: name.to_owned(),
+                    reason: format!("the target `{}` has no `{written}`: {reason}", self.target.name),
+                    operations: names.into_iter().map(|named| named.name).collect(),
+                    objectives: Vec::new(),
+                }));
+            }
+            let message = format!(
+                "the scenario `{name}` needs the endpoint `{written}`, which the target `{}` ({}) doesn't have",
+                self.target.name, self.target_source.name
+            );
+            let help = suggest(written, endpoints.keys().map(String::as_str));
+            return Err(written_in.problem_at(written, key, message).with_help(help).into());
+        };
+        let kinds = driver.endpoint_kinds();
+        if !kinds.contains(&endpoint.kind()) {
+            let message = format!(
+                "the driver `{}` of the workload `{}` can't use an endpoint that starts with `{}`",
+                driver.name(),
+                head.name,
+                endpoint.kind()
+            );
+            let key = format!("endpoints.{endpoint_name}");
+            let help = format!("it takes one that starts with {}", kinds.join(" or "));
+            return Err(self.target_source.problem_at(endpoint, key, message).with_help(help).into());
+        }
+        let workload = head.name.value;
+        Ok(Casting::Cast(Cast { source, workload, driver, endpoint: endpoint_name }))
+    }
+
+    /// Compiles the workload of a scenario; a scaled number of sessions is rounded up to whole
+    /// groups first.
+    ///
+    /// # Errors
+    /// Every mistake in the workload file.
+    pub(super) fn compile(&self, cast: &Cast<'_>, draft: &mut Draft) -> Result<Arc<dyn Workload>, Problems> {
+        let Some(endpoint) = self.target.endpoints.get(cast.endpoint) else { return Err(Problems::default()) };
+        let compile = |sessions: Option<u64>| {
+            cast.driver.compile(&CompileContext {
+                source: &cast.source,
+                endpoint,
+                endpoint_name: cast.endpoint,
+                target: self.target_source,
+                target_folder: &self.target_source.folder,
+                guard: self.guard,
+                scenario: &draft.name,
+                sessions,
+                seed: self.seed,
+                run: self.run,
+            })
+        };
+        if draft.scaled && draft.sessions.is_some() {
+            let group = compile(None)?.session_group().max(1);
+            draft.sessions = draft.sessions.map(|sessions| sessions.div_ceil(group).saturating_mul(group));
+            return compile(draft.sessions);
+        }
+        compile(draft.sessions)
+    }
+}
+
+fn unknown_driver(source: &Source, written: &Located<String>) -> Problem {
+    if PROTOCOLS.contains(&written.as_str()) {
+        let message = format!("the driver `{written}` was not compiled into this binary");
+        let help = format!("build it with `--features {written}`");
+        return source.problem_at(written, "driver", message).with_help(help);
+    }
+    let message = format!("there is no driver `{written}`");
+    source.problem_at(written, "driver", message).with_help(suggest(written, drivers().iter().map(|d| d.name())))
+}
+
+/// The place of an endpoint's key in the target file.
+pub(super) fn endpoint_place<T>(source: &Source, endpoint: &Located<T>, name: &str, key: &str) -> Place {
+    source.problem_at(endpoint, format!("endpoints.{name}.{key}"), "").place
+}

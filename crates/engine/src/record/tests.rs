@@ -1,0 +1,245 @@
+//! Runs written, killed, damaged and read back.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+use super::*;
+use crate::profile::Plan;
+use slatest_core::model::{Nanos, Verdict};
+use slatest_faults::journal::{DrillKey, Entry, Journal, Phase, Step};
+use slatest_faults::{Injected, Moment};
+use slatest_stats::{DrillEnd, Heal};
+
+#[test]
+fn what_is_written_is_read_back() {
+    let base = tempfile::tempdir().unwrap();
+    let record = sample::written(base.path());
+    assert_eq!(record.target.definition["endpoints"]["db"], "postgres://***@127.0.0.1");
+    assert_eq!(read(&record.folder).unwrap(), record);
+    for file in fs::read_dir(&record.folder).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        assert!(!text.contains("hunter2"));
+    }
+    assert!(record.id.starts_with("20261120T010000Z-peak-"), "{}", record.id);
+    assert_eq!(record.status, Status::Finished);
+    assert_eq!(record.result.generator.planned, 4_800);
+    assert_eq!(record.result.total.count, 4_000);
+}
+
+#[test]
+fn a_killed_run_is_rebuilt_from_its_whole_windows() {
+    let base = tempfile::tempdir().unwrap();
+    let finished = sample::written(base.path());
+    let plan = sample::plan();
+    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let folder = writer.folder().to_owned();
+    for window in &sample::windows(&plan) {
+        writer.window(window).unwrap();
+    }
+    drop(writer);
+    let mut windows = OpenOptions::new().append(true).open(folder.join(WINDOWS_FILE)).unwrap();
+    windows.write_all(br#"{"index":12,"length":1000000000,"judged":[[0,{"planned":3"#).unwrap();
+
+    let rebuilt = read(&folder).unwrap();
+    assert_eq!(rebuilt.status, Status::Interrupted);
+    assert_eq!(rebuilt.result.operations, finished.result.operations);
+    assert_eq!(rebuilt.result.total, finished.result.total);
+    assert_eq!(rebuilt.result.objectives, finished.result.objectives);
+    assert_ne!(rebuilt.result.verdict, Verdict::Pass);
+    assert!(rebuilt.notices[0].contains("12 closed windows; the last line of windows.jsonl was torn"));
+}
+
+#[test]
+fn a_run_killed_before_its_first_window_is_inconclusive() {
+    let base = tempfile::tempdir().unwrap();
+    let writer = RunWriter::create(base.path(), sample::opening(sample::plan())).unwrap();
+    let folder = writer.folder().to_owned();
+    drop(writer);
+    assert_eq!(read(&folder).unwrap().result.verdict, Verdict::Inconclusive);
+    fs::remove_file(folder.join(WINDOWS_FILE)).unwrap();
+    assert_eq!(read(&folder).unwrap().result.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_was_in_flight_when_a_run_was_killed_is_in_its_ledger() {
+    let base = tempfile::tempdir().unwrap();
+    let plan = sample::plan();
+    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let mut window = sample::windows(&plan).swap_remove(0);
+    window.unjudged[0].1.planned += 5;
+    window.in_flight = 5;
+    writer.window(&window).unwrap();
+    let record = read(writer.folder()).unwrap();
+    assert_eq!(record.result.generator.in_flight, 5);
+    assert!(record.result.validity.iter().find(|c| c.name == "ledger").unwrap().holds);
+}
+
+/// The plan with a drill of ten watched seconds on everything, at 4 s.
+fn drilled() -> Plan {
+    let mut plan = serde_json::to_value(sample::plan()).unwrap();
+    plan["operations"][1]["ledger"] = true.into();
+    plan["drills"] = serde_json::json!([{
+        "name": "primary-loss",
+        "start": { "at": 4_000_000_000_u64 },
+        "fault": "primary-kill",
+        "injector": { "process": { "pid_file": "primary.pid", "signal": "kill" } },
+        "hold": null,
+        "heal": "auto",
+        "watch": 5_000_000_000_u64,
+        "restored_after": 3,
+        "scope": "*",
+        "operations": [0, 1, 2],
+        "objectives": [{
+            "name": "back",
+            "scope": "*",
+            "operations": [0, 1, 2],
+            "asks": [{ "rto": 60_000_000_000_u64 }, { "lost_writes": 0 }],
+        }],
+    }]);
+    serde_json::from_value(plan).unwrap()
+}
+
+/// A killed run with these lines in its journal: (step, phase, seconds after the start).
+fn killed(base: &std::path::Path, lines: &[(Step, Phase, i64)]) -> RunRecord {
+    let plan = drilled();
+    let mut writer = RunWriter::create(base, sample::opening(plan.clone())).unwrap();
+    let folder = writer.folder().to_owned();
+    for window in &sample::windows(&plan) {
+        writer.window(window).unwrap();
+    }
+    drop(writer);
+    let mut journal = Journal::open(&folder).unwrap();
+    let started: jiff::Timestamp = "2026-11-20T01:00:00Z".parse().unwrap();
+    let key = DrillKey { drill: "primary-loss".into(), repeat: 1 };
+    for (step, phase, second) in lines {
+        let mut entry = Entry::new(&key, *step, *phase, "it said so");
+        entry.at = started + jiff::SignedDuration::from_secs(*second);
+        if (*step, *phase) == (Step::Inject, Phase::Done) {
+            let moment = Moment { wall: entry.at, run: Nanos::from_secs(4) };
+            let detail = String::new();
+            entry.injected = Some(Injected { issued: moment, acknowledged: moment, reported: None, detail });
+        }
+        journal.append(&entry).unwrap();
+    }
+    read(&folder).unwrap()
+}
+
+#[test]
+fn a_run_that_was_killed_says_what_it_left_broken() {
+    use Phase::{AboutTo, Done};
+    use Step::{Heal as Mend, Inject};
+    let base = tempfile::tempdir().unwrap();
+    let first = |lines: &[(Step, Phase, i64)]| killed(base.path(), lines).result.drills.remove(0);
+
+    let waiting = first(&[]);
+    assert_eq!((&waiting.end, &waiting.heal), (&DrillEnd::NotStarted("the run ended before".into()), &Heal::Nothing));
+
+    let unsure = first(&[(Inject, AboutTo, 4)]);
+    assert_eq!((&unsure.end, unsure.issued), (&DrillEnd::Interrupted, None));
+    assert!(matches!(unsure.heal, Heal::Open(_)) && unsure.components.is_empty(), "{unsure:?}");
+
+    let broken = first(&[(Inject, AboutTo, 4), (Inject, Done, 4)]);
+    assert_eq!((broken.issued, broken.verdict), (Some(Nanos::from_secs(4)), Verdict::Inconclusive));
+    assert!(matches!(broken.heal, Heal::Open(_)), "{broken:?}");
+    // Nobody read the store back: nothing is known of what was lost.
+    let part = &broken.objectives[0].parts[1];
+    assert_eq!((part.verdict, part.measured.as_str()), (Verdict::Inconclusive, "no data"));
+    assert!(part.words.as_ref().unwrap().contains("the run ended before it was read back"), "{part:?}");
+
+    let mended = first(&[(Inject, AboutTo, 4), (Inject, Done, 4), (Mend, AboutTo, 90), (Mend, Done, 94)]);
+    assert_eq!(mended.heal, Heal::Done(Nanos::from_secs(94)));
+}
+
+#[test]
+fn what_was_mended_after_its_run_is_not_said_to_be_broken() {
+    let base = tempfile::tempdir().unwrap();
+    let lines = [
+        (Step::Inject, Phase::AboutTo, 4),
+        (Step::Inject, Phase::Done, 4),
+        (Step::Heal, Phase::Failed, 9),
+        (Step::Heal, Phase::Done, 3_600),
+    ];
+    let mut record = killed(base.path(), &lines);
+    let drill = &mut record.result.drills[0];
+    drill.heal = Heal::Failed("pg_rewind: exit status 1".into());
+    record.status = Status::Finished;
+    fs::write(record.folder.join(RECORD_FILE), serde_json::to_vec(&record).unwrap()).unwrap();
+    let again = read(&record.folder).unwrap();
+    assert_eq!(again.result.drills[0].heal, Heal::Done(Nanos::from_secs(3_600)));
+    assert!(again.notices.last().unwrap().contains("healing failed in the run (pg_rewind: exit status 1)"));
+}
+
+#[test]
+fn damage_is_named_by_file_and_line() {
+    let base = tempfile::tempdir().unwrap();
+    let plan = sample::plan();
+    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let folder = writer.folder().to_owned();
+    writer.window(&sample::windows(&plan)[0]).unwrap();
+    drop(writer);
+    let mut windows = OpenOptions::new().append(true).open(folder.join(WINDOWS_FILE)).unwrap();
+    windows.write_all(b"nonsense\n").unwrap();
+    let error = read(&folder).unwrap_err().to_string();
+    assert!(error.contains("windows.jsonl:2: not a result that can be read: not a window"), "{error}");
+
+    let record = folder.join(RECORD_FILE);
+    fs::write(&record, "{\"version\": 99, \"more\": true}").unwrap();
+    let error = read(&folder).unwrap_err().to_string();
+    assert!(error.contains("written in version 99") && error.contains("reads version 1"), "{error}");
+    for text in ["", "[]", "{}", "{\"version\": 1}", "\u{0}"] {
+        fs::write(&record, text).unwrap();
+        let error = read(&folder).unwrap_err().to_string();
+        assert!(error.contains("run.json:"), "{error}");
+    }
+}
+
+#[test]
+fn results_are_found_by_what_people_call_them() {
+    let base = tempfile::tempdir().unwrap();
+    let nothing = locate(base.path(), "latest").unwrap_err().to_string();
+    assert!(nothing.contains("there is no result under"), "{nothing}");
+    let record = sample::written(base.path());
+    fs::create_dir(base.path().join("99990101T000000Z-no-record")).unwrap();
+    assert_eq!(locate(base.path(), "latest").unwrap(), record.folder);
+    assert_eq!(locate(base.path(), &record.id).unwrap(), record.folder);
+    let folder = record.folder.to_str().unwrap();
+    assert_eq!(locate(base.path(), folder).unwrap(), record.folder);
+    assert_eq!(locate(base.path(), &format!("{folder}/run.json")).unwrap(), record.folder);
+    let unknown = locate(base.path(), "20200101T000000Z-peak-000000").unwrap_err().to_string();
+    assert!(unknown.contains(&record.id), "{unknown}");
+}
+
+#[test]
+fn the_log_adds_up_to_the_record() {
+    let base = tempfile::tempdir().unwrap();
+    let record = sample::written(base.path());
+    let text = fs::read(record.folder.join(LOG_FILE)).unwrap();
+    assert_eq!(text.split(|&b| b == b'\n').filter(|l| l.starts_with(b"#[MaxValueDivisor")).count(), 1);
+    let mut sums: Vec<(String, Histogram<u64>)> = Vec::new();
+    for entry in IntervalLogIterator::new(&text) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        let tag = interval.tag().map_or_else(|| "total".to_owned(), |tag| tag.to_string());
+        let bytes = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, interval.encoded_histogram());
+        let times: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.unwrap().as_slice()).unwrap();
+        match sums.iter_mut().find(|(t, _)| *t == tag) {
+            Some((_, sum)) => sum.add(&times).unwrap(),
+            None => {
+                let mut times = times;
+                times.auto(true);
+                sums.push((tag, times));
+            }
+        }
+    }
+    for figures in record.result.operations.iter().chain([&record.result.total]) {
+        let (_, sum) = sums.iter().find(|(tag, _)| *tag == figures.address).unwrap();
+        let shown = figures.response.unwrap();
+        assert_eq!(sum.len(), shown.samples, "{}", figures.address);
+        assert_eq!(sum.value_at_quantile(0.99), shown.p99.0, "{}", figures.address);
+        assert_eq!(sum.max(), shown.max.0, "{}", figures.address);
+    }
+    assert!(sums.iter().any(|(tag, sum)| tag == "unjudged:api/list-tasks" && sum.len() == 400));
+}

@@ -1,0 +1,164 @@
+//! Finds the injector of what is written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::aws::AwsFault;
+use super::command::CommandFault;
+use super::http::HttpFault;
+#[cfg(feature = "kubernetes")]
+use super::kubernetes::KubernetesFault;
+use super::network::NetworkFault;
+use super::process::ProcessFault;
+use super::{Fault, Proxies, Stopwatch};
+use slatest_core::model::{Problem, Problems};
+use slatest_core::source::{Located, Source};
+use slatest_core::target::fault::FaultSpec;
+use slatest_core::target::{Guard, Target};
+
+/// What injectors are given.
+#[derive(Clone)]
+pub struct FaultContext {
+    /// Folder that relative paths start from.
+    pub folder: PathBuf,
+    /// Hosts that may be contacted.
+    pub guard: Guard,
+    /// Both clocks.
+    pub stopwatch: Stopwatch,
+    /// The proxies of this process; none when something is healed that another process broke.
+    pub proxies: Option<Arc<Proxies>>,
+}
+
+/// Makes a fault ready. Contacts nobody.
+///
+/// # Errors
+/// Everything wrong with it, by the key within it.
+pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault>, Vec<(String, String)>> {
+    let wrong = spec.mistakes(&context.folder, &context.guard);
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let of = |key: &'static str| move |why: String| vec![(key.to_owned(), why)];
+    Ok(match spec {
+        FaultSpec::Command(spec) => Arc::new(CommandFault::new(spec, context)),
+        FaultSpec::Process(spec) => Arc::new(ProcessFault::new(spec, context)),
+        FaultSpec::Network(spec) => Arc::new(NetworkFault::new(spec, context).map_err(of("network.proxy"))?),
+        FaultSpec::Http(spec) => Arc::new(HttpFault::new(spec, context).map_err(of("http.inject"))?),
+        #[cfg(feature = "kubernetes")]
+        FaultSpec::Kubernetes(spec) => Arc::new(KubernetesFault::new(spec, context)),
+        #[cfg(not(feature = "kubernetes"))]
+        FaultSpec::Kubernetes(_) => {
+            return Err(of("kubernetes")("this slatest was built without the feature `kubernetes`".into()));
+        }
+        FaultSpec::Aws(spec) => Arc::new(AwsFault::new(spec, context)),
+    })
+}
+
+/// Everything wrong with the faults, proxies and alerts of a target that shows without contacting anybody.
+///
+/// # Errors
+/// All mistakes, each with its place.
+pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for (name, proxy) in &target.proxies {
+        let wrong = proxy.mistakes(guard);
+        problems.0.extend(wrong.into_iter().map(|(key, why)| at(source, proxy, &format!("proxies.{name}"), &key, why)));
+    }
+    for (name, spec) in &target.faults {
+        let place = format!("faults.{name}");
+        problems.0.extend(mistakes(source, (&place, spec), &spec.value, target, guard));
+    }
+    if let Some(alerts) = &target.alerts {
+        let wrong = alerts.mistakes(guard);
+        problems.0.extend(wrong.into_iter().map(|(key, why)| at(source, alerts, "alerts", &key, why)));
+    }
+    if problems.0.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Everything wrong with a fault that shows without contacting anybody. It stands in `source` at `place`:
+/// (its keys, where it is).
+pub fn mistakes<T>(
+    source: &Source,
+    place: (&str, &Located<T>),
+    spec: &FaultSpec,
+    target: &Target,
+    guard: &Guard,
+) -> Vec<Problem> {
+    let (keys, written) = place;
+    if let FaultSpec::Network(network) = spec
+        && !target.proxies.contains_key(&network.proxy)
+    {
+        let why = format!("`{}` is none of the target's proxies", network.proxy);
+        let known = target.proxies.keys().map(String::as_str);
+        let problem = at(source, written, keys, "network.proxy", why);
+        return vec![match slatest_core::model::nearest(&network.proxy, known) {
+            Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+            None => problem.with_help("name it under `proxies`, with the address that it listens on"),
+        }];
+    }
+    let wrong = spec.mistakes(&source.folder, guard);
+    wrong.into_iter().map(|(key, why)| at(source, written, keys, &key, why)).collect()
+}
+
+fn at<T>(source: &Source, value: &Located<T>, place: &str, key: &str, why: String) -> Problem {
+    let veiled = why.contains(slatest_core::source::CREDENTIAL_WRITTEN);
+    let problem = source.problem_at(value, format!("{place}.{key}"), why);
+    if veiled { problem.veil() } else { problem }
+}
+
+/// A path as it was written, from a folder.
+pub(super) fn path_from(folder: &Path, written: &str) -> PathBuf {
+    folder.join(written)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use slatest_core::model::MonotonicClock;
+    use slatest_core::target::Allow;
+
+    /// A context that allows loopback, without proxies.
+    pub(crate) fn context(folder: &Path) -> FaultContext {
+        let allow = Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, drills: true };
+        FaultContext {
+            folder: folder.to_owned(),
+            guard: Guard::new(&allow).unwrap(),
+            stopwatch: Stopwatch::new(Arc::new(MonotonicClock::starting_at(std::time::Instant::now()))),
+            proxies: None,
+        }
+    }
+
+    #[test]
+    fn every_mistake_of_a_targets_faults_has_a_place() {
+        let text = "name: t
+environment: sandbox
+allow: { hosts: [127.0.0.1], drills: true }
+endpoints: {}
+proxies:
+  db: { listen: '127.0.0.1:15432', upstream: '127.0.0.1:5432' }
+  open: { listen: '0.0.0.0:1', upstream: 'elsewhere:5432' }
+faults:
+  kill: { process: { pid_file: run/a.pid, signal: kill } }
+  cut: { network: { proxy: dbb, mode: blackhole } }
+  hook: { http: { inject: { post: 'https://elsewhere/' } } }
+alerts: { alertmanager: 'http://elsewhere:9093', names: [''] }
+";
+        let source = Source::new("t.yaml", text, "");
+        let target: Target = source.parse().unwrap();
+        let guard = Guard::new(&target.allow).unwrap();
+        let problems = check_target(&source, &target, &guard).unwrap_err().0;
+        let seen: Vec<(usize, &str)> = problems.iter().map(|p| (p.place.line, p.place.key.as_str())).collect();
+        assert_eq!(
+            seen,
+            [
+                (7, "proxies.open.listen"),
+                (7, "proxies.open.upstream"),
+                (10, "faults.cut.network.proxy"),
+                (11, "faults.hook.http.inject.post"),
+                (12, "alerts.alertmanager"),
+                (12, "alerts.names"),
+            ]
+        );
+        assert_eq!(problems[2].help.as_deref(), Some("did you mean `db`?"));
+    }
+}

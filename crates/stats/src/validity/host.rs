@@ -1,0 +1,114 @@
+//! The machine of the generator: processors, stalls, clocks, descriptors and ports.
+
+use super::Evidence;
+use crate::{Check, Effect};
+use slatest_core::model::Nanos;
+
+/// The generator may use this share of its CPU.
+const CPU_SHARE_MAX: f64 = 0.7;
+/// The hypervisor may withhold this share of the processors: beyond, the machine is not the one
+/// that the run believed to have.
+const STEAL_SHARE_MAX: f64 = 0.1;
+/// This share of the judged windows may be spoiled by stalls. A p95 has room for 5 % of bad
+/// moments; where more windows than that hold a stall, a quantile says as much of the machine as of
+/// the target.
+const SPOILED_SHARE_MAX: f64 = 0.05;
+/// So many spoiled windows are no pattern yet, however short the run.
+const SPOILED_FEW: u64 = 2;
+/// A step of the wall clock that is more than a correction: tokens and certificates expire early or
+/// late, and no time stamp can be laid beside the target's own.
+const CLOCK_STEP_MAX: Nanos = Nanos::from_secs(1);
+/// What a clock may be corrected by without a word.
+const CLOCK_STEP_QUIET: Nanos = Nanos::from_millis(20);
+/// Share of the limit of open files from which they were as good as spent.
+const FILES_SHARE_MAX: f64 = 0.95;
+
+const UNKNOWN: &str = "not known";
+
+pub(super) fn cpu(e: &Evidence) -> Check {
+    let name = "generator CPU";
+    if e.wall_secs <= 0.0 || e.cores <= 0.0 {
+        let unknown = "the generator's use of CPU is not known: the run did not end by itself";
+        let bound = format!("< {:.0}%", CPU_SHARE_MAX * 100.0);
+        return Check::new(name, Effect::Warn, UNKNOWN.into(), bound, Some(unknown));
+    }
+    let bound = format!("< {:.0}% of {} cores", CPU_SHARE_MAX * 100.0, e.cores);
+    let share = e.cpu_secs / e.wall_secs / e.cores;
+    let broken = (share >= CPU_SHARE_MAX)
+        .then_some("the generator was short of CPU, so its own delays are in the figures: lower the rate or add cores");
+    Check::new(name, Effect::Void, format!("{:.1}%", share * 100.0), bound, broken)
+}
+
+pub(super) fn steal(e: &Evidence) -> Check {
+    let name = "stolen CPU";
+    let bound = format!("≤ {:.0}%", STEAL_SHARE_MAX * 100.0);
+    let Some(stolen) = e.steal_secs.filter(|_| e.wall_secs > 0.0 && e.machine_cores > 0.0) else {
+        return Check::sound(name, UNKNOWN.into(), bound);
+    };
+    let share = stolen / e.wall_secs / e.machine_cores;
+    let broken = (share > STEAL_SHARE_MAX)
+        .then_some("the hypervisor gave the processors to others: use an instance that isn't shared, or a larger one");
+    Check::new(name, Effect::Void, format!("{:.1}%", share * 100.0), bound, broken)
+}
+
+pub(super) fn stalls(e: &Evidence) -> Check {
+    let name = "host stalls";
+    if e.wall_secs <= 0.0 && e.spoiled_windows == 0 {
+        let unknown = "whether the machine stood still is not known: the run did not end by itself";
+        return Check::new(name, Effect::Warn, UNKNOWN.into(), "known".into(), Some(unknown));
+    }
+    let measured = format!(
+        "longest {}, {} in all, {} of {} windows spoiled",
+        e.stall_max, e.stall_total, e.spoiled_windows, e.judged_windows
+    );
+    let bound = format!("≤ {:.0}% spoiled (≥ {})", SPOILED_SHARE_MAX * 100.0, e.stall_limit);
+    // Where no time is judged, a moment of standing still spoils no verdict.
+    let many = e.tightest_limit.is_some()
+        && e.spoiled_windows > SPOILED_FEW
+        && e.spoiled_windows as f64 > SPOILED_SHARE_MAX * e.judged_windows as f64;
+    if many {
+        let words = "the machine itself stood still too often to say what was the target's: use a quieter one";
+        return Check::new(name, Effect::Void, measured, bound, Some(words));
+    }
+    // A stall can only make response times longer, so it never makes a false pass; what it does to
+    // the arrivals is in the dispatch lag.
+    let words = "the machine itself stood still for a moment; exceedances in the windows that are marked \
+                 `spoiled` may be its own";
+    Check::new(name, Effect::Warn, measured, bound, (e.spoiled_windows > 0).then_some(words))
+}
+
+pub(super) fn clock(e: &Evidence) -> Check {
+    let name = "clock";
+    let bound = format!("never asleep, steps ≤ {CLOCK_STEP_QUIET}");
+    if e.suspended > Nanos::ZERO {
+        let words = "the machine was suspended under way: what was due meanwhile was never sent in its time";
+        return Check::new(name, Effect::Void, format!("asleep for {}", e.suspended), bound, Some(words));
+    }
+    let measured = if e.clock_step == Nanos::ZERO { "steady".into() } else { format!("stepped by {}", e.clock_step) };
+    if e.clock_step > CLOCK_STEP_MAX {
+        let words = "the wall clock was set under way: credentials may have expired early or late, and time stamps \
+                     can't be laid beside the target's; response times are of another clock and stand";
+        return Check::new(name, Effect::Void, measured, bound, Some(words));
+    }
+    let words = "the wall clock was corrected under way: time stamps before it are off by as much; response times \
+                 are of another clock and stand";
+    Check::new(name, Effect::Warn, measured, bound, (e.clock_step > CLOCK_STEP_QUIET).then_some(words))
+}
+
+pub(super) fn files(e: &Evidence) -> Check {
+    let name = "files and ports";
+    let bound = format!("never short of any, < {:.0}% of the files", FILES_SHARE_MAX * 100.0);
+    let open = match e.open_files {
+        Some((open, limit)) => format!("{open} of {limit} files open"),
+        None => "open files not known".into(),
+    };
+    if let Some((kind, count)) = &e.own_faults {
+        let measured = format!("{open}; {count} operations failed: {kind}");
+        let words = "this machine had none left for the load, which says nothing of the target: raise `ulimit -n`, \
+                     widen net.ipv4.ip_local_port_range, or use agents";
+        return Check::new(name, Effect::Void, measured, bound, Some(words));
+    }
+    let spent = e.open_files.is_some_and(|(open, limit)| open as f64 >= FILES_SHARE_MAX * limit as f64);
+    let words = "the generator was out of file descriptors, or about to be: raise `ulimit -n`, or use agents";
+    Check::new(name, Effect::Void, open, bound, spent.then_some(words))
+}

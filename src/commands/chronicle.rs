@@ -1,0 +1,173 @@
+//! A run while it goes, whoever makes its load: written, shown, and in the end judged and told.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Exit;
+use crate::report::words::plain;
+use crate::report::{Junit, Progress, Render as _, Text};
+use slatest_core::model::Nanos;
+use slatest_engine::load::{Event, RunFacts, judge};
+use slatest_engine::profile::Plan;
+use slatest_engine::record::{RunRecord, RunWriter, Status, StoreError};
+use slatest_stats::Heal;
+
+/// What is written and shown of a run.
+pub struct Chronicle {
+    plan: Arc<Plan>,
+    writer: RunWriter,
+    progress: Progress,
+    /// Why the run could not be written to the end.
+    lost: Option<StoreError>,
+}
+
+impl Chronicle {
+    /// Of a run that begins.
+    pub fn new(plan: Arc<Plan>, writer: RunWriter, quiet: bool) -> Self {
+        let progress = Progress::new(&plan, quiet);
+        Self { plan, writer, progress, lost: None }
+    }
+
+    /// Where it is written.
+    pub fn folder(&self) -> &Path {
+        self.writer.folder()
+    }
+
+    /// Something happened.
+    pub fn take(&mut self, event: &Event) {
+        match event {
+            Event::Window { window, .. } if self.lost.is_none() => self.lost = self.writer.window(window).err(),
+            Event::Notice(notice) => self.writer.notice(notice.clone()),
+            _ => {}
+        }
+        self.progress.show(event);
+    }
+
+    /// Something for those who watch, which needs not stand in the record.
+    pub fn say(&mut self, words: String) {
+        self.progress.show(&Event::Notice(words));
+    }
+
+    /// Something that the record keeps.
+    pub fn note(&mut self, words: String) {
+        self.writer.notice(words);
+    }
+
+    /// Who makes the load, on one line.
+    pub fn show_fleet(&mut self, words: String) {
+        self.progress.show_fleet(words);
+    }
+
+    /// The load begins: the run's clock reads `at` now.
+    pub fn start_was(&mut self, at: Nanos) {
+        if self.lost.is_none() {
+            let zero = Timestamp::now() - at.as_duration();
+            self.lost = self.writer.starts(zero).err();
+        }
+    }
+
+    /// Nothing was run: nothing is kept of it.
+    pub fn discard(self) {
+        self.progress.finish();
+        let folder = self.writer.folder();
+        if let Err(error) = std::fs::remove_dir_all(folder) {
+            eprintln!("slatest: warning: {}: could not be removed: {error}", folder.display());
+        }
+    }
+
+    /// Nothing more happens.
+    pub fn quieten(&self) {
+        self.progress.finish();
+    }
+
+    /// Whoever asked for quiet, and whatever becomes of the record: this must be heard.
+    fn say_what_is_left_broken(&self, facts: &RunFacts) {
+        for drill in &facts.drills {
+            if let (Heal::Failed(why), Some(plan)) = (&drill.heal, self.plan.drills.get(drill.drill)) {
+                let (name, run) = (plain(&plan.name), self.folder().display());
+                eprintln!("slatest: HEALING FAILED: the drill `{name}` has left something broken: {}", plain(why));
+                eprintln!("slatest: see to it by hand, or ask again: slatest drill heal {run}");
+            }
+        }
+    }
+
+    /// Judges it, writes the record, and shows the summary.
+    pub fn conclude(self, facts: &RunFacts) -> Exit {
+        match self.record(facts) {
+            Ok(record) => tell(&record),
+            Err(not) => not.say(),
+        }
+    }
+
+    /// Judges it, and writes the record and what other tools read.
+    ///
+    /// # Errors
+    /// When the file system says no.
+    pub fn record(self, facts: &RunFacts) -> Result<RunRecord, NotRun> {
+        self.progress.finish();
+        self.say_what_is_left_broken(facts);
+        if let Some(error) = self.lost {
+            return Err(NotRun::new(Exit::Void, format!("the run could not be written to the end: {error}")));
+        }
+        let judged = judge(&self.plan, facts);
+        let record = self
+            .writer
+            .finish(facts, judged, Timestamp::now())
+            .map_err(|error| NotRun::new(Exit::Unexpected, format!("the record could not be written: {error}")))?;
+        write_junit(&record.folder, |file| Junit.render(&record, file))?;
+        Ok(record)
+    }
+}
+
+/// Why there is no record of a run, and with which exit code that ends.
+#[derive(Debug)]
+pub struct NotRun {
+    /// The code.
+    pub exit: Exit,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl NotRun {
+    /// For this reason.
+    pub fn new(exit: Exit, why: impl ToString) -> Self {
+        Self { exit, why: why.to_string() }
+    }
+
+    /// Says it, and gives the code.
+    pub fn say(&self) -> Exit {
+        eprintln!("slatest: {}", self.why);
+        self.exit
+    }
+}
+
+/// Writes `junit.xml` into a folder of results.
+///
+/// # Errors
+/// When the file system says no.
+pub fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), NotRun> {
+    let path = folder.join("junit.xml");
+    File::create(&path)
+        .and_then(|mut file| fill(&mut file))
+        .map_err(|error| NotRun::new(Exit::Unexpected, format!("{} could not be written: {error}", path.display())))
+}
+
+/// Shows the summary, and gives the exit code.
+pub fn tell(record: &RunRecord) -> Exit {
+    let mut stdout = std::io::stdout().lock();
+    let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
+    if let Err(error) = shown {
+        eprintln!("slatest: the summary could not be printed: {error}");
+    }
+    // What a drill left broken is worse than a run that nobody wanted to end, and true whatever else can't be told.
+    let left_broken = record.result.drills.iter().any(|drill| matches!(drill.heal, Heal::Failed(_)));
+    match record.status {
+        _ if left_broken => Exit::Failed,
+        Status::Interrupted => Exit::Interrupted,
+        _ => record.result.verdict.into(),
+    }
+}

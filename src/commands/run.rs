@@ -1,0 +1,210 @@
+//! `slatest run`: a profile against a target, to its verdict.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::Exit;
+use super::chronicle::{Chronicle, NotRun, tell};
+use super::coordinate::{Bringing, Invitation, Leading, lead};
+use super::drills;
+#[cfg(feature = "kubernetes")]
+use super::pods::PodArgs;
+use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
+use super::process::{begin, workers_default};
+use super::series;
+use super::writes::Writes;
+use slatest_core::model::{Nanos, Span};
+use slatest_engine::load::{DrillGround, Engine, EngineError, Stop, reach};
+use slatest_engine::profile::Resolved;
+use slatest_engine::record::{Opening, REPEATS_MAX, RunRecord, RunWriter, TargetRecord};
+use slatest_faults::Proxies;
+
+/// Arguments of `slatest run`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:
+  slatest run --profile peak                        embedded sandbox, nothing else needed
+  slatest run --profile peak --target staging       the endpoints of targets/staging.yaml
+  slatest run --profile smoke --rate api=20/s --duration 1m --seed 7
+  slatest run --profile drill-database --target stack --drills --repeat 14
+                                                    again and again: with what confidence it recovers
+  slatest run --profile peak --local-agents 4       the same run, made by four processes
+  slatest run --profile peak --target staging --kubernetes --agents 20 --namespace load \\
+              --listen 0.0.0.0:7420 --advertise load.example.internal:7420
+
+Exit codes: 0 pass, 99 an objective failed, 98 inconclusive, 97 void, 2 wrong usage, 3 refused,
+103 target unreachable, 104 invalid file, 105 interrupted, 1 unexpected.")]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub(super) plan: PlanArgs,
+    /// Where the results go, in a folder of their own
+    #[arg(long, value_name = "FOLDER", default_value = "results")]
+    pub(super) out: PathBuf,
+    /// Worker threads [default: one for each core, at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
+    /// Makes the load by so many agents, as processes of this machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
+    local_agents: Option<u64>,
+    #[cfg(feature = "kubernetes")]
+    #[command(flatten)]
+    pods: PodArgs,
+    /// Where agents reach this process [default: a loopback address]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// How long to wait until all agents have joined, and then until all are ready
+    #[arg(long, value_name = "DURATION", default_value_t = Span(Nanos::from_secs(600)))]
+    wait: Span,
+    /// Runs a profile with drills so many times, each with a seed of its own, the target sound again in between,
+    /// and tells how the recovery times lie and with what confidence the targets hold
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=REPEATS_MAX))]
+    repeat: Option<u64>,
+    /// No progress, just the summary
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl RunArgs {
+    pub(super) fn by_agents(&self) -> bool {
+        #[cfg(feature = "kubernetes")]
+        if self.pods.kubernetes {
+            return true;
+        }
+        self.local_agents.is_some()
+    }
+}
+
+/// Runs it.
+pub fn run(args: &RunArgs) -> Exit {
+    let stop = match begin() {
+        Ok(stop) => stop,
+        Err(exit) => return exit,
+    };
+    if let Some(repeats) = args.repeat {
+        return series::run(args, repeats, &stop);
+    }
+    if args.by_agents() {
+        return by_agents(args, &stop);
+    }
+    let Prepared { resolved, sandbox } = match prepare(&args.plan) {
+        Ok(prepared) => prepared,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
+        return exit;
+    }
+    let proxies = match drills::put_up_proxies(&resolved.target) {
+        Ok(proxies) => proxies,
+        Err(exit) => return exit,
+    };
+    let exit = match one(args, resolved, proxies, &stop, &mut |_| Ok(())) {
+        Ok(record) => tell(&record),
+        Err(not) => not.say(),
+    };
+    // The sandbox goes last: sessions have said goodbye by now.
+    drop(sandbox);
+    exit
+}
+
+/// One run to its record. `begun` is told of its folder before anything is sent.
+///
+/// # Errors
+/// Why there is no record.
+pub(super) fn one(
+    args: &RunArgs,
+    resolved: Resolved,
+    proxies: Arc<Proxies>,
+    stop: &Stop,
+    begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
+) -> Result<RunRecord, NotRun> {
+    let alerts = drills::alerts(&resolved).map_err(|why| NotRun::new(Exit::Invalid, why))?;
+    let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
+        let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
+        NotRun::new(Exit::Unreachable, each.join("\nslatest: "))
+    })?;
+    if stop.is_asked() {
+        return Err(NotRun::new(Exit::Interrupted, "interrupted before anything was sent"));
+    }
+    let opening = Opening {
+        plan: resolved.plan.clone(),
+        target: TargetRecord::new(&resolved.target),
+        command: std::env::args().collect(),
+        health,
+        started: Timestamp::now(),
+    };
+    let writer = RunWriter::create(&args.out, opening).map_err(|error| NotRun::new(Exit::Unexpected, error))?;
+    begun(&writer)?;
+    let workers = args.workers.map_or_else(workers_default, usize::from);
+    let ground = DrillGround {
+        hosts: resolved.target.allow.hosts.clone(),
+        folders: resolved.fault_folders,
+        proxies,
+        alerts,
+        folder: writer.folder().to_owned(),
+    };
+    let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop.clone());
+    engine.drills = Some(ground);
+    let writes = Writes::begin(&mut engine, &resolved.run, writer.folder()).map_err(|error| {
+        let folder = writer.folder().display();
+        NotRun::new(Exit::Unexpected, format!("the ledger of writes can't be begun in {folder}: {error}"))
+    })?;
+    conduct(engine, writer, writes, args.quiet)
+}
+
+/// Sends the load, writing and showing it as it goes.
+fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<RunRecord, NotRun> {
+    let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
+    let facts = engine.run(&mut |event| chronicle.take(&event));
+    match facts {
+        Ok(mut facts) => {
+            if writes.is_some() && !facts.drills.is_empty() {
+                chronicle.say("reading back what was written".into());
+            }
+            if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts)) {
+                chronicle.note(flaw);
+            }
+            chronicle.record(&facts)
+        }
+        Err(error @ EngineError::NotReady(_)) => {
+            chronicle.quieten();
+            Err(NotRun::new(Exit::Unreachable, error))
+        }
+        Err(error @ EngineError::Worker(_)) => {
+            chronicle.quieten();
+            let folder = chronicle.folder().display();
+            Err(NotRun::new(Exit::Void, format!("{error}; what was measured until then is in {folder}")))
+        }
+    }
+}
+
+/// The same by agents that this process leads.
+fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
+    let found = match find(&args.plan) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    let (agents, addresses, bringing) = bringing(args);
+    let listen = args.listen.clone().unwrap_or_else(|| match bringing {
+        Bringing::Local { .. } => "127.0.0.1:0".into(),
+        _ => "127.0.0.1:7420".into(),
+    });
+    let invitation = Invitation { listen, wait: args.wait, token_ttl: args.wait, token_file: None };
+    let leading =
+        Leading { plan: &args.plan, agents, addresses, invitation: &invitation, out: &args.out, quiet: args.quiet };
+    lead(found, &leading, bringing, stop)
+}
+
+/// How many agents, from how many addresses, and how they come.
+fn bringing(args: &RunArgs) -> (u64, u64, Bringing) {
+    #[cfg(feature = "kubernetes")]
+    if let Some(agents) = args.pods.agents.filter(|_| args.pods.kubernetes) {
+        return (agents.into(), agents.into(), Bringing::Kubernetes(Box::new(args.pods.clone())));
+    }
+    let agents = args.local_agents.unwrap_or(1);
+    // The processors are shared out; what is left over is nobody's.
+    let each = (workers_default() / usize::try_from(agents).unwrap_or(usize::MAX)).max(1);
+    let workers = args.workers.map_or(each, usize::from);
+    (agents, 1, Bringing::Local { workers })
+}
