@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools peak test drills lint fuzz stack-up stack-down
+.PHONY: help tools peak test drills lint doc minimal deny fuzz stack-up stack-down
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,16 @@ drills: tools ## Every drill that ships, one after another, on the real servers 
 lint: ## Formatting and clippy, warnings as errors
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+
+doc: ## The documentation of the code, warnings as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+minimal: tools ## One protocol alone must build
+	RUSTFLAGS="-D warnings" cargo check --locked --no-default-features --features http --bin slatest --target-dir target/minimal
+
+deny: tools ## Licences, advisories and banned crates of the tree (installs cargo-deny)
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny check licenses bans sources
 
 fuzz: tools ## Fuzzes every reader of files and answers, a minute each (FUZZ_SECONDS)
 	fuzz/run $(or $(FUZZ_SECONDS),60)

@@ -243,6 +243,8 @@ fn bring(
     secrets: &Secrets,
     news: Sender<String>,
 ) -> Result<Brought, Failure> {
+    #[cfg(not(feature = "kubernetes"))]
+    let _ = (planned, news);
     match bringing {
         Bringing::ByHand { certificates } => {
             hand_out(door, leading.agents, leading.invitation, certificates.as_deref()).map_err(unexpected)?;

@@ -2,7 +2,7 @@
 //!
 //! To add a protocol: write its file with a type for each of its sections, implement [`Driver`],
 //! [`Workload`] and [`Session`], add its endpoint to `target/endpoint.rs`, two lines to
-//! [`registry`], and run the conformance suite against a real server.
+//! `registry.rs`, and run the conformance suite against a real server.
 
 #[cfg(feature = "amqp")]
 mod amqp;

@@ -34,7 +34,7 @@ pub struct Loss {
 pub struct Losses {
     /// How many.
     pub count: u64,
-    /// The first [`LOSSES_NAMED_MAX`] by the instant of their acknowledgement.
+    /// The first `LOSSES_NAMED_MAX` by the instant of their acknowledgement.
     pub named: Vec<Loss>,
 }
 

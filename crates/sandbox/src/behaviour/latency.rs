@@ -40,7 +40,7 @@ pub enum Latency {
 }
 
 impl Latency {
-    /// One draw, at most [`LONGEST`].
+    /// One draw, at most `LONGEST`.
     pub fn draw(&self, random: &mut impl Rng) -> Duration {
         let drawn = match *self {
             Self::Constant(span) => span.0,

@@ -35,7 +35,7 @@ pub struct LostWrite {
 pub struct LostWrites {
     /// All of them.
     pub count: u64,
-    /// The earliest acknowledged of them, [`writes::LOSSES_NAMED_MAX`] at most.
+    /// The earliest acknowledged of them, `LOSSES_NAMED_MAX` at most.
     pub named: Vec<LostWrite>,
 }
 

@@ -73,7 +73,7 @@ pub struct Series {
     pub machine: Machine,
     /// How many repeats were asked for.
     pub planned: u64,
-    /// What is said of all of them; see [`Series::verdict_of`].
+    /// What is said of all of them.
     pub verdict: Verdict,
     /// Every repeat that came to its end, in order.
     pub repeats: Vec<Repeat>,
