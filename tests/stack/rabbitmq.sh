@@ -28,20 +28,82 @@ rabbitmq_start() {
     process_start rabbitmq-epmd "$user" "$at" "$(program epmd)" -address 127.0.0.1 -port "$RABBIT_EPMD_PORT"
   )
   ready rabbitmq-epmd 10 port_open "$RABBIT_EPMD_PORT"
-  # Who joins holds the founder's lock until it has; so the founder must be past it.
-  rabbitmq_node 1
-  ready rabbitmq-1 120 test -e "$at/mnesia/slatest1@localhost/cluster_nodes.config"
-  rabbitmq_node 2
-  rabbitmq_node 3
+  for n in 1 2 3; do rabbitmq_node "$n"; done
   for n in 1 2 3; do
-    ready "rabbitmq-$n" 120 rabbitmq_answers "$n"
+    rabbitmq_ready "$n" 180
     secret_file "amqp-uri$(rabbitmq_suffix "$n")" "amqp://slatest:$(secret rabbitmq)@127.0.0.1:$(rabbitmq_port AMQP "$n")/slatest"
     secret_file "amqps-uri$(rabbitmq_suffix "$n")" "amqps://slatest:$(secret rabbitmq)@127.0.0.1:$(rabbitmq_port AMQPS "$n")/slatest"
   done
-  wait_until 60 rabbitmq_members 3 || fail "rabbitmq: the nodes don't find each other: $(last_words rabbitmq-1)"
+  rabbitmq_gather
   rabbitmq_declare || fail "rabbitmq: the queue $RABBIT_WORK_QUEUE can't be declared: $(last_words rabbitmq-ask)"
-  wait_until 30 rabbitmq_queue_whole || fail "rabbitmq: the queue $RABBIT_WORK_QUEUE doesn't come up on all nodes"
+  rabbitmq_await_queue
   rabbitmq_lead
+}
+
+# rabbitmq_ready N SECONDS: waits until node N takes clients; says its log where it doesn't.
+rabbitmq_ready() {
+  local deadline=$((SECONDS + $2))
+  until rabbitmq_answers "$1" >/dev/null 2>&1; do
+    process_alive "rabbitmq-$1" || fail "rabbitmq: node $1 ended while starting: $(rabbitmq_words "$1")"
+    ((SECONDS <= deadline)) || fail "rabbitmq: node $1 takes no clients after $2s: $(rabbitmq_words "$1")"
+    sleep 0.2
+  done
+}
+
+# rabbitmq_words N: the last lines that node N wrote to its log.
+rabbitmq_words() {
+  local log=$DIR/rabbitmq/log/node-$1.log
+  echo "last lines of node $1's log ($log):"
+  tail -n 12 "$log" 2>/dev/null | sed 's/^/    /'
+  tail -n 3 "$DIR/log/rabbitmq-$1.log" 2>/dev/null | sed 's/^/    /'
+}
+
+# rabbitmq_gather: brings the nodes into one cluster, the first being its founder. Each node starts alone, and is
+# told to join by name once both take clients: RabbitMQ's own peer discovery takes locks of the founder that
+# joiners hold while they wait for it. Whoever stands alone, for whatever reason, is reset and joined.
+rabbitmq_gather() {
+  local n deadline=$((SECONDS + 180)) why=
+  for n in 2 3; do
+    until rabbitmq_joined "$n"; do
+      process_alive "rabbitmq-$n" || fail "rabbitmq: node $n ended while joining: $(rabbitmq_words "$n")"
+      ((SECONDS <= deadline)) || fail "rabbitmq: node $n doesn't join the first (${why:-it gives no answer}): $(rabbitmq_words "$n")"
+      why=$(rabbitmq_join "$n") || true
+    done
+  done
+  for n in 1 2 3; do rabbitmq_ready "$n" 60; done
+  wait_until 60 rabbitmq_members 3 ||
+    fail "rabbitmq: of three nodes only these run in the cluster: $(rabbitmq_running): $(rabbitmq_words 1)"
+}
+
+# Both node N and the first say that they are in one cluster and that both run.
+rabbitmq_joined() {
+  local here="[lists:member(M, rabbit_nodes:all_running()) || M <- ['slatest1@localhost', 'slatest$1@localhost']]"
+  [[ $(rabbitmq_ask "$1" "lists:flatten(io_lib:format(\"~p\", [$here])).") == "[true,true]" ]] &&
+    [[ $(rabbitmq_ask 1 "lists:flatten(io_lib:format(\"~p\", [$here])).") == "[true,true]" ]]
+}
+
+# rabbitmq_join N: resets node N and has it join the first; says what came of it. What the first still knows of a
+# member that no longer knows itself as one is forgotten.
+rabbitmq_join() {
+  rabbitmq_ask 1 "case lists:member('slatest$1@localhost', rabbit_nodes:all()) of
+    true -> lists:flatten(io_lib:format(\"~p\", [catch rabbit_mnesia:forget_cluster_node('slatest$1@localhost', false)]));
+    false -> \"unknown\" end." >/dev/null || true
+  RABBIT_ASK_SECONDS=60 rabbitmq_ask "$1" "rabbit:stop(),
+    Joined = (catch rabbit_mnesia:join_cluster('slatest1@localhost', disc)),
+    Started = (catch rabbit:start()),
+    lists:flatten(io_lib:format(\"~0p, ~0p\", [Joined, Started]))." || echo "it gives no answer"
+}
+
+# rabbitmq_running: the nodes that run, by the cluster's own word.
+rabbitmq_running() {
+  local n
+  n=$(rabbitmq_live) || return 0
+  rabbitmq_ask "$n" 'lists:flatten(io_lib:format("~0p", [rabbit_nodes:all_running()])).' || true
+}
+
+rabbitmq_await_queue() {
+  wait_until 60 rabbitmq_queue_whole ||
+    fail "rabbitmq: the queue $RABBIT_WORK_QUEUE has its leader and replicas on nodes $(rabbitmq_queue | tr ' ' ','), not on all: $(rabbitmq_words 1)"
 }
 
 # rabbitmq_lead: the first node leads the work queue, as after a rebalance of leaders. Clients try it first,
@@ -91,13 +153,9 @@ ssl_options.certfile = $at/server.pem
 ssl_options.keyfile = $at/server.key
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = false
-# The first node finds nobody and founds the cluster at once; the others join it. Were all asked to
-# find all, each would wait five seconds for the others.
+# Each node finds itself alone at once; the others are told to join the first when they are up.
 cluster_formation.peer_discovery_backend = classic_config
-cluster_formation.classic_config.nodes.1 = slatest1@localhost
-$(if ((n > 1)); then echo "cluster_formation.classic_config.nodes.2 = slatest$n@localhost"; fi)
-cluster_formation.discovery_retry_limit = 200
-cluster_formation.discovery_retry_interval = 300
+cluster_formation.classic_config.nodes.1 = slatest$n@localhost
 cluster_formation.randomized_startup_delay_range.min = 0
 cluster_formation.randomized_startup_delay_range.max = 0
 # As Amazon MQ's clusters do: who is cut off from the others stops rather than goes its own way.
@@ -157,11 +215,11 @@ rabbitmq_answers() {
 # rabbitmq_ask N EXPRESSION: has node N evaluate Erlang that gives a string, and prints it. A program
 # in C asks, in a hundredth of a second; rabbitmqctl boots a virtual machine for it.
 rabbitmq_ask() {
-  local said
+  local said seconds=${RABBIT_ASK_SECONDS:-5}
   as_user "$(service_user rabbitmq)"
   said=$(
-    cd "$DIR/rabbitmq" && HOME=$DIR/rabbitmq ERL_EPMD_PORT=$RABBIT_EPMD_PORT timeout 10 \
-      "${AS[@]}" "$(program erl_call)" -r -timeout 5 -sname "slatest$1@localhost" -e <<<"$2" 2>&1
+    cd "$DIR/rabbitmq" && HOME=$DIR/rabbitmq ERL_EPMD_PORT=$RABBIT_EPMD_PORT timeout $((seconds + 5)) \
+      "${AS[@]}" "$(program erl_call)" -r -timeout "$seconds" -sname "slatest$1@localhost" -e <<<"$2" 2>&1
   ) || return 1
   if [[ $said != '{ok, "'*'"}' ]]; then
     echo "$said" >>"$DIR/log/rabbitmq-ask.log"
@@ -219,9 +277,10 @@ rabbitmq_queue_whole() {
 rabbitmq_rejoin() {
   local n
   for n in 1 2 3; do process_alive "rabbitmq-$n" || rabbitmq_node "$n"; done
-  for n in 1 2 3; do ready "rabbitmq-$n" 90 rabbitmq_answers "$n"; done
-  wait_until 60 rabbitmq_members 3 || fail "rabbitmq: the nodes don't find each other: $(last_words rabbitmq-1)"
-  wait_until 60 rabbitmq_queue_whole || fail "rabbitmq: the queue $RABBIT_WORK_QUEUE doesn't come up on all nodes"
+  for n in 1 2 3; do rabbitmq_ready "$n" 120; done
+  wait_until 60 rabbitmq_members 3 ||
+    fail "rabbitmq: of three nodes only these run in the cluster: $(rabbitmq_running): $(rabbitmq_words 1)"
+  rabbitmq_await_queue
   rabbitmq_lead
 }
 
