@@ -8,6 +8,8 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
+#[cfg(any(feature = "http", feature = "websocket"))]
+mod dial;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "sql"))]
@@ -30,8 +32,6 @@ mod redis;
 mod registry;
 #[cfg(feature = "sql")]
 mod sql;
-#[cfg(any(feature = "http", feature = "websocket"))]
-mod tcp;
 #[cfg(feature = "websocket")]
 mod websocket;
 pub mod workload;

@@ -8,13 +8,14 @@ use super::connection::{Connection, Home};
 use super::failure::cause;
 use super::file::Version;
 use super::origin::Origin;
-use crate::generator::io_kind;
-use crate::tcp;
+use crate::CONNECT_TIMEOUT;
+use crate::dial::{self, Dial};
 use slatest_core::model::{Clock, Nanos};
 
 /// Opens connections.
 pub(super) struct Dialer {
     pub(super) version: Version,
+    pub(super) tcp: Dial,
     /// Set where TLS can be needed.
     pub(super) tls: Option<TlsConnector>,
 }
@@ -56,10 +57,10 @@ impl Dialer {
         }
     }
 
-    /// Connects. The caller has asked the guard and sets the time limit.
+    /// Connects. The caller sets the time limit; TCP has [`CONNECT_TIMEOUT`] at most.
     pub(super) async fn dial(&self, origin: &Origin, home: Home, clock: &dyn Clock) -> Result<Dialed, DialError> {
         let start = clock.now();
-        let tcp = tcp::connect(&origin.host, origin.port).await.map_err(connect_error)?;
+        let tcp = self.tcp.connect(&origin.host, origin.port, CONNECT_TIMEOUT.as_duration()).await?;
         let connected = clock.now();
         let connect = connected.since(start);
         let Some(name) = &origin.server_name else {
@@ -84,8 +85,10 @@ impl Dialer {
     }
 }
 
-fn connect_error(error: std::io::Error) -> DialError {
-    DialError { kind: io_kind("connect", &error), words: format!("can't connect: {error}") }
+impl From<dial::DialError> for DialError {
+    fn from(error: dial::DialError) -> Self {
+        Self { kind: error.kind(), words: error.to_string() }
+    }
 }
 
 fn handshake_error(error: &hyper::Error) -> DialError {

@@ -41,13 +41,14 @@ use self::ledger::LedgerPlan;
 use self::origin::Origin;
 use self::request::{Headers, RequestPlan, Scope};
 use self::session::HttpSession;
+use super::dial::Dial;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable,
-    Workload, outline,
+    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
+    Unreachable, Workload, outline,
 };
 use crate::workload::{Captures, Data};
-use slatest_core::model::Problems;
+use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Located;
 use slatest_core::target::{Endpoint, Guard, client_config};
 
@@ -197,6 +198,10 @@ impl Workload for HttpWorkload {
         Box::pin(std::future::ready(Ok(session)))
     }
 
+    fn settle(&self, _patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
+        Box::pin(std::future::ready(self.http.server.dialer.tcp.findings()))
+    }
+
     fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
         Box::pin(ledger::read_back(&self.http, reading))
     }
@@ -251,7 +256,7 @@ impl Server {
         problems.or(Self {
             endpoint: context.endpoint_name.to_owned(),
             prefix: url.path().trim_end_matches('/').to_owned(),
-            dialer: Dialer { version: settings.version, tls },
+            dialer: Dialer { version: settings.version, tcp: Dial::new(context.guard.clone()), tls },
             has_token: endpoint.token.is_some(),
             origin,
             block,

@@ -16,7 +16,8 @@ use tokio_util::either::Either;
 use url::{Host, Url};
 
 use super::broken::Broken;
-use crate::{CompileContext, tcp};
+use crate::CompileContext;
+use crate::dial::{Dial, DialError};
 use slatest_core::model::{Outcome, Problems};
 use slatest_core::target::{WebsocketEndpoint, client_config};
 
@@ -37,7 +38,7 @@ pub(super) struct Dialer {
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     authorization: Option<HeaderValue>,
-    guard: slatest_core::target::Guard,
+    pub(super) tcp: Dial,
     /// Longest wait for one connection.
     pub(super) timeout: Duration,
 }
@@ -97,7 +98,7 @@ impl Dialer {
             })
             .transpose();
         let authorization = problems.take(authorization).flatten();
-        problems.or(Self { url, host, port, tls, authorization, guard: context.guard.clone(), timeout })
+        problems.or(Self { url, host, port, tls, authorization, tcp: Dial::new(context.guard.clone()), timeout })
     }
 
     /// Where it is, without credentials and without a query that may hold one.
@@ -110,14 +111,12 @@ impl Dialer {
 
     /// Opens one connection at `path` (with query) below the endpoint's URL.
     pub(super) async fn dial(&self, path: &str) -> Result<Socket, Broken> {
-        self.guard.check(&self.host).map_err(|detail| Broken {
-            outcome: Outcome::Disconnected,
-            kind: "guard: host not allowed".into(),
-            detail,
-        })?;
         let deadline = Instant::now() + self.timeout;
-        let tcp = within(deadline, "connect", tcp::connect(&self.host, self.port)).await?;
-        let tcp = tcp.map_err(|e| Broken::io("connect", &e))?;
+        let tcp = self.tcp.connect(&self.host, self.port, self.timeout).await.map_err(|e| match e {
+            DialError::TimedOut(_) => Broken::timed_out("connect"),
+            DialError::Connect(error) => Broken::io("connect", &error),
+            other => Broken::new(Outcome::Disconnected, other.kind()).with_detail(other.to_string()),
+        })?;
         let wire = match &self.tls {
             None => Either::Left(tcp),
             Some((connector, name)) => {

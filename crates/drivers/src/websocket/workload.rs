@@ -243,10 +243,12 @@ impl Workload for WebsocketWorkload {
 
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
         Box::pin(async move {
-            match &self.0.mode {
+            let mut findings = match &self.0.mode {
                 Mode::Sync(sync) => convergence::settle(&self.0, &sync.all(), patience).await,
                 Mode::Exchange(_) => Vec::new(),
-            }
+            };
+            findings.extend(self.0.dialer.tcp.findings());
+            findings
         })
     }
 
