@@ -7,6 +7,9 @@
 //! | [`capacity`] | the highest rate that still passes |
 //! | `selftest` | truths that are known beforehand, and whether they are measured |
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod capacity;
 pub mod commands;
 pub mod report;

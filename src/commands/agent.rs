@@ -7,7 +7,9 @@ use clap::Args;
 use super::Exit;
 use super::process::{begin, workers_default};
 use slatest_cluster::agent::{AgentEnd, AgentError, AgentNews, AgentSettings, Credentials, Ending, PATIENCE, attend};
+use slatest_core::files::read_text;
 use slatest_core::model::Span;
+use slatest_core::say;
 use slatest_engine::record::Machine;
 
 /// Longest token that is read from a file, in bytes.
@@ -68,7 +70,7 @@ pub fn run(args: &AgentArgs) -> Exit {
     let credentials = match credentials(args) {
         Ok(credentials) => credentials,
         Err(why) => {
-            eprintln!("slatest: {why}");
+            say!("slatest: {why}");
             return Exit::Usage;
         }
     };
@@ -86,7 +88,7 @@ pub fn run(args: &AgentArgs) -> Exit {
         // Ten thousand sessions need no ten thousand lines.
         let counting = matches!(news, AgentNews::Opened { opened, wanted } if opened < wanted);
         if !args.quiet && !counting {
-            eprintln!("{name}: {news}");
+            say!("{name}: {news}");
         }
     });
     match ended {
@@ -98,12 +100,12 @@ pub fn run(args: &AgentArgs) -> Exit {
                 Ending::Interrupted => (Exit::Interrupted, "interrupted".into()),
             };
             if !args.quiet || exit != Exit::Pass {
-                eprintln!("{name}: {words}");
+                say!("{name}: {words}");
             }
             exit
         }
         Err(error) => {
-            eprintln!("{name}: {error}");
+            say!("{name}: {error}");
             match error {
                 AgentError::Refused { .. } => Exit::Refused,
                 AgentError::Unreachable { .. } | AgentError::Lost { .. } | AgentError::NotReady(_) => Exit::Unreachable,
@@ -119,10 +121,11 @@ fn credentials(args: &AgentArgs) -> Result<Credentials, String> {
         return Ok(Credentials::Files { ca: ca.clone(), cert: cert.clone(), key: key.clone() });
     }
     if let Some(path) = &args.token_file {
-        use std::io::Read as _;
-        let mut token = String::new();
-        let read = std::fs::File::open(path).and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut token));
-        read.map_err(|e| format!("{}: the token can't be read: {e}", path.display()))?;
+        let token =
+            read_text(path, TOKEN_BYTES_MAX).map_err(|error| format!("the token file {} {error}", path.display()))?;
+        if token.trim().is_empty() {
+            return Err(format!("the token file {} is empty", path.display()));
+        }
         return Ok(Credentials::Token(token.trim().to_owned()));
     }
     match &args.token {

@@ -16,6 +16,7 @@ use super::process::{begin, workers_default};
 use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
 use slatest_core::measure::Tally;
 use slatest_core::model::{Nanos, Outcome, Rate, Span, Verdict};
+use slatest_core::say;
 use slatest_drivers::Workload;
 use slatest_engine::load::{Engine, EngineError, Judged, RunFacts, Stop, judge, reach};
 use slatest_engine::profile::{ExecutorPlan, Plan, Resolved, addresses_needed};
@@ -139,7 +140,7 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
     let workload = resolved.workloads.get(index).map(Arc::clone).into_iter().collect::<Vec<_>>();
     let _proxies = put_up_proxies(&resolved.target)?;
     if let Err(unreachable) = reach(&first, &workload) {
-        unreachable.iter().for_each(|error| eprintln!("slatest: {error}"));
+        unreachable.iter().for_each(|error| say!("slatest: {error}"));
         return Err(Exit::Unreachable);
     }
     // Every step has the seed of the first.
@@ -154,7 +155,7 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
 
 fn said<E: std::fmt::Display>(exit: Exit) -> impl FnOnce(E) -> Exit {
     move |why| {
-        eprintln!("slatest: {why}");
+        say!("slatest: {why}");
         exit
     }
 }
@@ -227,7 +228,7 @@ impl Climb<'_> {
                 break;
             }
             let words = if measured.words.is_empty() { String::new() } else { format!(": {}", measured.words) };
-            eprintln!(
+            say!(
                 "  {} {}, p99 {}{words}",
                 Rate(rate),
                 verdict_of(measured.seen).name(),
@@ -268,7 +269,7 @@ impl Climb<'_> {
     fn measure(&self, step: &Plan, workloads: &[Arc<dyn Workload>], rate: f64, attempt: u8) -> Result<Measured, Exit> {
         let judged_length = step.scenarios.first().map(|s| s.judged_length()).unwrap_or_default();
         let again = if attempt > 1 { ", once more" } else { "" };
-        eprintln!("slatest: {} at {} for {}{again}", self.args.scenario, Rate(rate), Span(judged_length));
+        say!("slatest: {} at {} for {}{again}", self.args.scenario, Rate(rate), Span(judged_length));
         let workers = self.args.workers.map_or_else(workers_default, usize::from);
         let engine = Engine::alone(Arc::new(step.clone()), workloads.to_vec(), workers, self.stop.clone());
         let blank = Measured {
@@ -371,7 +372,7 @@ const fn verdict_of(seen: Seen) -> Verdict {
 fn conclude(account: &Account) -> Exit {
     let mut out = std::io::stdout().lock();
     if let Err(error) = account.render(&mut out).and_then(|()| out.flush()) {
-        eprintln!("slatest: the curve could not be printed: {error}");
+        say!("slatest: the curve could not be printed: {error}");
     }
     if account.ended_early.as_deref() == Some("interrupted") {
         return Exit::Interrupted;

@@ -10,12 +10,13 @@ use console::Style;
 use super::Exit;
 use super::drills;
 use super::forecast::{Forecast, Outlook, arrivals, forecasts};
-use super::output::print_all;
 use super::prepare::{PlanArgs, Prepared, prepare};
 use crate::report::words::{grouped, length as spoken, plain};
 use slatest_core::model::{Nanos, Span};
+use slatest_core::say;
 use slatest_core::schedule::{ArrivalLaw, Curve, StagePlan};
 use slatest_core::target::{Environment, Target};
+use slatest_core::terminal::print_all;
 use slatest_engine::load::reach;
 use slatest_engine::profile::{AddressNeed, ExecutorPlan, Plan, ScenarioPlan, addresses_needed, peak_rate};
 use slatest_engine::record::HealthLine;
@@ -50,7 +51,7 @@ pub fn run(args: &CheckArgs) -> Exit {
         Err(exit) => return exit,
     };
     if let Err(why) = drills::alerts(&resolved) {
-        eprintln!("slatest: {why}");
+        say!("slatest: {why}");
         return Exit::Invalid;
     }
     let plan = &resolved.plan;
@@ -75,10 +76,10 @@ pub fn run(args: &CheckArgs) -> Exit {
         Err(unreachable) => {
             print_all("\n");
             for error in &unreachable {
-                eprintln!("slatest: {error}");
+                say!("slatest: {error}");
             }
             let noun = if unreachable.len() == 1 { "endpoint" } else { "endpoints" };
-            eprintln!("slatest: {} {noun} can't be used; no load was sent", unreachable.len());
+            say!("slatest: {} {noun} can't be used; no load was sent", unreachable.len());
             Exit::Unreachable
         }
     }

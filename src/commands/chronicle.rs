@@ -11,6 +11,7 @@ use super::Exit;
 use crate::report::words::plain;
 use crate::report::{Junit, Progress, Render as _, Text};
 use slatest_core::model::Nanos;
+use slatest_core::say;
 use slatest_engine::load::{Event, RunFacts, judge};
 use slatest_engine::profile::Plan;
 use slatest_engine::record::{RunRecord, RunWriter, Status, StoreError};
@@ -75,7 +76,7 @@ impl Chronicle {
         self.progress.finish();
         let folder = self.writer.folder();
         if let Err(error) = std::fs::remove_dir_all(folder) {
-            eprintln!("slatest: warning: {}: could not be removed: {error}", folder.display());
+            say!("slatest: warning: {}: could not be removed: {error}", folder.display());
         }
     }
 
@@ -89,8 +90,8 @@ impl Chronicle {
         for drill in &facts.drills {
             if let (Heal::Failed(why), Some(plan)) = (&drill.heal, self.plan.drills.get(drill.drill)) {
                 let (name, run) = (plain(&plan.name), self.folder().display());
-                eprintln!("slatest: HEALING FAILED: the drill `{name}` has left something broken: {}", plain(why));
-                eprintln!("slatest: see to it by hand, or ask again: slatest drill heal {run}");
+                say!("slatest: HEALING FAILED: the drill `{name}` has left something broken: {}", plain(why));
+                say!("slatest: see to it by hand, or ask again: slatest drill heal {run}");
             }
         }
     }
@@ -140,7 +141,7 @@ impl NotRun {
 
     /// Says it, and gives the code.
     pub fn say(&self) -> Exit {
-        eprintln!("slatest: {}", self.why);
+        say!("slatest: {}", self.why);
         self.exit
     }
 }
@@ -161,7 +162,7 @@ pub fn tell(record: &RunRecord) -> Exit {
     let mut stdout = std::io::stdout().lock();
     let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
     if let Err(error) = shown {
-        eprintln!("slatest: the summary could not be printed: {error}");
+        say!("slatest: the summary could not be printed: {error}");
     }
     // What a drill left broken is worse than a run that nobody wanted to end, and true whatever else can't be told.
     let left_broken = record.result.drills.iter().any(|drill| matches!(drill.heal, Heal::Failed(_)));

@@ -3,8 +3,8 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::{Shell, generate};
 
-use super::output::print_all;
 use super::{Cli, Exit};
+use slatest_core::terminal::print_all;
 
 /// Arguments of `slatest completions`.
 #[derive(Clone, Debug, Args)]

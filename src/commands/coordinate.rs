@@ -18,6 +18,7 @@ use slatest_cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSet
 use slatest_cluster::identity::{IdentityError, RunAuthority};
 use slatest_cluster::wire;
 use slatest_core::model::{Nanos, Span};
+use slatest_core::say;
 use slatest_core::target::Target;
 use slatest_engine::load::{Event, Phase, Stop};
 use slatest_engine::profile::Plan;
@@ -101,7 +102,7 @@ pub fn lead(found: Found, leading: &Leading<'_>, bringing: Bringing, stop: &Stop
         Ok(exit) => exit,
         Err((exit, why)) => {
             if !why.is_empty() {
-                eprintln!("slatest: {why}");
+                say!("slatest: {why}");
             }
             exit
         }
@@ -194,14 +195,14 @@ pub fn resume(out: &Path, run: &str, invitation: &Invitation, quiet: bool, stop:
             authority: Arc::new(authority),
         };
         let coordinator = Coordinator::resume(setup).map_err(refused)?;
-        eprintln!("slatest: listening on {} again, for the agents of {}", coordinator.address(), writer.id());
+        say!("slatest: listening on {} again, for the agents of {}", coordinator.address(), writer.id());
         let (_, told) = channel();
         let exit = follow(coordinator, Chronicle::new(plan, writer, quiet), &told, stop, true);
         drop(secrets);
         Ok(exit)
     };
     resumed().unwrap_or_else(|(exit, why)| {
-        eprintln!("slatest: {why}");
+        say!("slatest: {why}");
         exit
     })
 }
@@ -219,7 +220,7 @@ impl Drop for Secrets {
         match std::fs::remove_dir_all(&self.0) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let path = self.0.display();
-                eprintln!("slatest: warning: {path}: the run's certificates could not be removed: {error}");
+                say!("slatest: warning: {path}: the run's certificates could not be removed: {error}");
             }
             _ => {}
         }
@@ -269,7 +270,7 @@ fn end(brought: Brought) {
         #[cfg(feature = "kubernetes")]
         Brought::Pods(placement) => {
             if let Err(error) = placement.end() {
-                eprintln!("slatest: {error}");
+                say!("slatest: {error}");
             }
         }
     }
@@ -312,15 +313,15 @@ fn follow(
         Ok(facts) => chronicle.conclude(&facts),
         Err(error) => {
             chronicle.quieten();
-            eprintln!("slatest: {error}");
+            say!("slatest: {error}");
             match error {
                 CoordinatorError::NotStarted { interrupted, .. } => {
-                    placements.iter().for_each(|words| eprintln!("  {words}"));
+                    placements.iter().for_each(|words| say!("  {words}"));
                     chronicle.discard();
                     if interrupted { Exit::Interrupted } else { Exit::Unreachable }
                 }
                 _ => {
-                    eprintln!("slatest: what was measured until then is in {}", chronicle.folder().display());
+                    say!("slatest: what was measured until then is in {}", chronicle.folder().display());
                     Exit::Void
                 }
             }

@@ -8,6 +8,7 @@ use super::Exit;
 use super::coordinate::{self, Bringing, Invitation};
 use super::prepare::{PlanArgs, find};
 use super::process::begin;
+use slatest_core::say;
 
 /// Arguments of `slatest coordinator`.
 #[derive(Clone, Debug, Args)]
@@ -49,7 +50,7 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         return coordinate::resume(&args.out, run, &args.invitation, args.quiet, &stop);
     }
     let (Some(plan), Some(agents)) = (&args.plan, args.agents) else {
-        eprintln!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
+        say!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
         return Exit::Usage;
     };
     let found = match find(plan) {

@@ -6,9 +6,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use procfs::Current as _;
 
 use super::Exit;
-use super::output::print_all;
 use slatest_core::measure::Latencies;
 use slatest_core::model::Nanos;
+use slatest_core::terminal::print_all;
 use slatest_engine::load::timer_lateness;
 
 /// File descriptors that a run of 10,000 sessions needs, with some to spare.

@@ -8,6 +8,7 @@ use super::Exit;
 use super::forecast::arrivals;
 use crate::report::words::{grouped, plain};
 use slatest_core::model::{Nanos, OperationId, Span};
+use slatest_core::say;
 use slatest_core::schedule::Curve;
 use slatest_core::target::{Environment, Guard, Target};
 use slatest_engine::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan, Resolved};
@@ -53,7 +54,7 @@ pub fn refusal(plan: &Plan, target: &Target, asked: bool) -> Option<String> {
 pub fn put_up_proxies(target: &Target) -> Result<Arc<Proxies>, Exit> {
     let specs = target.proxies.iter().map(|(name, spec)| (name.as_str(), &spec.value));
     Proxies::start(specs).map(Arc::new).map_err(|error| {
-        eprintln!("slatest: {error}");
+        say!("slatest: {error}");
         Exit::Unexpected
     })
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Exit;
-use super::output::print_all;
 use super::schema::{FOLDER, schemas};
+use slatest_core::say;
+use slatest_core::terminal::print_all;
 use slatest_engine::profile::Shelf;
 
 /// Arguments of `slatest init`.
@@ -46,15 +47,15 @@ pub fn run(args: &InitArgs) -> Exit {
             Exit::Pass
         }
         Ok(Written::Refused(files)) => {
-            eprintln!("slatest: nothing was written, because these files are there and differ:");
+            say!("slatest: nothing was written, because these files are there and differ:");
             for file in &files {
-                eprintln!("  {}", file.display());
+                say!("  {}", file.display());
             }
-            eprintln!("slatest: move them away, or overwrite them with --force");
+            say!("slatest: move them away, or overwrite them with --force");
             Exit::Usage
         }
         Err((file, error)) => {
-            eprintln!("slatest: {}: {error}", file.display());
+            say!("slatest: {}: {error}", file.display());
             Exit::Unexpected
         }
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::coordinate::Invitation;
 use slatest_cluster::identity::{RunAuthority, Token};
 use slatest_core::model::Span;
+use slatest_core::say;
 
 /// Where agents get in.
 pub(super) struct Door<'a> {
@@ -46,7 +47,7 @@ pub(super) fn hand_out(
 ) -> Result<(), String> {
     let address = door.address;
     let plural = if agents == 1 { "agent" } else { "agents" };
-    eprintln!("slatest: listening on {address}, waiting for {agents} {plural}");
+    say!("slatest: listening on {address}, waiting for {agents} {plural}");
     let host = if address.ip().is_unspecified() {
         format!("HOST:{} (this machine's name or address)", address.port())
     } else {
@@ -56,15 +57,15 @@ pub(super) fn hand_out(
         Some(path) => {
             write_token(door, path)?;
             let path = path.display();
-            eprintln!("  start each with: slatest agent --coordinator {host} --token-file {path}");
+            say!("  start each with: slatest agent --coordinator {host} --token-file {path}");
         }
         None => {
-            eprintln!("  start each with: SLATEST_TOKEN={} slatest agent --coordinator {host}", door.token);
+            say!("  start each with: SLATEST_TOKEN={} slatest agent --coordinator {host}", door.token);
         }
     }
-    eprintln!("  the token lets agents in for {}", Span(invitation.token_ttl.0));
+    say!("  the token lets agents in for {}", Span(invitation.token_ttl.0));
     if address.ip().is_loopback() {
-        eprintln!("  agents of other machines can't get there: --listen 0.0.0.0:{} lets them", address.port());
+        say!("  agents of other machines can't get there: --listen 0.0.0.0:{} lets them", address.port());
     }
     if let Some(folder) = certificates {
         for number in 0..agents {
@@ -72,7 +73,7 @@ pub(super) fn hand_out(
             let identity = door.authority.identity(&name).map_err(|error| error.to_string())?;
             identity.write(&folder.join(&name)).map_err(|error| error.to_string())?;
         }
-        eprintln!(
+        say!(
             "  or with files of {0}/agent-N, another one each: --ca ca.pem --cert agent.pem --key agent.key",
             folder.display()
         );

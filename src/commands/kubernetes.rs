@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 
 use super::Exit;
-use super::output::print_all;
 use super::prepare::{Found, PlanArgs, SANDBOX, find, spread};
 use slatest_cluster::kubernetes::{ByHand, MountedFile, by_hand};
 use slatest_cluster::wire;
+use slatest_core::say;
 use slatest_core::source::to_yaml;
+use slatest_core::terminal::print_all;
 use slatest_engine::profile::Resolved;
 
 /// Arguments of `slatest kubernetes`.
@@ -66,7 +67,7 @@ pub fn run(args: &KubernetesArgs) -> Exit {
 }
 
 fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
-    let said = |why: &dyn std::fmt::Display| eprintln!("slatest: {why}");
+    let said = |why: &dyn std::fmt::Display| say!("slatest: {why}");
     if args.plan.target_name() == SANDBOX {
         said(&"the sandbox is a process of one machine, which pods can't reach: name a target with --target");
         return Err(Exit::Usage);

@@ -1,5 +1,6 @@
 //! Diagnostics on stderr, for those who look into slatest itself.
 
+use slatest_core::say;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -15,11 +16,13 @@ const OURS: [&str; 2] = ["slatest", "librdkafka"];
 pub fn start() {
     let wanted = std::env::var(VARIABLE).unwrap_or_default();
     let filter = filter(&wanted).unwrap_or_else(|why| {
-        eprintln!("slatest: {VARIABLE}: {why}; using warn");
+        say!("slatest: {VARIABLE}: {why}; using warn");
         Targets::new().with_default(LevelFilter::WARN)
     });
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        // It would say so with a print that panics.
+        .log_internal_errors(false)
         .with_ansi(console::colors_enabled_stderr())
         .with_filter(filter)
         .with_filter(filter_fn(|event| is_ours(event.target())));

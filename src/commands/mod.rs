@@ -20,7 +20,6 @@ mod invitation;
 mod kubernetes;
 mod local_agents;
 mod log;
-mod output;
 #[cfg(feature = "kubernetes")]
 mod pods;
 mod prepare;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Exit;
 use super::invitation::Door;
 use slatest_cluster::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
+use slatest_core::say;
 use slatest_core::target::Target;
 use slatest_engine::profile::Plan;
 
@@ -58,7 +59,7 @@ impl PodArgs {
             section,
         };
         if settings.dials_loopback() {
-            eprintln!(
+            say!(
                 "slatest: warning: pods are told to find the coordinator at {}, which is this machine's own: they reach it only if they run here; say --listen 0.0.0.0:7420 and --advertise HOST:7420",
                 settings.coordinator_address
             );

@@ -12,6 +12,7 @@ use crate::report::words::grouped;
 use slatest_cluster::bundle::{Packing, pack};
 use slatest_cluster::wire;
 use slatest_core::model::{Problems, Rate, Span};
+use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_core::target::{Environment, Target};
 use slatest_engine::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
@@ -120,7 +121,7 @@ pub fn find(args: &PlanArgs) -> Result<Found, Exit> {
     let mut sandbox = None;
     let target = if name == SANDBOX {
         let process = SandboxProcess::start(&args.sandbox_flags).map_err(|why| {
-            eprintln!("slatest: {why}");
+            say!("slatest: {why}");
             Exit::Unreachable
         })?;
         let target = process.target();
@@ -150,7 +151,7 @@ impl Found {
             .map_err(|p| invalid(&p, &[&self.profile, &self.target]))?;
         guard(args, &self.name, &resolved)?;
         if let Some(why) = drills::refusal(&resolved.plan, &resolved.target, args.drills) {
-            eprintln!("slatest: refused: {why}");
+            say!("slatest: refused: {why}");
             return Err(Exit::Refused);
         }
         Ok(resolved)
@@ -229,11 +230,11 @@ fn guard(args: &PlanArgs, name: &str, resolved: &Resolved) -> Result<(), Exit> {
         return Ok(());
     }
     if args.target.is_none() {
-        eprintln!("slatest: refused: the target `{name}` is production; name it on the command line: --target {name}");
+        say!("slatest: refused: the target `{name}` is production; name it on the command line: --target {name}");
         return Err(Exit::Refused);
     }
     if !resolved.production {
-        eprintln!(
+        say!(
             "slatest: refused: the target `{name}` is production, and the profile `{}` does not say `production: true`",
             resolved.plan.profile
         );
@@ -255,7 +256,7 @@ pub fn spread(args: &PlanArgs, plan: &Plan, target: &Target, addresses: u64) -> 
     let mut refused = false;
     for need in addresses_needed(plan, target) {
         if !need.unknown.is_empty() {
-            eprintln!(
+            say!(
                 "slatest: warning: the endpoint `{}` lets one address send {} {} per {}, and how much the virtual users of {} send is not known beforehand: they never pause",
                 need.endpoint,
                 grouped(need.limit.requests.get()),
@@ -267,7 +268,7 @@ pub fn spread(args: &PlanArgs, plan: &Plan, target: &Target, addresses: u64) -> 
         if need.addresses > addresses {
             refused = true;
             let noun = if addresses == 1 { "one address" } else { "so many addresses" };
-            eprintln!(
+            say!(
                 "slatest: refused: {} {} within {} are planned for the endpoint `{}`, which lets one address send {}: {} agents with an address each are needed, this run has {addresses}",
                 grouped(need.most.ceil() as u64),
                 need.counted,
@@ -276,7 +277,7 @@ pub fn spread(args: &PlanArgs, plan: &Plan, target: &Target, addresses: u64) -> 
                 grouped(need.limit.requests.get()),
                 grouped(need.addresses),
             );
-            eprintln!(
+            say!(
                 "  What {noun} would send past it is blocked, and says nothing about the platform. Start {} agents on machines or pods of their own (agents on one machine share its address), lower the load with --scale or --rate, or say --allow-listed when the addresses stand on the firewall's allow list.",
                 grouped(need.addresses),
             );

@@ -9,6 +9,10 @@ use miette::{
 
 use slatest_core::model::{Place, Problem, Problems};
 use slatest_core::source::Source;
+use slatest_core::terminal::say_as_it_is;
+use slatest_core::text::plain;
+use slatest_core::text::plain_lines;
+use slatest_core::text::plain_same_length;
 use slatest_engine::profile::Shelf;
 
 /// Columns that lines are wrapped to at most, and where the terminal's width isn't known.
@@ -38,7 +42,7 @@ pub fn report(problems: &Problems, sources: &[&Source]) {
         (true, false) => (Look::Lines, terminal.size().1.into()),
         (false, false) => (Look::Plain, WIDTH_MAX),
     };
-    eprint!("{}", render(problems, sources, look, width));
+    say_as_it_is(&render(problems, sources, look, width));
 }
 
 fn render(problems: &Problems, sources: &[&Source], look: Look, width: usize) -> String {
@@ -57,7 +61,7 @@ fn render(problems: &Problems, sources: &[&Source], look: Look, width: usize) ->
         let shown = Shown::new(problem, sources);
         // Writing to a string fails only where the drawing does: the words must come out even then.
         if write!(text, "{:?}", Drawn(&handler, &shown)).is_err() {
-            text.push_str(&problem.to_string());
+            text.push_str(&plain_lines(&problem.to_string()));
         }
         text.push('\n');
     }
@@ -95,18 +99,19 @@ impl Shown {
         let mut message = String::new();
         // Where there is no line to point at, the words say where.
         if span.is_none() && !place.file.is_empty() {
-            message.push_str(&place.file);
+            message.push_str(&plain(&place.file));
             if place.line > 0 {
                 message.push_str(&format!(":{}:{}", place.line, place.column.max(1)));
             }
             message.push_str(": ");
         }
         if !place.key.is_empty() {
-            message.push_str(&format!("`{}`: ", place.key));
+            message.push_str(&format!("`{}`: ", plain(&place.key)));
         }
-        message.push_str(&problem.message);
-        let text = span.and(written).map(|text| NamedSource::new(&place.file, text));
-        Self { message, help: problem.help.clone(), text, span }
+        message.push_str(&plain_lines(&problem.message));
+        let text = span.and(written).map(|text| NamedSource::new(plain(&place.file), plain_same_length(&text)));
+        let help = problem.help.as_deref().map(plain_lines);
+        Self { message, help, text, span }
     }
 }
 

@@ -1,11 +1,15 @@
 //! What every process that sends load sets up: file descriptors, signals, workers.
 
+use std::future::poll_fn;
 use std::process::Child;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Exit;
+use slatest_core::say;
 use slatest_engine::load::Stop;
 
 /// Most workers by default; beyond, their stripes get thin.
@@ -26,7 +30,7 @@ pub fn begin() -> Result<Stop, Exit> {
     raise_file_limit();
     let stop = Stop::default();
     listen_for_signals(stop.clone()).map_err(|why| {
-        eprintln!("slatest: {why}");
+        say!("slatest: {why}");
         Exit::Unexpected
     })?;
     Ok(stop)
@@ -48,6 +52,48 @@ pub fn end_by(child: &mut Child, when: Instant) {
     let _ = child.wait();
 }
 
+/// What asks a process to end.
+pub struct Signals {
+    signals: Vec<Signal>,
+}
+
+impl Signals {
+    /// Listens from now on. SIGHUP is left alone where whoever started this process wants it to outlive its
+    /// terminal (`nohup`).
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn listen() -> std::io::Result<Self> {
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+        if !is_ignored(SignalKind::hangup()) {
+            kinds.push(SignalKind::hangup());
+        }
+        Ok(Self { signals: kinds.into_iter().map(signal).collect::<std::io::Result<_>>()? })
+    }
+
+    /// Comes with the next of them; `None` when none can come any more.
+    pub async fn heard(&mut self) -> Option<()> {
+        poll_fn(|context| {
+            let mut open = false;
+            for signal in &mut self.signals {
+                match signal.poll_recv(context) {
+                    Poll::Ready(Some(())) => return Poll::Ready(Some(())),
+                    Poll::Ready(None) => {}
+                    Poll::Pending => open = true,
+                }
+            }
+            if open { Poll::Pending } else { Poll::Ready(None) }
+        })
+        .await
+    }
+}
+
+/// Whether this process was started with a signal ignored.
+fn is_ignored(signal: SignalKind) -> bool {
+    let bit = 1_u64 << (signal.as_raw_value() - 1);
+    procfs::process::Process::myself().and_then(|me| me.status()).is_ok_and(|status| status.sigign & bit != 0)
+}
+
 /// 10,000 sessions need 10,000 descriptors; the soft limit is often 1,024 where the hard one is more.
 fn raise_file_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
@@ -58,7 +104,7 @@ fn raise_file_limit() {
     }
 }
 
-/// Ctrl-C and SIGTERM end a run gracefully; a second one ends it at once.
+/// Ctrl-C, SIGTERM, SIGQUIT and a terminal that goes away end a run gracefully; a second one ends it at once.
 ///
 /// # Errors
 /// In words, when there is nothing to listen with.
@@ -67,17 +113,13 @@ fn listen_for_signals(stop: Stop) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|e| format!("no runtime to listen for signals with: {e}"))?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen().map_err(|e| format!("signals can't be listened for: {e}"))?
+    };
     let listen = async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        else {
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => stop.ask(),
-                _ = terminate.recv() => stop.ask(),
-            }
+        while let Some(()) = signals.heard().await {
+            stop.ask();
         }
     };
     std::thread::Builder::new()

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::Exit;
 use crate::report::{Hlog, Json, Junit, Markdown, Render, RenderSeries, Text};
+use slatest_core::say;
 use slatest_engine::record::{StoreError, locate, locate_series, read, read_series};
 
 /// Most runs of a series that are named.
@@ -61,7 +62,7 @@ pub fn run(args: &ReportArgs) -> Exit {
     let record = match locate(&args.results, &args.result).and_then(|folder| read(&folder)) {
         Ok(record) => record,
         Err(error) => {
-            eprintln!("slatest: {error}");
+            say!("slatest: {error}");
             return if matches!(error, StoreError::NotFound { .. }) { Exit::Usage } else { Exit::Unexpected };
         }
     };
@@ -79,7 +80,7 @@ fn series(args: &ReportArgs, folder: &Path) -> Exit {
     let series = match read_series(folder) {
         Ok(series) => series,
         Err(error) => {
-            eprintln!("slatest: {error}");
+            say!("slatest: {error}");
             return Exit::Unexpected;
         }
     };
@@ -90,7 +91,7 @@ fn series(args: &ReportArgs, folder: &Path) -> Exit {
         Format::Markdown => &Markdown,
         Format::Hlog => {
             let runs: Vec<&str> = series.repeats.iter().map(|repeat| repeat.run.as_str()).take(RUNS_NAMED).collect();
-            eprintln!("slatest: a series has no log of its own; name one of its runs: {}", runs.join(", "));
+            say!("slatest: a series has no log of its own; name one of its runs: {}", runs.join(", "));
             return Exit::Usage;
         }
     };
@@ -103,7 +104,7 @@ fn shown(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Exit {
         // Whoever read has seen enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Pass,
         Err(error) => {
-            eprintln!("slatest: the report can't be written: {error}");
+            say!("slatest: the report can't be written: {error}");
             Exit::Unexpected
         }
         Ok(()) => Exit::Pass,

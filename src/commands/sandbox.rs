@@ -1,17 +1,21 @@
 //! `slatest sandbox`: the embedded reference platform.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::Exit;
+use super::process::Signals;
+use slatest_core::files::read_bytes;
 use slatest_core::model::{Percent, Rate};
+use slatest_core::say;
+use slatest_core::target::PEM_BYTES_MAX;
+use slatest_core::terminal::print_all;
 use slatest_sandbox::{
     Behaviour, CacheSettings, EVERY, ErrorRate, KafkaSettings, Latency, OperationBehaviour, Part, Sandbox, Settings,
     Stall,
@@ -124,7 +128,7 @@ pub fn run(args: SandboxArgs) -> Exit {
     match serve(args) {
         Ok(()) => Exit::Pass,
         Err((exit, message)) => {
-            eprintln!("error: {message}");
+            say!("error: {message}");
             exit
         }
     }
@@ -161,9 +165,7 @@ fn serve(args: SandboxArgs) -> Result<(), Failure> {
         } else {
             sandbox.ready().to_text()
         };
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(unexpected)?;
-        drop(out);
+        print_all(&text);
         sandbox.serve(stop).await.map_err(unexpected)
     });
     runtime.shutdown_timeout(SHUTDOWN);
@@ -175,7 +177,12 @@ fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SLATEST_LOG")
         .unwrap_or_else(|_| "warn,sqlx=error,sqlx_core=error".into());
     // A second subscriber is refused, which means that there is one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .try_init();
 }
 
 /// 10,000 connections need as many file descriptors; what the system doesn't allow stays as it is.
@@ -188,11 +195,10 @@ fn raise_file_limit() {
     }
 }
 
-/// Comes with SIGTERM, with Ctrl-C, and (if asked) with the end of stdin: that also comes when the
+/// Comes with SIGTERM, SIGHUP, SIGQUIT, with Ctrl-C, and (if asked) with the end of stdin: that also comes when the
 /// parent is killed. A signal on the parent's death would come when its *thread* ends, too.
 fn stop(with_stdin: bool) -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::listen()?;
     let (closed, stdin_closed) = oneshot::channel();
     if with_stdin {
         // A thread of its own: tokio's stdin would hold the runtime's end back.
@@ -207,8 +213,7 @@ fn stop(with_stdin: bool) -> std::io::Result<impl Future<Output = ()>> {
     }
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = signals.heard() => {}
             _ = stdin_closed => {}
         }
     })
@@ -248,7 +253,7 @@ fn settings(args: &SandboxArgs) -> Result<Settings, Failure> {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| usage(format!("{}: {error}", file.display())))
+    read_bytes(file, PEM_BYTES_MAX).map_err(|error| usage(format!("{} {error}", file.display())))
 }
 
 /// A credential from its file, else from the environment, where it must be if the flag insists.

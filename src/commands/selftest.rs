@@ -13,6 +13,7 @@ use crate::selftest::{
     Account, Act, Finding, Played, Row, Size, behaviour_flags, freeze_rows, freezes, law_rows, laws, merging, throttled,
 };
 use slatest_core::model::Verdict;
+use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_engine::load::Stop;
 
@@ -49,7 +50,7 @@ pub fn run(args: &SelftestArgs) -> Exit {
     match account(args, &stop) {
         Ok(account) => conclude(&account, args.json),
         Err((exit, why)) => {
-            eprintln!("slatest: {why}");
+            say!("slatest: {why}");
             exit
         }
     }
@@ -75,7 +76,7 @@ fn account(args: &SelftestArgs, stop: &Stop) -> Result<Account, Failure> {
     };
     let mut rows = stage.rows(&laws(size), law_rows)?;
     rows.extend(stage.rows(&freezes(size), freeze_rows)?);
-    eprintln!("slatest: taking the processor away from a generator, 10 s at most");
+    say!("slatest: taking the processor away from a generator, 10 s at most");
     let program = std::env::current_exe().map_err(unexpected)?;
     rows.push(throttled(&program, stage.folder, &stage.target).map_err(unexpected)?);
     rows.push(merging());
@@ -102,7 +103,7 @@ impl Stage<'_> {
         let any = |finding| first.iter().any(|row| row.finding == finding);
         if any(Finding::Void) && !any(Finding::Wrong) && !self.stop.is_asked() {
             let why = first.iter().find(|row| row.finding == Finding::Void).map_or("", |row| row.words.as_str());
-            eprintln!("slatest: {} disturbed ({why}): once more", act.name);
+            say!("slatest: {} disturbed ({why}): once more", act.name);
             return self.play(act, rows);
         }
         Ok(first)
@@ -110,7 +111,7 @@ impl Stage<'_> {
 
     fn play(&self, act: &Act, rows: fn(&Played, Size) -> Vec<Row>) -> Result<Vec<Row>, Failure> {
         let length = Duration::from_secs(act.length.as_duration().as_secs());
-        eprintln!("slatest: measuring the {}, {}", act.name, humantime::format_duration(length));
+        say!("slatest: measuring the {}, {}", act.name, humantime::format_duration(length));
         let played = act.play(self.folder, &self.target, self.workers, self.stop.clone()).map_err(unexpected)?;
         if self.stop.is_asked() {
             return Err((Exit::Interrupted, "interrupted".into()));
@@ -127,7 +128,7 @@ fn conclude(account: &Account, json: bool) -> Exit {
         account.render(console::colors_enabled(), &mut out)
     };
     if let Err(error) = shown.and_then(|()| out.flush()) {
-        eprintln!("slatest: the table could not be printed: {error}");
+        say!("slatest: the table could not be printed: {error}");
     }
     match account.verdict {
         Verdict::Pass => Exit::Pass,

@@ -15,6 +15,7 @@ use super::run::{RunArgs, one};
 use crate::report::words::{plain, reason};
 use crate::report::{Junit, RenderSeries as _, Text, latest};
 use slatest_core::model::Verdict;
+use slatest_core::say;
 use slatest_drivers::Workload;
 use slatest_engine::load::{RunClock, Stop, reach};
 use slatest_engine::profile::{Plan, Resolved};
@@ -49,7 +50,7 @@ struct Made {
 
 fn make(args: &RunArgs, repeats: u64, stop: &Stop) -> Result<Made, Exit> {
     let usage = |why: String| {
-        eprintln!("slatest: {why}");
+        say!("slatest: {why}");
         Exit::Usage
     };
     if args.by_agents() {
@@ -62,7 +63,7 @@ fn make(args: &RunArgs, repeats: u64, stop: &Stop) -> Result<Made, Exit> {
     // They stay up: what was broken through them is seen to be mended through them.
     let proxies = drills::put_up_proxies(&first.target)?;
     let (series, folder) = open(args, repeats, &first).map_err(|not| not.say())?;
-    eprintln!("slatest: {repeats} repeats of {}, told in {}", series.profile, folder.join(SERIES_FILE).display());
+    say!("slatest: {repeats} repeats of {}, told in {}", series.profile, folder.join(SERIES_FILE).display());
     let made = Made { series, folder, not_run: None };
     let mut leading = Leading { args, found, proxies, stop, made };
     leading.lead(first).map_err(|not| not.say())?;
@@ -142,7 +143,7 @@ impl Leading<'_> {
                 }
             };
             let (plan, workloads) = (resolved.plan.clone(), resolved.workloads.clone());
-            eprintln!("slatest: repeat {number} of {planned}, seed {seed}");
+            say!("slatest: repeat {number} of {planned}, seed {seed}");
             let ran = {
                 let Made { series, folder, .. } = &mut self.made;
                 let mut begun = |writer: &RunWriter| {
@@ -164,7 +165,7 @@ impl Leading<'_> {
             };
             self.made.series.add(&record, reason(&record));
             self.save()?;
-            eprintln!("slatest: repeat {number} of {planned}: {}", latest(&self.made.series));
+            say!("slatest: repeat {number} of {planned}: {}", latest(&self.made.series));
             if let Some(why) = left_broken(&record) {
                 return Ok(Some(EndedEarly::LeftBroken(why)));
             }
@@ -199,7 +200,7 @@ impl Leading<'_> {
             }
             if self.stop.is_asked() {
                 // It was healed; who ended the series will want to know that it is not yet as it was.
-                eprintln!("slatest: warning: not sound again yet: {}", plain(&wrong.join("; ")));
+                say!("slatest: warning: not sound again yet: {}", plain(&wrong.join("; ")));
                 return Err(EndedEarly::Interrupted);
             }
             if since.elapsed() > SOUND_WITHIN {
@@ -243,11 +244,11 @@ fn conclude(made: &Made) -> Exit {
     let Made { series, folder, not_run } = made;
     let mut out = std::io::stdout().lock();
     if let Err(error) = Text::for_terminal().render_series(series, &mut out).and_then(|()| out.flush()) {
-        eprintln!("slatest: the summary could not be printed: {error}");
+        say!("slatest: the summary could not be printed: {error}");
     }
     if let Some(EndedEarly::LeftBroken(why)) = &series.ended_early {
-        eprintln!("slatest: THE TARGET IS NOT SOUND, nothing more was done to it: {}", plain(why));
-        eprintln!("slatest: see to it by hand; {} has what was done until then", folder.display());
+        say!("slatest: THE TARGET IS NOT SOUND, nothing more was done to it: {}", plain(why));
+        say!("slatest: see to it by hand; {} has what was done until then", folder.display());
     }
     match (&series.ended_early, not_run) {
         (Some(EndedEarly::LeftBroken(_)), _) => Exit::Failed,

@@ -1,9 +1,9 @@
 //! The interval log, for HdrHistogram's tools.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::Render;
+use slatest_core::files::open_regular;
 use slatest_engine::record::{LOG_FILE, RunRecord};
 
 /// Longest line that is read, in bytes.
@@ -18,7 +18,7 @@ impl Render for Hlog {
     fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
         let path = run.folder.join(LOG_FILE);
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-        let mut lines = BufReader::new(File::open(&path).map_err(named)?);
+        let mut lines = BufReader::new(open_regular(&path).map_err(named)?);
         let mut line = Vec::new();
         loop {
             line.clear();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::harmless::harmless;
 use super::words::reason;
 use super::{Render, ledger};
 use slatest_core::model::Verdict;
@@ -20,6 +21,7 @@ pub struct Junit;
 
 impl Render for Junit {
     fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let run = &*harmless(run);
         let result = &run.result;
         let mut report = Report::new(format!("slatest {}", run.plan.profile));
         let length = Duration::from_nanos(result.length.0);

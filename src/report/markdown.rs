@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::harmless::harmless;
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, time, top_errors};
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
@@ -14,6 +15,7 @@ pub struct Markdown;
 
 impl Render for Markdown {
     fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let run = &*harmless(run);
         let result = &run.result;
         writeln!(out, "## {} {}: {}", mark(result.verdict), run.plan.profile, result.verdict)?;
         writeln!(

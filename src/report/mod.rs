@@ -2,6 +2,7 @@
 
 mod agents;
 mod drills;
+mod harmless;
 mod hlog;
 mod json;
 mod junit;

@@ -6,6 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
+use super::harmless::harmless;
 use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, time, top_errors};
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
@@ -24,6 +25,7 @@ pub struct Text {
 
 impl Render for Text {
     fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+        let run = &*harmless(run);
         self.head(run, out)?;
         self.objectives(run, out)?;
         operations(run, out)?;

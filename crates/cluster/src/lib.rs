@@ -1,5 +1,8 @@
 //! Many machines: a coordinator with its agents, and results merged without loss.
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 

@@ -4,6 +4,9 @@
 //! [`Workload`] and [`Session`], add its endpoint to `target/endpoint.rs`, two lines to
 //! `registry.rs`, and run the conformance suite against a real server.
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(feature = "amqp")]
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]

@@ -6,6 +6,9 @@
 //! | [`load`] | workers, pacer, sessions, the conductor, the judge |
 //! | [`record`] | the record of a run, written as the run goes |
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod load;
 pub mod profile;
 pub mod record;

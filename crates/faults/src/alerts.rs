@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::http::chain;
 use super::{FaultError, Moment, Reported};
+use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Span, redact};
 use slatest_core::target::{AlertsSpec, Guard, client_config};
 
@@ -164,7 +165,7 @@ impl AlertWatch {
         if !status.is_success() {
             let said = String::from_utf8_lossy(&body[..body.len().min(QUOTED_MAX)]).into_owned();
             let said = match &self.token {
-                Some(token) if !token.expose_secret().is_empty() => said.replace(token.expose_secret(), "***"),
+                Some(token) => hide(&said, token.expose_secret()),
                 _ => said,
             };
             return Err(failed(format!("{status}: {}", redact(said.trim()))));

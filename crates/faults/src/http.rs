@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::registry::FaultContext;
 use super::{Fault, FaultError, Injected, Probe, Stopwatch, Undo};
+use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Span, redact};
 use slatest_core::target::fault::{Hook, HttpSpec, Text};
 use slatest_core::target::{Guard, client_config};
@@ -124,7 +125,7 @@ impl Call {
         }
         let mut said = String::from_utf8_lossy(&body).trim().to_owned();
         for secret in secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty()) {
-            said = said.replace(secret, "***");
+            said = hide(&said, secret);
         }
         let expected = match statuses.as_slice() {
             [] => status.is_success(),

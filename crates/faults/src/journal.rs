@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{FaultError, Injected, Undo};
+use slatest_core::files::open_regular;
 use slatest_core::model::redact;
 use slatest_core::target::fault::FaultSpec;
 
@@ -195,7 +196,7 @@ pub struct Read {
 pub fn read(folder: &Path) -> Result<Read, String> {
     let path = folder.join(JOURNAL_FILE);
     let wrong = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
-    let file = match File::open(&path) {
+    let file = match open_regular(&path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Read::default()),
         Err(e) => return Err(wrong(e)),

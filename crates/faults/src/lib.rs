@@ -6,6 +6,9 @@
 //!
 //! To add an injector: its settings in `target/fault/`, one file here, one line in [`compile`].
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod alerts;
 mod aws;
 pub mod chaostoolkit;

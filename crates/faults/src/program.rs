@@ -17,6 +17,7 @@ use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use super::FaultError;
 use super::registry::path_from;
+use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Span, redact};
 use slatest_core::target::fault::Program;
 
@@ -225,7 +226,7 @@ fn last_words(file: &mut File, secrets: &[SecretString]) -> String {
     }
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     for secret in secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "***");
+        text = hide(&text, secret);
     }
     let text = redact(&text);
     if length > KEPT_BYTES { format!("…{text}") } else { text.into_owned() }

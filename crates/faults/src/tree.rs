@@ -10,6 +10,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use super::FaultError;
+use slatest_core::files::read_text;
+
+/// Most bytes of a pid file.
+const PID_FILE_BYTES_MAX: u64 = 4096;
 
 /// Most processes of one tree.
 const PROCESSES_MAX: usize = 10_000;
@@ -41,7 +45,7 @@ impl ProcessId {
     /// In words, when the file is not one of those.
     pub fn read(file: &Path) -> Result<Self, FaultError> {
         let refused = |why: String| FaultError::Refused(format!("the pid file {} {why}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|e| refused(format!("can't be read: {e}")))?;
+        let text = read_text(file, PID_FILE_BYTES_MAX).map_err(|error| refused(error.to_string()))?;
         let mut lines = text.lines().map(str::trim);
         let pid = lines.next().and_then(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 1);
         let pid = pid.ok_or_else(|| refused("holds no process id in its first line".into()))?;

@@ -3,6 +3,9 @@
 //!
 //! It knows nothing of the harness but [`slatest_core::model`]: it is a target like any other.
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod api;
 mod behaviour;
 mod cache;

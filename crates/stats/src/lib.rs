@@ -1,6 +1,9 @@
 //! Objectives: the statistics that turn counts into verdicts, and the checks of the run itself.
 //! Pure: knows no plan and no I/O.
 
+// A print that fails panics: `slatest_core::terminal` writes.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod batches;
 mod beta;
 mod binomial;

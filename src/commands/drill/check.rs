@@ -10,12 +10,13 @@ use super::faults::{Described, Ready, permission, place, ready};
 use super::list::{line, lines};
 use super::runtime;
 use crate::commands::Exit;
-use crate::commands::output::print_all;
 use crate::commands::prepare::{PlanArgs, find, target_name};
 use crate::report::words::plain;
 use slatest_core::model::Span;
+use slatest_core::say;
 use slatest_core::target::fault::FaultSpec;
 use slatest_core::target::{Guard, Target};
+use slatest_core::terminal::print_all;
 use slatest_engine::profile::Library;
 use slatest_faults::Proxies;
 
@@ -91,7 +92,7 @@ fn check(args: &CheckArgs) -> Result<Exit, Exit> {
                 }
             }
             let guard = Guard::new(&resolved.target.allow).map_err(|why| {
-                eprintln!("slatest: {why}");
+                say!("slatest: {why}");
                 Exit::Invalid
             })?;
             let looked = runtime.block_on(look(&faults, &resolved.target, &guard, args.within));
@@ -111,7 +112,7 @@ fn allowed(target: &Target) -> Result<(), Exit> {
     if target.allow.drills {
         return Ok(());
     }
-    eprintln!("slatest: refused: the target `{}` does not say `allow: {{ drills: true }}`", plain(&target.name));
+    say!("slatest: refused: the target `{}` does not say `allow: {{ drills: true }}`", plain(&target.name));
     Err(Exit::Refused)
 }
 

@@ -12,6 +12,7 @@ use crate::commands::prepare::SANDBOX;
 use crate::commands::problems::report;
 use crate::report::words::plain;
 use slatest_core::model::MonotonicClock;
+use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_core::target::fault::{FaultSpec, Injection};
 use slatest_core::target::{Environment, Guard, Target};
@@ -89,7 +90,7 @@ pub struct Place {
 pub fn place(library: &Library, name: &str) -> Result<Place, Exit> {
     if name == SANDBOX {
         let others = library.names(Shelf::Targets).join(", ");
-        eprintln!("slatest: the embedded sandbox names no faults; say which target with --target (there is {others})");
+        say!("slatest: the embedded sandbox names no faults; say which target with --target (there is {others})");
         return Err(Exit::Usage);
     }
     let invalid = |problems, sources: &[&Source]| {

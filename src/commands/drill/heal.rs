@@ -7,9 +7,10 @@ use clap::Args;
 use super::faults::stopwatch;
 use super::runtime;
 use crate::commands::Exit;
-use crate::commands::output::print_all;
 use crate::report::words::plain;
 use slatest_core::model::{Nanos, Span};
+use slatest_core::say;
+use slatest_core::terminal::print_all;
 use slatest_engine::record::{StoreError, locate};
 use slatest_faults::execute::{Mended, heal_unhealed};
 use slatest_faults::journal::{self, DrillKey, JOURNAL_FILE};
@@ -43,7 +44,7 @@ pub fn run(args: &HealArgs) -> Exit {
     match locate(&args.results, &args.run) {
         Ok(folder) => heal(&folder, args.within.0),
         Err(error) => {
-            eprintln!("slatest: {error}");
+            say!("slatest: {error}");
             if matches!(error, StoreError::NotFound { .. }) { Exit::Usage } else { Exit::Unexpected }
         }
     }
@@ -56,13 +57,11 @@ fn heal(folder: &Path, within: Nanos) -> Exit {
         Err(why) => return wrong(&why),
     };
     if journal::under_way(folder) {
-        eprintln!(
-            "slatest: refused: the run {run} is still under way and heals by itself; end it first (Ctrl-C, once)"
-        );
+        say!("slatest: refused: the run {run} is still under way and heals by itself; end it first (Ctrl-C, once)");
         return Exit::Refused;
     }
     for line in &read.unreadable {
-        eprintln!("slatest: warning: {JOURNAL_FILE}: {}; what it tells of is not known", plain(line));
+        say!("slatest: warning: {JOURNAL_FILE}: {}; what it tells of is not known", plain(line));
     }
     if read.entries.is_empty() {
         print_all(&format!("Nothing to heal: the run {run} broke nothing.\n"));
@@ -107,10 +106,10 @@ fn tell(run: &str, mended: &[Mended]) -> Exit {
         return Exit::Pass;
     }
     for what in &broken {
-        eprintln!("slatest: STILL BROKEN: {what}");
+        say!("slatest: STILL BROKEN: {what}");
     }
     let noun = if broken.len() == 1 { "fault" } else { "faults" };
-    eprintln!(
+    say!(
         "slatest: HEALING FAILED: {} {noun} of the run {run} could not be mended; see to it by hand, or ask again: slatest drill heal {run}",
         broken.len()
     );
@@ -118,8 +117,8 @@ fn tell(run: &str, mended: &[Mended]) -> Exit {
 }
 
 fn wrong(why: &str) -> Exit {
-    eprintln!("slatest: {}", plain(why));
-    eprintln!("slatest: HEALING FAILED: what the run broke is left as it is");
+    say!("slatest: {}", plain(why));
+    say!("slatest: HEALING FAILED: what the run broke is left as it is");
     Exit::Failed
 }
 

@@ -9,11 +9,12 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::commands::Exit;
-use crate::commands::output::print_all;
 use crate::commands::problems::report;
 use crate::report::words::plain;
+use slatest_core::say;
 use slatest_core::source::{Source, to_yaml};
 use slatest_core::target::fault::FaultSpec;
+use slatest_core::terminal::print_all;
 use slatest_faults::chaostoolkit::{Imported, ImportedDrill, import};
 
 /// Windows of steady state that an imported drill waits for: their hypothesis is looked at once, before the method.
@@ -43,7 +44,7 @@ pub fn run(args: &ImportArgs) -> Exit {
     let source = match Source::read(&args.file) {
         Ok(source) => source,
         Err(problem) => {
-            eprintln!("slatest: {problem}");
+            say!("slatest: {problem}");
             return Exit::Usage;
         }
     };
@@ -55,12 +56,12 @@ pub fn run(args: &ImportArgs) -> Exit {
         }
     };
     for left_out in &imported.left_out {
-        eprintln!("slatest: not taken over: {}", plain(left_out));
+        say!("slatest: not taken over: {}", plain(left_out));
     }
     let text = match fragment(&imported, &source.name) {
         Ok(text) => text,
         Err(why) => {
-            eprintln!("slatest: {why}");
+            say!("slatest: {why}");
             return Exit::Unexpected;
         }
     };
@@ -68,14 +69,14 @@ pub fn run(args: &ImportArgs) -> Exit {
         None => print_all(&text),
         Some(path) => {
             if let Err(error) = write_new(path, &text) {
-                eprintln!("slatest: {} can't be written: {error}", path.display());
+                say!("slatest: {} can't be written: {error}", path.display());
                 return Exit::Usage;
             }
             print_all(&format!("written: {}\n", path.display()));
         }
     }
     if imported.drills.is_empty() {
-        eprintln!("slatest: nothing of it could be taken over as a drill");
+        say!("slatest: nothing of it could be taken over as a drill");
         return Exit::Inconclusive;
     }
     Exit::Pass

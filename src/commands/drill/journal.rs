@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::commands::Exit;
-use crate::commands::output::print_all;
 use crate::report::words::plain;
+use slatest_core::say;
+use slatest_core::terminal::print_all;
 use slatest_engine::record::{RunRecord, Status, StoreError, locate, read};
 use slatest_faults::chaostoolkit::{Told, chaos_journal, outcome_of};
 use slatest_faults::journal::{self, DrillKey};
@@ -42,7 +43,7 @@ pub fn run(args: &JournalArgs) -> Exit {
     let (record, folder) = match found {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("slatest: {error}");
+            say!("slatest: {error}");
             return if matches!(error, StoreError::NotFound { .. }) { Exit::Usage } else { Exit::Unexpected };
         }
     };
@@ -52,7 +53,7 @@ pub fn run(args: &JournalArgs) -> Exit {
             Exit::Pass
         }
         Err(why) => {
-            eprintln!("slatest: {}", plain(&why));
+            say!("slatest: {}", plain(&why));
             Exit::Usage
         }
     }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::faults::{Described, kind, permission, place, ready, uses};
 use crate::commands::Exit;
 use crate::commands::check::wrapped;
-use crate::commands::output::print_all;
 use crate::commands::prepare::target_name;
 use crate::report::words::plain;
+use slatest_core::say;
+use slatest_core::terminal::print_all;
 use slatest_engine::profile::Library;
 
 /// Column at which what is said of a fault starts.
@@ -83,7 +84,7 @@ pub fn run(args: &ListArgs) -> Exit {
         print_all(&text(&listed, permission(target)));
     }
     for name in unread {
-        eprintln!("slatest: warning: the profile `{name}` can't be read; `slatest check --profile {name}` says why");
+        say!("slatest: warning: the profile `{name}` can't be read; `slatest check --profile {name}` says why");
     }
     Exit::Pass
 }

@@ -10,6 +10,7 @@ mod list;
 use clap::{Args, Subcommand};
 
 use super::Exit;
+use slatest_core::say;
 
 /// Arguments of `slatest drill`.
 #[derive(Clone, Debug, Args)]
@@ -57,7 +58,7 @@ pub fn run(args: &DrillArgs) -> Exit {
 /// [`Exit::Unexpected`], said in words.
 fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        eprintln!("slatest: no runtime: {error}");
+        say!("slatest: no runtime: {error}");
         Exit::Unexpected
     })
 }

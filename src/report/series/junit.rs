@@ -7,6 +7,7 @@ use quick_junit::{Report, TestCase, TestSuite};
 
 use super::{RenderSeries, words};
 use crate::report::Junit;
+use crate::report::harmless::harmless;
 use crate::report::junit::status;
 use slatest_core::model::Verdict;
 use slatest_engine::record::Series;
@@ -14,6 +15,7 @@ use slatest_engine::record::Series;
 /// Every repeat is a test case, every recovery objective of each too, and so is the series as a whole.
 impl RenderSeries for Junit {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
+        let series = &*harmless(series);
         let mut report = Report::new(format!("slatest {} repeated", series.profile));
         report.set_time(Duration::from_nanos(series.length().0));
         let mut whole = TestSuite::new(format!("{} series", series.profile));

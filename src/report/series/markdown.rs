@@ -4,12 +4,14 @@ use std::io;
 
 use super::{RenderSeries, bars, words};
 use crate::report::Markdown;
+use crate::report::harmless::harmless;
 use crate::report::markdown::{escape, mark};
 use crate::report::words::length;
 use slatest_engine::record::Series;
 
 impl RenderSeries for Markdown {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
+        let series = &*harmless(series);
         writeln!(out, "## {} {}, repeated: {}", mark(series.verdict), series.profile, series.verdict)?;
         writeln!(
             out,

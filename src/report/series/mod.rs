@@ -11,6 +11,7 @@ mod words;
 use std::io;
 
 use super::Json;
+use super::harmless::harmless_json;
 use slatest_engine::record::Series;
 pub(crate) use words::latest;
 
@@ -25,7 +26,6 @@ pub trait RenderSeries {
 
 impl RenderSeries for Json {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *out, series)?;
-        writeln!(out)
+        writeln!(out, "{}", harmless_json(&serde_json::to_string_pretty(series)?))
     }
 }

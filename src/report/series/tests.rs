@@ -61,7 +61,7 @@ fn what_was_killed_left_broken_or_never_begun_is_said() {
     let mut broken = series(20, &[Plot::Down(12_000, 0)]);
     broken.end("2026-11-21T01:40:00Z".parse().unwrap(), Some(EndedEarly::LeftBroken("port 5432\u{1b}[2J".into())));
     let broken = text(&broken);
-    assert!(broken.starts_with("FAIL") && broken.contains("THE TARGET IS NOT SOUND: port 5432 [2J"), "{broken}");
+    assert!(broken.starts_with("FAIL") && broken.contains("THE TARGET IS NOT SOUND: port 5432\\u{1b}[2J"), "{broken}");
     let none = text(&series(3, &[]));
     assert!(none.contains("no repeat was made"), "{none}");
 }

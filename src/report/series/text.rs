@@ -4,12 +4,14 @@ use std::io;
 
 use super::bars::{LEGEND, Scale};
 use super::{RenderSeries, words};
+use crate::report::harmless::harmless;
 use crate::report::text::{Text, align_right, table, wrapped};
 use crate::report::words::{length, plain};
 use slatest_engine::record::{DrillRepeat, DrillSummary, Repeat, Series};
 
 impl RenderSeries for Text {
     fn render_series(&self, series: &Series, out: &mut dyn io::Write) -> io::Result<()> {
+        let series = &*harmless(series);
         let verdict = self.style(series.verdict).bold().apply_to(series.verdict.name().to_uppercase());
         let name = series.verdict.name().to_uppercase();
         for (i, line) in wrapped(&format!("{name}  {}", words::reason(series))).iter().enumerate() {

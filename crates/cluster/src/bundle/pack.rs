@@ -9,6 +9,8 @@ use serde::Deserialize;
 use super::path::InsidePath;
 use super::{BYTES_MAX, FILES_MAX, digest};
 use crate::wire;
+use slatest_core::files::FileError;
+use slatest_core::files::open_regular;
 use slatest_core::model::{Nanos, Problem, Problems};
 use slatest_core::source::{Located, Source};
 use slatest_core::target::{Endpoint, Secret, Target};
@@ -215,13 +217,12 @@ impl Freight<'_> {
         if self.files.contains_key(&inside) {
             return Ok(inside);
         }
-        let unreadable =
-            |e: std::io::Error| (format!("{written} can't be read: {e}"), String::from("look at its path and rights"));
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let unreadable = |e: FileError| (format!("{written} {e}"), String::from("look at its path and rights"));
+        let file = open_regular(path).map_err(|e| unreadable(e.into()))?;
         let mut content = Vec::new();
         // One more than fits: that it is too much is said of all files together.
         let room = BYTES_MAX.saturating_sub(self.bytes) + 1;
-        file.take(room as u64).read_to_end(&mut content).map_err(unreadable)?;
+        file.take(room as u64).read_to_end(&mut content).map_err(|e| unreadable(e.into()))?;
         self.bytes += content.len();
         let file = wire::File { name: written.to_owned(), path: inside.to_string(), content: content.into() };
         self.files.insert(inside.clone(), file);

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::IdentityError;
+use slatest_core::files::read_text;
 
 /// More than any file of ours has.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -38,11 +39,7 @@ pub(super) fn write(path: &Path, content: &str) -> Result<(), IdentityError> {
 
 /// Reads one of ours.
 pub(super) fn read(path: &Path) -> Result<String, IdentityError> {
-    let length = std::fs::metadata(path).map_err(|e| wrong(path, e))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(wrong(path, "it is too long for a key or a certificate"));
-    }
-    std::fs::read_to_string(path).map_err(|e| wrong(path, e))
+    read_text(path, FILE_BYTES_MAX).map_err(|error| wrong(path, error))
 }
 
 /// The only certificate of a file.

@@ -11,6 +11,7 @@ use prost::Message as _;
 use super::{
     BATCH_BYTES_MAX, Entry, FRAME_BYTES, Head, JOURNAL_FILE, JournalError, Record, RecordBody, VERSION, checksum,
 };
+use slatest_core::files::open_regular;
 
 /// What lay behind the last whole batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +42,7 @@ impl JournalReader {
     /// When there is none, or one of another version.
     pub fn open(folder: &Path) -> Result<(Head, Self), JournalError> {
         let path = folder.join(JOURNAL_FILE);
-        let file = File::open(&path).map_err(JournalError::io(&path, "read"))?;
+        let file = open_regular(&path).map_err(JournalError::io(&path, "read"))?;
         let length = file.metadata().map_err(JournalError::io(&path, "read"))?.len();
         let mut reader =
             Self { path, file: BufReader::with_capacity(1 << 20, file), batch: VecDeque::new(), whole: 0, length };

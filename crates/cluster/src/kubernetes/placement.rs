@@ -9,6 +9,7 @@ use super::error::KubernetesError;
 use super::news::News;
 use super::running::{RunningJob, start};
 use super::settings::JobSettings;
+use slatest_core::say;
 
 /// Agents on a cluster.
 ///
@@ -18,7 +19,7 @@ use super::settings::JobSettings;
 /// ```no_run
 /// # fn run(settings: slatest::kubernetes::JobSettings) -> Result<(), slatest::kubernetes::KubernetesError> {
 /// use slatest::kubernetes::Placement;
-/// let placement = Placement::start(settings, |news| eprintln!("slatest: {}", news.words))?;
+/// let placement = Placement::start(settings, |news| say!("slatest: {}", news.words))?;
 /// // … the run; Ctrl-C ends it early, and comes here too …
 /// placement.end()?; // or drop: both delete the Job, its pods and its Secret
 /// # Ok(())
@@ -104,7 +105,7 @@ impl Placement {
 impl Drop for Placement {
     fn drop(&mut self) {
         if let Err(error) = self.leave() {
-            eprintln!("slatest: {error}");
+            say!("slatest: {error}");
         }
     }
 }

@@ -22,7 +22,7 @@ pub use nearest::{nearest, suggest};
 pub use outcome::{OUTCOMES, Outcome};
 pub use problem::{Place, Problem, Problems};
 pub use quantity::{Percent, Rate, Span};
-pub use redact::{redact, redact_value};
+pub use redact::{hide, redact, redact_value};
 pub use time::Nanos;
 pub use verdict::Verdict;
 pub use write::{LedgerEntry, NoWriteId, WriteId, WriteOutcome, WritePlace, WriteScope, Written, value_digest};

@@ -28,6 +28,34 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Shorter credentials are not looked for: what they spell stands in too many words.
+const HIDDEN_LENGTH_MIN: usize = 4;
+
+/// The text without a credential that is known. Only where it stands by itself: within a longer word it is another
+/// word, and hiding it would garble what is said.
+pub fn hide(text: &str, credential: &str) -> String {
+    let inside = |c: Option<char>, edge: Option<char>| {
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        c.is_some_and(word) && edge.is_some_and(word)
+    };
+    if credential.len() < HIDDEN_LENGTH_MIN {
+        return text.to_owned();
+    }
+    let (first, last) = (credential.chars().next(), credential.chars().next_back());
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(credential) {
+        let (before, after) = (&rest[..at], &rest[at + credential.len()..]);
+        let previous = before.chars().next_back().or_else(|| out.chars().next_back());
+        let hidden = !inside(previous, first) && !inside(after.chars().next(), last);
+        out.push_str(before);
+        out.push_str(if hidden { "***" } else { credential });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Redacts every text in a value.
 pub fn redact_value(value: &mut Value) {
     match value {
@@ -45,6 +73,20 @@ pub fn redact_value(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_known_credential_is_hidden_whole_and_garbles_nothing() {
+        for (text, credential, hidden) in [
+            ("unexpected p", "p", "unexpected p"),
+            ("expected password, not pass", "pass", "expected password, not ***"),
+            ("token=abcd1234&x abcd1234.", "abcd1234", "token=***&x ***."),
+            ("abcd1234abcd1234 abcd1234", "abcd1234", "abcd1234abcd1234 ***"),
+            ("a/+==/b", "/+==/", "a***b"),
+            ("", "abcd", ""),
+        ] {
+            assert_eq!(hide(text, credential), hidden);
+        }
+    }
 
     #[test]
     fn credentials_in_urls_and_parameters_are_gone() {

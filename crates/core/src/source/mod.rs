@@ -2,7 +2,6 @@
 
 mod located;
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use serde_path_to_error::Segment;
 
 pub use located::Located;
 
+use crate::files::read_text;
 use crate::model::{Place, Problem, Problems, nearest};
 
 /// Most bytes that a file of a user may have.
@@ -43,15 +43,8 @@ impl Source {
     /// A problem naming the file, when it can't be read, is too large or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, Problem> {
         let name = path.display().to_string();
-        let place = || Place { file: name.clone(), ..Place::default() };
-        let size = std::fs::metadata(path).map_err(|e| Problem::new(place(), format!("can't be read: {e}")))?.len();
-        if size > SIZE_BYTES_MAX {
-            return Err(Problem::new(place(), format!("is {size} bytes long; at most {SIZE_BYTES_MAX} are read")));
-        }
-        // A device has no size, and may have no end either.
-        let mut text = String::new();
-        let read = std::fs::File::open(path).and_then(|file| file.take(SIZE_BYTES_MAX).read_to_string(&mut text));
-        read.map_err(|e| Problem::new(place(), format!("can't be read: {e}")))?;
+        let text = read_text(path, SIZE_BYTES_MAX)
+            .map_err(|error| Problem::new(Place { file: name.clone(), ..Place::default() }, error.to_string()))?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self::new(name, text, folder))
     }

@@ -26,7 +26,7 @@ pub use endpoint::{
 };
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
-pub use tls::{TlsError, TlsFiles, client_config};
+pub use tls::{PEM_BYTES_MAX, TlsError, TlsFiles, client_config};
 
 use crate::source::Located;
 

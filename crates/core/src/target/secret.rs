@@ -9,7 +9,11 @@ use secrecy::SecretString;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::files::read_text;
 use crate::source::CREDENTIAL_WRITTEN;
+
+/// Most bytes of a credential: tokens have some thousand.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// A credential, by where it comes from: `{ env: NAME }` or `{ file: PATH }`. Target files hold no
 /// secret itself, so they can be committed; what is serialised is only where it comes from.
@@ -28,17 +32,25 @@ impl Secret {
     /// # Errors
     /// In words, naming the variable or file and never its contents.
     pub fn resolve(&self, folder: &Path) -> Result<SecretString, String> {
-        match self {
-            Self::Env(name) => std::env::var(name).map(SecretString::from).map_err(|_| {
-                format!("the environment variable {name} is not set (or is not text); set it before the run")
-            }),
+        let (text, named) = match self {
+            Self::Env(name) => {
+                let text = std::env::var(name).map_err(|_| {
+                    format!("the environment variable {name} is not set (or is not text); set it before the run")
+                })?;
+                (text, format!("the environment variable {name}"))
+            }
             Self::File(path) => {
                 let path = folder.join(path);
-                std::fs::read_to_string(&path)
-                    .map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned()))
-                    .map_err(|e| format!("the secret file {} can't be read: {e}", path.display()))
+                let named = format!("the secret file {}", path.display());
+                let text = read_text(&path, SECRET_BYTES_MAX).map_err(|error| format!("{named} {error}"))?;
+                (text.trim_end_matches(['\r', '\n']).to_owned(), named)
             }
+        };
+        // Sent empty, it would be a login that nobody meant.
+        if text.trim().is_empty() {
+            return Err(format!("{named} is empty; put the credential there before the run"));
         }
+        Ok(SecretString::from(text))
     }
 }
 

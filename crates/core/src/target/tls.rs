@@ -7,11 +7,16 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::files::read_bytes;
+
+/// Most bytes of a file of certificates or keys: a whole system's roots have a third of that.
+pub const PEM_BYTES_MAX: u64 = 1 << 20;
+
 /// Why TLS can't be set up; names the file, never its contents.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A PEM file that can't be read or holds nothing fit.
-    #[error("{path}: {reason}")]
+    #[error("{path} {reason}")]
     Pem {
         /// The file.
         path: String,
@@ -53,9 +58,10 @@ pub fn client_config(files: TlsFiles<'_>, folder: &Path, alpn: &[&[u8]]) -> Resu
     let pem = |path: &Path, reason: String| TlsError::Pem { path: path.display().to_string(), reason };
     let certificates = |written: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let path = folder.join(written);
-        let found = CertificateDer::pem_file_iter(&path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|e| pem(&path, format!("no certificate could be read: {e}")))?;
+        let text = read_bytes(&path, PEM_BYTES_MAX).map_err(|error| pem(&path, error.to_string()))?;
+        let found = CertificateDer::pem_slice_iter(&text)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| pem(&path, "holds no certificate that can be read (PEM is wanted)".into()))?;
         if found.is_empty() { Err(pem(&path, "holds no certificate".into())) } else { Ok(found) }
     };
     let mut roots = RootCertStore::empty();
@@ -77,8 +83,9 @@ pub fn client_config(files: TlsFiles<'_>, folder: &Path, alpn: &[&[u8]]) -> Resu
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let path = folder.join(key);
-            let key = PrivateKeyDer::from_pem_file(&path)
-                .map_err(|e| pem(&path, format!("no private key could be read: {e}")))?;
+            let text = read_bytes(&path, PEM_BYTES_MAX).map_err(|error| pem(&path, error.to_string()))?;
+            let key = PrivateKeyDer::from_pem_slice(&text)
+                .map_err(|_| pem(&path, "holds no private key that can be read (PEM is wanted)".into()))?;
             builder.with_client_auth_cert(certificates(cert)?, key)?
         }
         _ => return Err(TlsError::HalfIdentity),

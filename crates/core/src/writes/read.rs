@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::record::Record;
 use super::segment::{Broken, Head, Next, read_block};
 use super::write::segment_name;
+use crate::files::open_regular;
 use crate::model::WriteScope;
 
 /// Why a ledger can't be read or reckoned with.
@@ -43,7 +44,7 @@ impl Ledger {
             let words = "there is no ledger in this folder".into();
             return Err(LedgerError::Broken { path: folder.to_owned(), words });
         };
-        let head = Head::read(&mut File::open(first)?).map_err(|broken| at(first, broken))?;
+        let head = Head::read(&mut open_regular(first)?).map_err(|broken| at(first, broken))?;
         let Some(head) = head else {
             return Err(at(first, Broken::Words("it was killed before it held anything".into())));
         };
@@ -100,7 +101,7 @@ impl Records {
         loop {
             let Some((path, file)) = &mut self.open else {
                 let Some(path) = self.rest.next() else { return Ok(false) };
-                let mut file = BufReader::new(File::open(&path)?);
+                let mut file = BufReader::new(open_regular(&path)?);
                 let Some(_) = Head::read(&mut file).map_err(|broken| at(&path, broken))? else {
                     self.torn_at_end(&path, 0)?;
                     continue;

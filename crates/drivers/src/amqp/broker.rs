@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
 use crate::{CONNECT_TIMEOUT, CompileContext};
+use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Outcome, Problems, Span};
 use slatest_core::target::{AmqpEndpoint, Guard, Secret, client_config};
 
@@ -215,8 +216,8 @@ impl Broker {
 
     /// A failure whose words don't have a password in them.
     pub(super) fn redacted(&self, failure: Failure) -> Failure {
-        let passwords = self.nodes().map(|node| node.password.expose_secret()).filter(|password| password.len() >= 4);
-        let reason = passwords.fold(failure.reason, |reason, password| reason.replace(password, "***"));
+        let passwords = self.nodes().map(|node| node.password.expose_secret());
+        let reason = passwords.fold(failure.reason, |reason, password| hide(&reason, password));
         Failure { reason, ..failure }
     }
 }

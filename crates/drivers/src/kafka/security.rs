@@ -9,7 +9,10 @@ use rdkafka::client::OAuthToken;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::CompileContext;
+use slatest_core::files::read_bytes;
 use slatest_core::model::Problems;
+use slatest_core::model::hide;
+use slatest_core::target::PEM_BYTES_MAX;
 use slatest_core::target::{KafkaEndpoint, KafkaSecurity, Secret};
 
 /// SASL mechanisms, and whether they take a user and a password (else a token).
@@ -17,8 +20,6 @@ const MECHANISMS: [(&str, bool); 4] =
     [("SCRAM-SHA-512", true), ("SCRAM-SHA-256", true), ("PLAIN", true), ("OAUTHBEARER", false)];
 /// How long a token counts as valid that doesn't say itself.
 const TOKEN_LIFETIME_SECS: i64 = 3600;
-/// A shorter credential would garble a text more than it would hide.
-const REDACTED_LENGTH_MIN: usize = 4;
 
 /// Where an OAUTHBEARER token comes from; read again when librdkafka wants a fresh one.
 #[derive(Clone, Debug)]
@@ -163,21 +164,14 @@ impl Security {
         let mut text = text.to_owned();
         let token = self.token.as_ref().and_then(|t| t.secret.resolve(&t.folder).ok());
         for secret in self.password.iter().chain(token.iter()) {
-            let secret = secret.expose_secret();
-            if secret.len() >= REDACTED_LENGTH_MIN {
-                text = text.replace(secret, "***");
-            }
+            text = hide(&text, secret.expose_secret());
         }
         text
     }
 }
 
 fn readable(path: &Path) -> Result<(), String> {
-    let metadata = std::fs::metadata(path).map_err(|e| e.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is not a file".into());
-    }
-    std::fs::File::open(path).map(|_| ()).map_err(|e| e.to_string())
+    read_bytes(path, PEM_BYTES_MAX).map(drop).map_err(|error| error.to_string())
 }
 
 /// What slatest wants to know of a token; the brokers verify it.

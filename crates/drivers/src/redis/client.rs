@@ -20,7 +20,10 @@ use url::Url;
 use super::cluster::Cluster;
 use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, CompileContext};
+use slatest_core::files::read_bytes;
+use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Outcome};
+use slatest_core::target::PEM_BYTES_MAX;
 use slatest_core::target::{Guard, RedisEndpoint, TlsFiles, client_config};
 
 /// How often the cluster client follows a redirection or tries again by itself. Few, because what
@@ -177,7 +180,7 @@ impl Servers {
 
     /// Takes what must not be shown out of words from elsewhere.
     pub fn redact(&self, words: &str) -> String {
-        self.secret.as_ref().map_or_else(|| words.to_owned(), |secret| words.replace(secret, "***"))
+        self.secret.as_ref().map_or_else(|| words.to_owned(), |secret| hide(words, secret))
     }
 
     /// Opens a connection.
@@ -303,7 +306,7 @@ impl Address {
 fn certificates(files: TlsFiles<'_>, folder: &Path) -> Result<TlsCertificates, String> {
     let read = |path: &str| {
         let path = folder.join(path);
-        std::fs::read(&path).map_err(|e| format!("{} can't be read: {e}", path.display()))
+        read_bytes(&path, PEM_BYTES_MAX).map_err(|error| format!("{} {error}", path.display()))
     };
     let client_tls = match (files.cert, files.key) {
         (Some(cert), Some(key)) => Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key)? }),

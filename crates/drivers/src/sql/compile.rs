@@ -18,8 +18,10 @@ use super::{Compiled, Plan};
 use crate::identity::Identity;
 use crate::workload::{Captures, LedgerRead, OperationSpec, Template};
 use crate::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
+use slatest_core::files::read_bytes;
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Located;
+use slatest_core::target::PEM_BYTES_MAX;
 use slatest_core::target::{Endpoint, PostgresEndpoint, Secret, client_config};
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
@@ -274,5 +276,5 @@ fn postgres(
 
 fn pem(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
     let path = folder.join(path);
-    std::fs::read(&path).map_err(|e| format!("{} can't be read: {e}", path.display()))
+    read_bytes(&path, PEM_BYTES_MAX).map_err(|error| format!("{} {error}", path.display()))
 }

@@ -14,6 +14,7 @@ use super::dsn::{Dsn, Wanted, address};
 use super::parameter::Wire;
 use super::run::Script;
 use crate::failure::Failure;
+use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Outcome};
 
 /// How often SQLite asks whether its statement is still wanted, in instructions of its machine.
@@ -104,7 +105,7 @@ impl Server {
     pub fn redact(&self, words: &str) -> String {
         match self {
             Self::Postgres(postgres) => {
-                postgres.dsn.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, "***"))
+                postgres.dsn.secrets.iter().fold(words.to_owned(), |words, secret| hide(&words, secret))
             }
             Self::Sqlite(_) => words.to_owned(),
         }

@@ -1,12 +1,12 @@
 //! Feeds that come from files: CSV with a header line, or one JSON object a line. Held in memory,
 //! so both are bounded.
 
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::feed::Cell;
+use slatest_core::files::read_bytes;
 
 /// Most bytes of a feed's file.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -105,14 +105,7 @@ impl Rows {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{} is larger than {} MiB", path.display(), FILE_BYTES_MAX / 1024 / 1024));
-    }
-    Ok(bytes)
+    read_bytes(path, FILE_BYTES_MAX).map_err(|error| format!("{} {error}", path.display()))
 }
 
 fn bounded(path: &Path, rows: usize) -> Result<(), String> {

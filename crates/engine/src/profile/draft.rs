@@ -74,17 +74,15 @@ impl Draft {
         self.scaled = true;
     }
 
-    /// Stretches it. Warm-up and cool-down keep their lengths where they still fit.
+    /// Stretches it: all of it together, so that what is judged is the same part of the scenario.
     pub(super) fn stretch(&mut self, factor: f64) {
         let stretched = |length: Nanos| Nanos::from_secs_f64(length.as_secs_f64() * factor);
         for stage in &mut self.stages {
             stage.duration = stretched(stage.duration).max(Nanos(1));
         }
         self.start = stretched(self.start);
-        if self.warm_up + self.cool_down >= self.duration() {
-            self.warm_up = stretched(self.warm_up);
-            self.cool_down = stretched(self.cool_down);
-        }
+        self.warm_up = stretched(self.warm_up);
+        self.cool_down = stretched(self.cool_down);
     }
 
     /// Most operations under way at once.

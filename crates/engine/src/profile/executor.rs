@@ -2,7 +2,7 @@
 
 use super::draft::{Draft, Load};
 use super::file::{ExecutorKind, ScenarioSpec, StageTarget};
-use slatest_core::model::{Nanos, Problems, Rate, Span};
+use slatest_core::model::{Nanos, Place, Problem, Problems, Rate, Span};
 use slatest_core::schedule::StagePlan;
 use slatest_core::source::{Located, Source};
 
@@ -12,6 +12,8 @@ const RATE_MAX: f64 = 10_000_000.0;
 const USERS_MAX: u64 = 1_000_000;
 /// Most stages of one scenario.
 const STAGES_MAX: usize = 1000;
+/// Shortest stage that the command line may come to.
+const STAGE_MIN: Nanos = Nanos::from_millis(1);
 /// Longest scenario.
 const LENGTH_MAX: Nanos = Nanos::from_secs(366 * 24 * 3600);
 
@@ -30,11 +32,11 @@ pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -
             checking.constant(users.flatten())
         }
         ExecutorKind::RampingArrivalRate => {
-            let from = spec.start_rate.as_ref().map_or(0.0, |rate| rate.value.0);
+            let from = spec.start_rate.as_ref().map_or(0.0, |rate| checking.start(rate, "start_rate", rate.value.0));
             checking.ramping(from)
         }
         ExecutorKind::RampingVus => {
-            let from = spec.start_vus.as_ref().map_or(0, |users| users.value) as f64;
+            let from = spec.start_vus.as_ref().map_or(0.0, |vus| checking.start(vus, "start_vus", vus.value as f64));
             checking.ramping(from)
         }
     };
@@ -87,6 +89,40 @@ pub(super) fn check_judged(source: &Source, spec: &ScenarioSpec, draft: &Draft) 
     );
     let problem = source.problem_at(culprit, format!("scenarios.{}.{key}", draft.name), message);
     Err(problem.with_help("make them shorter or the scenario longer").into())
+}
+
+/// The most of either, with its unit.
+fn unit(with_users: bool) -> String {
+    if with_users { USERS_MAX.to_string() } else { format!("{RATE_MAX}/s") }
+}
+
+/// The same limits for a draft whose figures the command line replaced or multiplied. `flags` are those that were said.
+pub(super) fn check_limits(draft: &Draft, flags: &str) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let mut wrong = |what: String| {
+        let place = Place { key: flags.to_owned(), ..Place::default() };
+        problems.0.push(Problem::new(place, format!("the scenario `{}` {what}", draft.name)));
+    };
+    let (peak, with_users) = (draft.peak(), matches!(draft.load, Load::Users(_)));
+    if !peak.is_finite() || peak > if with_users { USERS_MAX as f64 } else { RATE_MAX } {
+        let what = if with_users { "users" } else { "a rate" };
+        wrong(format!("would reach {what} above {}, the most there can be", unit(with_users)));
+    }
+    if peak <= 0.0 || draft.stages.iter().any(|stage| stage.from.is_subnormal() || stage.to.is_subnormal()) {
+        wrong("would send nothing: its rate comes to zero".into());
+    }
+    for (count, what) in [(draft.sessions, "sessions"), (draft.max_in_flight, "operations in flight")] {
+        if let Some(count) = count.filter(|count| *count > USERS_MAX) {
+            wrong(format!("would have {count} {what}; at most {USERS_MAX} are possible"));
+        }
+    }
+    if draft.end() > LENGTH_MAX {
+        wrong("would last longer than a year".into());
+    }
+    if draft.stages.iter().any(|stage| stage.duration < STAGE_MIN) {
+        wrong(format!("would have a stage shorter than {}", Span(STAGE_MIN)));
+    }
+    problems.or(())
 }
 
 struct Checking<'a> {
@@ -149,6 +185,16 @@ impl<'a> Checking<'a> {
             return Some(value);
         }
         None
+    }
+
+    /// What a ramp starts from: zero is fine.
+    fn start<T: std::fmt::Display>(&mut self, written: &Located<T>, key: &str, value: f64) -> f64 {
+        let most = if key == "start_vus" { USERS_MAX as f64 } else { RATE_MAX };
+        if value <= most {
+            return value;
+        }
+        self.problem(written, key, format!("`{key}` must not be above {}, not {written}", unit(key == "start_vus")));
+        0.0
     }
 
     fn users(&mut self, users: &Located<u64>, key: &str) -> Option<f64> {

@@ -1,6 +1,7 @@
 //! Figures of a profile that the command line replaces.
 
 use super::draft::{Draft, Load};
+use super::executor::check_limits;
 use slatest_core::model::{Nanos, Place, Problem, Problems, Rate, Span, suggest};
 
 /// Figures that replace those of a profile.
@@ -9,8 +10,7 @@ pub struct Overrides {
     /// Peak rates, for a scenario by name or for every scenario that has a rate; its stages are
     /// scaled in proportion.
     pub rates: Vec<(Option<String>, Rate)>,
-    /// How long the whole run lasts; stages are stretched in proportion. A warm-up keeps its
-    /// length where it still fits.
+    /// How long the whole run lasts; starts, stages, warm-ups and cool-downs are stretched in proportion.
     pub duration: Option<Span>,
     /// Multiplies rates, users and sessions.
     pub scale: Option<f64>,
@@ -39,6 +39,31 @@ impl Overrides {
             Some(scale) if scale.is_finite() && scale > 0.0 => drafts.iter_mut().for_each(|draft| draft.scale(scale)),
             Some(scale) => problems.0.push(flag("--scale", format!("a scale must lie above 0, not {scale}"))),
             None => {}
+        }
+        problems.or(())
+    }
+
+    /// The flags that change figures of scenarios, as they were said.
+    fn flags(&self) -> String {
+        let said = [
+            ("--rate", !self.rates.is_empty()),
+            ("--scale", self.scale.is_some()),
+            ("--duration", self.duration.is_some()),
+        ];
+        said.iter().filter(|(_, said)| *said).map(|(flag, _)| *flag).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Holds what came of them against the limits that a file has.
+    ///
+    /// # Errors
+    /// Every figure beyond them.
+    pub(super) fn check(&self, drafts: &[Draft]) -> Result<(), Problems> {
+        let flags = self.flags();
+        let mut problems = Problems::default();
+        if !flags.is_empty() {
+            for draft in drafts {
+                problems.take(check_limits(draft, &flags));
+            }
         }
         problems.or(())
     }

@@ -14,8 +14,10 @@ use super::overrides::Overrides;
 use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan};
 use super::scenario::{Cast, Casting, Ground, LeftOut, endpoint_place};
 use slatest_core::model::{Nanos, OperationId, Problem, Problems, Span};
-use slatest_core::source::{CREDENTIAL_WRITTEN, Source};
+use slatest_core::source::{CREDENTIAL_WRITTEN, Located, Source};
 use slatest_core::target::{Guard, Target};
+use slatest_core::text::is_harmful;
+use slatest_core::text::plain;
 use slatest_drivers::{Step, Workload};
 use slatest_faults::check_target;
 
@@ -79,6 +81,7 @@ pub fn resolve(
         problems.take(fill_lengths(profile, &file, &mut drafts));
         problems.take(overrides.apply_loads(&mut drafts));
         overrides.apply_duration(&mut drafts);
+        problems.take(overrides.check(&drafts));
         for draft in &drafts {
             problems.take(executor::check_judged(profile, &file.scenarios[&draft.name], draft));
         }
@@ -191,12 +194,35 @@ fn check_whole(source: &Source, file: &ProfileFile, problems: &mut Problems) {
             problems.0.push(source.problem_at(spec, format!("scenarios.{name}"), message));
         }
     }
+    check_name(source, &file.name, "name", problems);
+    let drills = file.drills.iter().enumerate().map(|(i, drill)| (format!("drills[{i}].name"), &drill.name));
+    let objectives = file.objectives.iter().enumerate().map(|(i, one)| (format!("objectives[{i}].name"), &one.name));
+    for (key, name) in objectives.chain(drills) {
+        check_name(source, name, &key, problems);
+    }
     if let Some(window) = &file.window
         && !(Nanos::from_millis(100)..=Nanos::from_secs(60)).contains(&window.value.0)
     {
         let message = format!("a window must be from 100ms to 60s long, not {window}");
         problems.0.push(source.problem_at(window, "window", message));
     }
+}
+
+/// Most characters of a name.
+const NAME_CHARS_MAX: usize = 200;
+
+/// A name is shown everywhere: on terminals, in reports, in logs.
+pub(super) fn check_name(source: &Source, name: &Located<String>, key: &str, problems: &mut Problems) {
+    let message = if name.trim().is_empty() {
+        "a name needs at least one letter".to_owned()
+    } else if name.chars().count() > NAME_CHARS_MAX {
+        format!("a name must not have more than {NAME_CHARS_MAX} characters")
+    } else if name.chars().any(is_harmful) {
+        format!("`{}` can't be a name: it has characters that can't be seen, or that a terminal obeys", plain(name))
+    } else {
+        return;
+    };
+    problems.0.push(source.problem_at(name, key, message));
 }
 
 /// Constant scenarios without a length of their own end with the longest other.

@@ -1,6 +1,5 @@
 //! Reading a run back.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use super::windows::Windows;
 use super::write::result;
 use super::{RECORD_FILE, RunRecord, SERIES_FILE, SERIES_VERSION, Series, Status, StoreError, VERSION};
 use crate::load::{KilledDrills, Resources, RunFacts, judge, shapes};
+use slatest_core::files::open_regular;
 use slatest_core::measure::Timeline;
 use slatest_core::model::Nanos;
 use slatest_faults::journal::{self, Entry, JOURNAL_FILE, Phase, Step};
@@ -93,7 +93,7 @@ fn drills(record: &mut RunRecord) -> KilledDrills {
 /// Reads a file of JSON that says its `version`.
 fn parse<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T, StoreError> {
     let mut text = Vec::new();
-    let file = File::open(path).map_err(StoreError::io(path, "read"))?;
+    let file = open_regular(path).map_err(StoreError::io(path, "read"))?;
     file.take(RECORD_BYTES_MAX).read_to_end(&mut text).map_err(StoreError::io(path, "read"))?;
     let malformed = |e: serde_json::Error| StoreError::malformed(path, Some(e.line() as u64), e);
     let Versioned { version: found } = serde_json::from_slice(&text).map_err(malformed)?;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{StoreError, WINDOWS_FILE};
+use slatest_core::files::open_regular;
 use slatest_core::measure::Window;
 
 /// Longest line that is read, in bytes: far above what thousands of operations need.
@@ -23,7 +24,7 @@ impl Windows {
     /// Opens a run's windows; `None` when there is no such file yet.
     pub(super) fn open(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(WINDOWS_FILE);
-        match File::open(&path) {
+        match open_regular(&path) {
             Ok(file) => Ok(Some(Self { path, lines: BufReader::new(file), line: 0, torn: false })),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::io(&path, "read")(e)),

@@ -8,6 +8,7 @@ use super::super::journal::{DrillKey, Entry, Phase, Step};
 use super::super::{Fault, FaultError, Undo};
 use super::{SharedJournal, caught, lock};
 use slatest_core::model::{Nanos, Span};
+use slatest_core::say;
 
 /// Heals when it is dropped armed: on a thread of its own, because the runtime may be ending.
 pub(super) struct HealGuard(pub Option<Armed>);
@@ -45,7 +46,7 @@ impl Drop for HealGuard {
 /// What is left broken is said where it can't be missed.
 fn loud(drill: &str, why: &str) {
     tracing::error!(%drill, %why, "HEALING FAILED: something is left broken");
-    eprintln!("slatest: HEALING FAILED: the drill `{drill}` has left something broken: {why}");
+    say!("slatest: HEALING FAILED: the drill `{drill}` has left something broken: {why}");
 }
 
 impl Armed {

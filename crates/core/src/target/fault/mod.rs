@@ -23,7 +23,7 @@ pub use http::{Hook, HookMethod, HttpSpec};
 pub use kubernetes::{CutZone, DeletePods, DrainNode, KubernetesAction, KubernetesSpec, ScaleDeployment};
 pub use network::{NetworkMode, NetworkSpec, ProxySpec};
 pub use process::{ProcessSignal, ProcessSpec};
-pub use text::Text;
+pub use text::{Text, check_sent};
 
 use super::{Fault as Mistake, Guard};
 

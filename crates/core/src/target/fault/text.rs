@@ -50,7 +50,7 @@ impl Text {
     }
 
     /// What is wrong with it under this name.
-    pub(super) fn mistake(&self, name: &str, folder: &Path) -> Option<String> {
+    pub fn mistake(&self, name: &str, folder: &Path) -> Option<String> {
         match self {
             Self::Plain(text) => (is_credential(name) || holds_credential(text))
                 .then(|| format!("{CREDENTIAL_WRITTEN}: say where it comes from, {{ env: NAME }} or {{ file: PATH }}")),
@@ -59,15 +59,27 @@ impl Text {
     }
 }
 
+/// What is wrong with a value that a workload sends under this name (a header, a property): a credential that stands
+/// in the file itself. What a template fills in (`Bearer {{ token }}`) is none.
+///
+/// # Errors
+/// In words that don't quote it; the problem made of them must be veiled.
+pub fn check_sent(name: &str, value: &str) -> Result<(), String> {
+    if (is_credential(name) && !value.trim().is_empty() && !value.contains("{{")) || holds_credential(value) {
+        return Err(format!("{CREDENTIAL_WRITTEN}: say where it comes from, {{ env: NAME }} or {{ file: PATH }}"));
+    }
+    Ok(())
+}
+
 /// Whether what is called so is a credential.
-pub(super) fn is_credential(name: &str) -> bool {
+pub fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     CREDENTIALS.iter().any(|word| name.contains(word))
 }
 
 /// Whether a text holds a credential itself: the user information of a URL, or the value of a parameter that
 /// is called like one. What a shell is to put there (`PGPASSWORD=$PW`) is none.
-pub(super) fn holds_credential(text: &str) -> bool {
+pub fn holds_credential(text: &str) -> bool {
     let text = text.replace("=$", " ");
     redact(&text) != text
 }
