@@ -1,6 +1,6 @@
 //! What is right becomes what was meant.
 
-use slatest_core::model::Nanos;
+use slatest_core::model::{Nanos, Span};
 use slatest_engine::profile::{Aim, ExecutorPlan, Overrides, peak_rate};
 
 use crate::desk::{Desk, rate, span};
@@ -64,15 +64,49 @@ fn a_rate_replaces_the_peak_and_stages_keep_their_shape() {
 }
 
 #[test]
-fn a_duration_stretches_all_and_spares_the_warm_up_where_it_fits() {
+fn a_duration_stretches_all_together() {
     let mut desk = Desk::with_profile(THREE);
     desk.overrides.duration = Some(span("70s"));
     let plan = desk.plan();
     assert_eq!(stages(&plan.scenarios[0].executor), [(10.0, 0.0, 300.0), (60.0, 300.0, 300.0)]);
-    assert_eq!(plan.scenarios[0].warm_up, Nanos::from_secs(20));
+    assert_eq!(plan.scenarios[0].warm_up, Nanos::from_secs(10), "it ends with its ramp");
     assert_eq!((plan.scenarios[1].start, plan.scenarios[1].end()), (Nanos::from_secs(20), Nanos::from_secs(70)));
-    desk.overrides.duration = Some(span("14s"));
-    assert_eq!(desk.plan().scenarios[0].warm_up, Nanos::from_secs(2));
+    // Longer is never less of it.
+    let judged = |desk: &mut Desk, secs: u64| {
+        desk.overrides.duration = Some(Span(Nanos::from_secs(secs)));
+        let scenario = &desk.plan().scenarios[0];
+        scenario.end().since(scenario.start + scenario.warm_up + scenario.cool_down)
+    };
+    let lengths = [1, 7, 14, 15, 30, 70, 139, 140, 141, 280, 1400].map(|secs| judged(&mut desk, secs));
+    assert!(lengths.is_sorted() && lengths[0] > Nanos::ZERO, "{lengths:?}");
+}
+
+#[test]
+fn overrides_have_the_limits_of_a_file() {
+    let set = |set: &dyn Fn(&mut slatest_engine::profile::Overrides)| {
+        let mut desk = Desk::with_profile(THREE);
+        set(&mut desk.overrides);
+        desk.resolve().map(drop).map_err(|problems| problems.to_string())
+    };
+    for scale in [1e300, 1e-300, 1e9, 1e6, f64::MIN_POSITIVE, f64::MAX] {
+        let said = set(&|overrides| overrides.scale = Some(scale)).expect_err("a scale beyond reason");
+        assert!(said.contains("--scale"), "{scale}: {said}");
+    }
+    for figure in ["20000000/s", "1e300/s"] {
+        let said = set(&|overrides| overrides.rates = vec![(None, rate(figure))]).expect_err(figure);
+        assert!(said.contains("--rate") && said.contains("10000000/s"), "{figure}: {said}");
+    }
+    for length in ["9999999h", "1ns", "10000days"] {
+        let said = set(&|overrides| overrides.duration = Some(span(length))).expect_err(length);
+        assert!(said.contains("--duration"), "{length}: {said}");
+    }
+    // Each by itself is fine, and what comes of both is not.
+    let said = set(&|overrides| {
+        overrides.rates = vec![(None, rate("9000000/s"))];
+        overrides.scale = Some(2.0);
+    });
+    assert!(said.expect_err("18 million").contains("--rate --scale"));
+    set(&|overrides| overrides.scale = Some(0.001)).expect("little is fine");
 }
 
 #[test]

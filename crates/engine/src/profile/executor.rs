@@ -8,6 +8,8 @@ use slatest_core::source::{Located, Source};
 
 /// Most arrivals per second of one scenario.
 const RATE_MAX: f64 = 10_000_000.0;
+/// Least of it that isn't zero: one a year.
+const RATE_MIN: f64 = 1.0 / (366.0 * 24.0 * 3600.0);
 /// Most users, sessions or operations under way of one scenario.
 const USERS_MAX: u64 = 1_000_000;
 /// Most stages of one scenario.
@@ -108,8 +110,8 @@ pub(super) fn check_limits(draft: &Draft, flags: &str) -> Result<(), Problems> {
         let what = if with_users { "users" } else { "a rate" };
         wrong(format!("would reach {what} above {}, the most there can be", unit(with_users)));
     }
-    if peak <= 0.0 || draft.stages.iter().any(|stage| stage.from.is_subnormal() || stage.to.is_subnormal()) {
-        wrong("would send nothing: its rate comes to zero".into());
+    if peak < RATE_MIN {
+        wrong("would send less than one operation a year".into());
     }
     for (count, what) in [(draft.sessions, "sessions"), (draft.max_in_flight, "operations in flight")] {
         if let Some(count) = count.filter(|count| *count > USERS_MAX) {
@@ -179,6 +181,8 @@ impl<'a> Checking<'a> {
         let Rate(value) = rate.value;
         if value <= 0.0 {
             self.problem(rate, key, "a rate must be above zero");
+        } else if value < RATE_MIN {
+            self.problem(rate, key, "a rate must not be below one a year");
         } else if value > RATE_MAX {
             self.problem(rate, key, format!("a rate must not be above {RATE_MAX}/s"));
         } else {
