@@ -12,7 +12,7 @@ use super::Exit;
 use super::drills::put_up_proxies;
 use super::forecast::forecasts;
 use super::prepare::{Found, PlanArgs, find, spread};
-use super::process::{begin, workers_default};
+use super::process::{NothingSentYet, begin, workers_default};
 use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
 use slatest_core::measure::Tally;
 use slatest_core::model::{Nanos, Outcome, Rate, Span, Verdict};
@@ -98,12 +98,17 @@ fn above_zero(text: &str) -> Result<Rate, String> {
 /// Runs it.
 pub fn run(args: &CapacityArgs) -> Exit {
     match search(args) {
-        Ok(account) => conclude(&account),
+        Ok((account, None)) => conclude(&account),
+        Ok((account, Some(why))) => {
+            let exit = conclude(&account);
+            say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+            exit.unsaved()
+        }
         Err(exit) => exit,
     }
 }
 
-fn search(args: &CapacityArgs) -> Result<Account, Exit> {
+fn search(args: &CapacityArgs) -> Result<(Account, Option<String>), Exit> {
     let stop = begin()?;
     let plan_args = PlanArgs {
         profile: args.profile.clone(),
@@ -116,6 +121,7 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
         drills: false,
         sandbox_flags: args.sandbox_flags.clone(),
     };
+    let idle = NothingSentYet::begin();
     let found = find(&plan_args)?;
     let resolved = found.resolve(&plan_args)?;
     if let Some(drill) = resolved.plan.drills.first() {
@@ -143,14 +149,15 @@ fn search(args: &CapacityArgs) -> Result<Account, Exit> {
         unreachable.iter().for_each(|error| say!("slatest: {error}"));
         return Err(Exit::Unreachable);
     }
+    drop(idle);
     // Every step has the seed of the first.
     let plan_args = PlanArgs { seed: Some(resolved.plan.seed), ..plan_args };
     let account = open(args, &resolved, &first, limits).map_err(said(Exit::Unexpected))?;
-    let mut climb = Climb { args, plan_args, found, stop, account, folder: args.out.clone() };
+    let mut climb = Climb { args, plan_args, found, stop, account, folder: args.out.clone(), unsaved: None };
     climb.folder = args.out.join(&climb.account.id);
     climb.save()?;
     climb.climb()?;
-    Ok(climb.account)
+    Ok((climb.account, climb.unsaved))
 }
 
 fn said<E: std::fmt::Display>(exit: Exit) -> impl FnOnce(E) -> Exit {
@@ -209,11 +216,22 @@ struct Climb<'a> {
     stop: Stop,
     account: Account,
     folder: PathBuf,
+    /// Why the account is not in its folder.
+    unsaved: Option<String>,
 }
 
 impl Climb<'_> {
     fn save(&self) -> Result<(), Exit> {
         save_json(&self.folder, FILE, &self.account).map_err(said(Exit::Unexpected))
+    }
+
+    /// The same while steps are measured: what is known stays true, and is told in the end.
+    fn save_or_note(&mut self) {
+        if let Err(error) = save_json(&self.folder, FILE, &self.account) {
+            self.unsaved = Some(error.to_string());
+        } else {
+            self.unsaved = None;
+        }
     }
 
     /// Step by step to the end; what is known is written after each.
@@ -238,7 +256,7 @@ impl Climb<'_> {
             let passed = measured.seen == Seen::Pass;
             self.account.steps.push(measured);
             self.account.end = search.so_far();
-            self.save()?;
+            self.save_or_note();
             if let Next::Done(end) = search.next() {
                 self.account.end = end;
             } else if let Err(why) = self.recover(&step, &workloads, passed) {
@@ -248,7 +266,8 @@ impl Climb<'_> {
         }
         self.account.ended_early = ended_early;
         self.account.ended = Some(Timestamp::now());
-        self.save()
+        self.save_or_note();
+        Ok(())
     }
 
     /// A plan that is long enough to tell, freshly resolved: nothing is left over from the step before.

@@ -98,30 +98,29 @@ impl Chronicle {
 
     /// Judges it, writes the record, and shows the summary.
     pub fn conclude(self, facts: &RunFacts) -> Exit {
-        match self.record(facts) {
-            Ok(record) => tell(&record),
-            Err(not) => not.say(),
-        }
+        tell(&self.record(facts))
     }
 
-    /// Judges it, and writes the record and what other tools read.
-    ///
-    /// # Errors
-    /// When the file system says no.
-    pub fn record(self, facts: &RunFacts) -> Result<RunRecord, NotRun> {
+    /// Judges it, and writes the record and what other tools read. A record that can't be written is still judged.
+    pub fn record(self, facts: &RunFacts) -> Ended {
         self.progress.finish();
         self.say_what_is_left_broken(facts);
-        if let Some(error) = self.lost {
-            return Err(NotRun::new(Exit::Void, format!("the run could not be written to the end: {error}")));
-        }
         let judged = judge(&self.plan, facts);
-        let record = self
-            .writer
-            .finish(facts, judged, Timestamp::now())
-            .map_err(|error| NotRun::new(Exit::Unexpected, format!("the record could not be written: {error}")))?;
-        write_junit(&record.folder, |file| Junit.render(&record, file))?;
-        Ok(record)
+        let (record, written) = self.writer.finish_anyway(facts, judged, Timestamp::now());
+        let junit = write_junit(&record.folder, |file| Junit.render(&record, file));
+        // What failed first is the cause.
+        let first = self.lost.or(written.err()).map(|error| error.to_string());
+        Ended { unsaved: first.or(junit.err().map(|not| not.why)), record }
     }
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its record.
+    pub record: RunRecord,
+    /// Why not all of it is in its folder.
+    pub unsaved: Option<String>,
 }
 
 /// Why there is no record of a run, and with which exit code that ends.
@@ -158,7 +157,15 @@ pub fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Resul
 }
 
 /// Shows the summary, and gives the exit code.
-pub fn tell(record: &RunRecord) -> Exit {
+pub fn tell(ended: &Ended) -> Exit {
+    let exit = tell_record(&ended.record);
+    let Some(why) = &ended.unsaved else { return exit };
+    say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+    say!("slatest: the verdict above is of the whole run, and stands nowhere else");
+    exit.unsaved()
+}
+
+fn tell_record(record: &RunRecord) -> Exit {
     let mut stdout = std::io::stdout().lock();
     let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
     if let Err(error) = shown {

@@ -14,6 +14,8 @@ pub enum Exit {
     Usage = 2,
     /// Refused by the guard: production not named, drills not allowed, host not allowed.
     Refused = 3,
+    /// Everything held, and the results could not be saved.
+    Unsaved = 96,
     /// The run says nothing about the target.
     Void = 97,
     /// Too little evidence.
@@ -26,6 +28,17 @@ pub enum Exit {
     Invalid = 104,
     /// Interrupted by the user.
     Interrupted = 105,
+}
+
+impl Exit {
+    /// What it becomes where the results could not be saved: a pass is none any more. Everything else opens no gate
+    /// as it is, and says more by its own code.
+    pub const fn unsaved(self) -> Self {
+        match self {
+            Self::Pass => Self::Unsaved,
+            other => other,
+        }
+    }
 }
 
 impl From<Verdict> for Exit {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,34 @@ pub fn end_by(child: &mut Child, when: Instant) {
     // Nothing to be done about a child that is already gone.
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// How many parts of this process say that nothing was sent yet.
+static IDLE: AtomicUsize = AtomicUsize::new(0);
+/// Whether something was written, sent or broken: from then on every end is an orderly one.
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// As long as it lives a signal ends the process at once: files are read and servers are asked whether they are there,
+/// which may take as long as they like, and nothing is written, sent or broken.
+pub struct NothingSentYet(());
+
+impl NothingSentYet {
+    /// From now on.
+    pub fn begin() -> Self {
+        IDLE.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+
+    /// Something is about to be written.
+    pub fn is_over() {
+        BEGUN.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for NothingSentYet {
+    fn drop(&mut self) {
+        IDLE.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// What asks a process to end.
@@ -120,6 +149,11 @@ fn listen_for_signals(stop: Stop) -> Result<(), String> {
     let listen = async move {
         while let Some(()) = signals.heard().await {
             stop.ask();
+            if IDLE.load(Ordering::SeqCst) > 0 && !BEGUN.load(Ordering::SeqCst) {
+                say!("slatest: interrupted before anything was sent");
+                // Nothing was begun that would have to be ended: children of this process end with its pipes.
+                std::process::exit(Exit::Interrupted as i32);
+            }
         }
     };
     std::thread::Builder::new()

@@ -7,19 +7,19 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::chronicle::{Chronicle, NotRun, tell};
+use super::chronicle::{Chronicle, Ended, NotRun, tell};
 use super::coordinate::{Bringing, Invitation, Leading, lead};
 use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
-use super::process::{begin, workers_default};
+use super::process::{NothingSentYet, begin, workers_default};
 use super::series;
 use super::writes::Writes;
 use slatest_core::model::{Nanos, Span};
 use slatest_engine::load::{DrillGround, Engine, EngineError, Stop, reach};
 use slatest_engine::profile::Resolved;
-use slatest_engine::record::{Opening, REPEATS_MAX, RunRecord, RunWriter, TargetRecord};
+use slatest_engine::record::{Opening, REPEATS_MAX, RunWriter, TargetRecord};
 use slatest_faults::Proxies;
 
 /// Arguments of `slatest run`.
@@ -34,7 +34,8 @@ use slatest_faults::Proxies;
   slatest run --profile peak --target staging --kubernetes --agents 20 --namespace load \\
               --listen 0.0.0.0:7420 --advertise load.example.internal:7420
 
-Exit codes: 0 pass, 99 an objective failed, 98 inconclusive, 97 void, 2 wrong usage, 3 refused,
+Exit codes: 0 pass, 99 an objective failed, 98 inconclusive, 97 void, 96 all held and the results could
+not be saved (any other verdict keeps its code), 2 wrong usage, 3 refused,
 103 target unreachable, 104 invalid file, 105 interrupted, 1 unexpected.")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -88,6 +89,7 @@ pub fn run(args: &RunArgs) -> Exit {
     if args.by_agents() {
         return by_agents(args, &stop);
     }
+    let idle = NothingSentYet::begin();
     let Prepared { resolved, sandbox } = match prepare(&args.plan) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
@@ -99,8 +101,9 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(proxies) => proxies,
         Err(exit) => return exit,
     };
+    drop(idle);
     let exit = match one(args, resolved, proxies, &stop, &mut |_| Ok(())) {
-        Ok(record) => tell(&record),
+        Ok(ended) => tell(&ended),
         Err(not) => not.say(),
     };
     // The sandbox goes last: sessions have said goodbye by now.
@@ -118,12 +121,15 @@ pub(super) fn one(
     proxies: Arc<Proxies>,
     stop: &Stop,
     begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
-) -> Result<RunRecord, NotRun> {
+) -> Result<Ended, NotRun> {
     let alerts = drills::alerts(&resolved).map_err(|why| NotRun::new(Exit::Invalid, why))?;
+    let idle = NothingSentYet::begin();
     let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
         let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
         NotRun::new(Exit::Unreachable, each.join("\nslatest: "))
     })?;
+    drop(idle);
+    NothingSentYet::is_over();
     if stop.is_asked() {
         return Err(NotRun::new(Exit::Interrupted, "interrupted before anything was sent"));
     }
@@ -154,7 +160,7 @@ pub(super) fn one(
 }
 
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<RunRecord, NotRun> {
+fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<Ended, NotRun> {
     let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
     let facts = engine.run(&mut |event| chronicle.take(&event));
     match facts {
@@ -165,7 +171,7 @@ fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: boo
             if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts)) {
                 chronicle.note(flaw);
             }
-            chronicle.record(&facts)
+            Ok(chronicle.record(&facts))
         }
         Err(error @ EngineError::NotReady(_)) => {
             chronicle.quieten();
@@ -181,10 +187,12 @@ fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: boo
 
 /// The same by agents that this process leads.
 fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
+    let idle = NothingSentYet::begin();
     let found = match find(&args.plan) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
+    drop(idle);
     let (agents, addresses, bringing) = bringing(args);
     let listen = args.listen.clone().unwrap_or_else(|| match bringing {
         Bringing::Local { .. } => "127.0.0.1:0".into(),

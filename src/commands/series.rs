@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::Exit;
-use super::chronicle::{NotRun, write_junit};
+use super::chronicle::{Ended, NotRun, write_junit};
 use super::drills;
 use super::prepare::{Found, PlanArgs, find, spread};
 use super::run::{RunArgs, one};
@@ -46,6 +46,8 @@ struct Made {
     folder: PathBuf,
     /// The exit code of a run that did not come about.
     not_run: Option<Exit>,
+    /// Why not all of it is in its folder.
+    unsaved: Option<String>,
 }
 
 fn make(args: &RunArgs, repeats: u64, stop: &Stop) -> Result<Made, Exit> {
@@ -64,7 +66,7 @@ fn make(args: &RunArgs, repeats: u64, stop: &Stop) -> Result<Made, Exit> {
     let proxies = drills::put_up_proxies(&first.target)?;
     let (series, folder) = open(args, repeats, &first).map_err(|not| not.say())?;
     say!("slatest: {repeats} repeats of {}, told in {}", series.profile, folder.join(SERIES_FILE).display());
-    let made = Made { series, folder, not_run: None };
+    let made = Made { series, folder, not_run: None, unsaved: None };
     let mut leading = Leading { args, found, proxies, stop, made };
     leading.lead(first).map_err(|not| not.say())?;
     Ok(leading.made)
@@ -121,9 +123,11 @@ impl Leading<'_> {
     fn lead(&mut self, first: Resolved) -> Result<(), NotRun> {
         let early = self.repeats(first)?;
         self.made.series.end(Timestamp::now(), early);
-        self.save()?;
+        let saved = self.save();
         let series = &self.made.series;
-        write_junit(&self.made.folder, |file| Junit.render_series(series, file))
+        let junit = write_junit(&self.made.folder, |file| Junit.render_series(series, file));
+        self.made.unsaved = saved.and(junit).err().map(|not| not.why);
+        Ok(())
     }
 
     fn repeats(&mut self, first: Resolved) -> Result<Option<EndedEarly>, NotRun> {
@@ -153,7 +157,14 @@ impl Leading<'_> {
                 one(self.args, resolved, Arc::clone(&self.proxies), self.stop, &mut begun)
             };
             let record = match ran {
-                Ok(record) => record,
+                Ok(Ended { record, unsaved: None }) => record,
+                Ok(Ended { record, unsaved: Some(why) }) => {
+                    // What it says is kept in the series, and no more is broken without an account of it.
+                    say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+                    self.made.series.add(&record, reason(&record));
+                    let early = left_broken(&record).map(EndedEarly::LeftBroken);
+                    return Ok(Some(early.unwrap_or_else(|| self.not_run(Exit::Unsaved, &why))));
+                }
                 Err(not) if self.stop.is_asked() && not.exit == Exit::Interrupted => {
                     return Ok(Some(EndedEarly::Interrupted));
                 }
@@ -164,7 +175,10 @@ impl Leading<'_> {
                 }
             };
             self.made.series.add(&record, reason(&record));
-            self.save()?;
+            if let Err(not) = self.save() {
+                let early = left_broken(&record).map(EndedEarly::LeftBroken);
+                return Ok(Some(early.unwrap_or_else(|| self.not_run(Exit::Unsaved, &not.why))));
+            }
             say!("slatest: repeat {number} of {planned}: {}", latest(&self.made.series));
             if let Some(why) = left_broken(&record) {
                 return Ok(Some(EndedEarly::LeftBroken(why)));
@@ -241,7 +255,7 @@ fn left_broken(record: &RunRecord) -> Option<String> {
 
 /// Shows what all repeats say, and gives the exit code.
 fn conclude(made: &Made) -> Exit {
-    let Made { series, folder, not_run } = made;
+    let Made { series, folder, not_run, unsaved } = made;
     let mut out = std::io::stdout().lock();
     if let Err(error) = Text::for_terminal().render_series(series, &mut out).and_then(|()| out.flush()) {
         say!("slatest: the summary could not be printed: {error}");
@@ -250,10 +264,13 @@ fn conclude(made: &Made) -> Exit {
         say!("slatest: THE TARGET IS NOT SOUND, nothing more was done to it: {}", plain(why));
         say!("slatest: see to it by hand; {} has what was done until then", folder.display());
     }
-    match (&series.ended_early, not_run) {
+    let exit = match (&series.ended_early, not_run) {
         (Some(EndedEarly::LeftBroken(_)), _) => Exit::Failed,
         (Some(EndedEarly::Interrupted), _) => Exit::Interrupted,
         (_, Some(exit)) if series.verdict != Verdict::Fail => *exit,
         _ => series.verdict.into(),
-    }
+    };
+    let Some(why) = unsaved else { return exit };
+    say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+    exit.unsaved()
 }

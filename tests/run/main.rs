@@ -2,6 +2,7 @@
 
 mod ends;
 mod faults;
+mod outlets;
 mod platform;
 mod scratch;
 mod secrets;

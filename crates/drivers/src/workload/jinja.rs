@@ -15,6 +15,8 @@ use super::draw::{Fiction, rng};
 use super::expression::{Draw, Names, Unknown, stream, url_encode};
 use super::feed::Cell;
 use super::template::{RENDERED_BYTES_MAX, RenderError};
+use super::template_bounds::bounded_template;
+use super::template_filters;
 use super::{Data, ExecutionId, Values};
 
 /// Most steps of one rendering.
@@ -36,6 +38,7 @@ pub(super) struct Jinja {
 
 impl Jinja {
     pub(super) fn compile(text: &str, names: &Names<'_>, salt: u64) -> Result<Self, Unknown> {
+        let text = bounded_template(text).map_err(Unknown::from)?;
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -48,7 +51,8 @@ impl Jinja {
             serde_json::to_string(&value).map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))
         });
         environment.remove_global("debug");
-        environment.add_template_owned(NAME, text.to_owned()).map_err(|e| Unknown::from(said(&e)))?;
+        template_filters::bound(&mut environment);
+        environment.add_template_owned(NAME, text).map_err(|e| Unknown::from(said(&e)))?;
         let mut used: Vec<String> = environment
             .get_template(NAME)
             .map_err(|e| Unknown::from(said(&e)))?

@@ -14,6 +14,8 @@ mod keys;
 mod ledger;
 mod rows;
 mod template;
+mod template_bounds;
+mod template_filters;
 mod values;
 
 pub use capture::{CaptureError, Captures, JsonPath};

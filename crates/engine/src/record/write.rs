@@ -137,7 +137,18 @@ impl RunWriter {
     ///
     /// # Errors
     /// When the file system says no.
-    pub fn finish(mut self, facts: &RunFacts, judged: Judged, ended: Timestamp) -> Result<RunRecord, StoreError> {
+    pub fn finish(self, facts: &RunFacts, judged: Judged, ended: Timestamp) -> Result<RunRecord, StoreError> {
+        let (record, written) = self.finish_anyway(facts, judged, ended);
+        written.map(|()| record)
+    }
+
+    /// The same, with the record also where it could not be written.
+    pub fn finish_anyway(
+        mut self,
+        facts: &RunFacts,
+        judged: Judged,
+        ended: Timestamp,
+    ) -> (RunRecord, Result<(), StoreError>) {
         self.record.status = match facts {
             RunFacts { interrupted: true, .. } => Status::Interrupted,
             RunFacts { aborted: Some(_), .. } => Status::Aborted,
@@ -145,10 +156,10 @@ impl RunWriter {
         };
         self.record.ended = Some(ended);
         self.record.result = result(&self.record.plan, facts, judged);
-        self.windows.sync()?;
-        self.log.sync()?;
-        save(&self.record)?;
-        Ok(self.record)
+        let written = self.windows.sync().and_then(|()| self.log.sync());
+        // The record is worth the most: it is tried whatever became of the rest.
+        let saved = save(&self.record);
+        (self.record, written.and(saved))
     }
 }
 
