@@ -139,7 +139,7 @@ impl Tag {
             let left = i.checked_sub(1).is_some_and(|last| self.ends_number(last, &token));
             if !left || !self.starts_number(i + 1, &token) {
                 return Err(
-                    "`*` multiplies numbers alone here, like `seq * 2` or `(len | int) * 3`; for a long text there is random.text(n)"
+                    "`*` multiplies numbers alone here, like `seq * 2` or `(len | int) * 3`: a text that is multiplied soon yields more than 8 MiB; for a long one there is random.text(n)"
                         .into(),
                 );
             }
