@@ -160,6 +160,7 @@ fn plan(executor: ExecutorPlan, max_in_flight: u64) -> Plan {
             cool_down: Nanos::ZERO,
             max_in_flight,
             sessions: None,
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![item(0), item(1)],
         }],

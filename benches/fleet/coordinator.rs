@@ -58,6 +58,7 @@ fn plan(size: Size) -> Plan {
             cool_down: Nanos::ZERO,
             max_in_flight: 100,
             sessions: None,
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],
         }],

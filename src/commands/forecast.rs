@@ -157,6 +157,7 @@ pub(super) mod tests {
             cool_down: Nanos::ZERO,
             max_in_flight: 1_000,
             sessions: (name == "users").then_some(50),
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(first),
             items: Vec::new(),
         }

@@ -43,6 +43,7 @@ fn plan() -> Plan {
             cool_down: Nanos::ZERO,
             max_in_flight: 10,
             sessions: None,
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],
         }],

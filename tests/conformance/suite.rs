@@ -127,7 +127,13 @@ pub struct Bench {
 impl Bench {
     /// A place for the session of this number.
     pub fn seat(&self, index: u64) -> Seat {
-        Seat { index, worker: 0, clock: self.clock.clone() }
+        Seat {
+            index,
+            worker: 0,
+            share: slatest_core::schedule::Share::WHOLE,
+            process: slatest_core::schedule::Share::WHOLE,
+            clock: self.clock.clone(),
+        }
     }
 
     /// Opens the session of this number.

@@ -53,6 +53,7 @@ pub use registry::{driver, drivers};
 
 use crate::workload::{LedgerSpec, OperationSpec};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, Outcome, Problems};
+use slatest_core::schedule::Share;
 use slatest_core::source::Source;
 use slatest_core::target::{Endpoint, Guard};
 use slatest_core::writes::LedgerSink;
@@ -168,8 +169,28 @@ pub struct Seat {
     pub index: u64,
     /// Number of the worker thread.
     pub worker: usize,
+    /// What this worker has of the scenario: [`Seat::share_of`].
+    pub share: Share,
+    /// What this process, with all its workers, has of the scenario.
+    pub process: Share,
     /// The run's clock.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Seat {
+    /// The worker's share of what the scenario has in all (connections, places in a pool). The shares of all
+    /// workers of all agents add up to it, where it is no less than [`Workload::connections`]; a worker that
+    /// has a part in the scenario has one at least.
+    pub fn share_of(&self, total: usize) -> usize {
+        let share = self.share.share_of(total as u64).max(1);
+        usize::try_from(share).unwrap_or(total)
+    }
+
+    /// The same for this process, where its workers have something in common.
+    pub fn process_share_of(&self, total: usize) -> usize {
+        let share = self.process.share_of(total as u64).max(1);
+        usize::try_from(share).unwrap_or(total)
+    }
 }
 
 /// What a health check found.
@@ -229,11 +250,17 @@ pub trait Workload: Send + Sync {
         1
     }
 
+    /// Connections that the scenario may have in all, over all workers and agents; `None`: as many as its sessions
+    /// need. A scenario that may have fewer than there are workers is run by fewer of them.
+    fn connections(&self) -> Option<u64> {
+        None
+    }
+
     /// Reaches the endpoint and signs in, without sending load. `check` calls it, and `run` before
     /// it starts.
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>>;
 
-    /// Called once on every worker before its first session, e.g. to start consumers and wait
+    /// Called once on every worker that has a part in the scenario, before its first session, e.g. to start consumers and wait
     /// until they have their partitions.
     fn prepare<'a>(&'a self, _seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(std::future::ready(Ok(())))

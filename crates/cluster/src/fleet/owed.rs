@@ -63,7 +63,7 @@ pub fn arrivals(plan: &Plan, pieces: &[(usize, Piece)]) -> BTreeMap<usize, u64> 
                 break;
             }
             for (of, stripes) in &by_stripe {
-                let owners = stripes.get(&(seq % of)).into_iter().flatten();
+                let owners = stripes.get(&(scenario.places.owner_number(seq) % of)).into_iter().flatten();
                 for (key, _) in owners.filter(|(_, piece)| at >= piece.from && at < piece.until) {
                     *counts.entry(*key).or_default() += 1;
                 }
@@ -75,7 +75,8 @@ pub fn arrivals(plan: &Plan, pieces: &[(usize, Piece)]) -> BTreeMap<usize, u64> 
 
 fn expected(curve: &Curve, scenario: &ScenarioPlan, piece: Piece) -> u64 {
     let level = |at: Nanos| curve.integral_to(at - scenario.start);
-    ((level(piece.until) - level(piece.from)) / piece.stripe.of as f64).max(0.0).round() as u64
+    let fraction = scenario.places.share(piece.stripe).fraction();
+    ((level(piece.until) - level(piece.from)) * fraction).max(0.0).round() as u64
 }
 
 #[cfg(test)]
@@ -86,6 +87,7 @@ mod tests {
 
     use super::super::tests::plan;
     use super::*;
+    use slatest_core::schedule::Places;
     use slatest_engine::profile::OnAgentLoss;
 
     fn whole(plan: &Plan) -> Vec<(u64, Nanos)> {
@@ -126,16 +128,22 @@ mod tests {
             agents in 1..7_u64,
             workers in 1..5_u64,
             seed: u64,
+            places in prop_oneof![
+                Just(Places::UNBOUNDED),
+                (1..20_u64, 0..5_u64).prop_map(|(count, first)| Places { count, first }),
+            ],
             losses in prop::collection::vec((any::<u64>(), (0..6_000_u64).prop_map(Nanos::from_millis)), 0..4),
         ) {
-            let plan = Plan { seed, ..plan(12, 40.0, OnAgentLoss::Redistribute) };
+            let mut plan = Plan { seed, ..plan(12, 40.0, OnAgentLoss::Redistribute) };
+            plan.scenarios[0].places = places;
             let pieces = after_losses(agents, &losses);
             let mut union = Vec::new();
             for (_, piece) in &pieces {
                 for worker in 0..workers {
                     let ExecutorPlan::Arrivals { law, stages } = &plan.scenarios[0].executor else { panic!("open") };
                     let schedule = ArrivalSchedule::new(stages, *law, plan.seed, &plan.scenarios[0].name);
-                    let part = piece.stripe.part_of(worker, workers).part(schedule);
+                    let share = plan.scenarios[0].places.share(piece.stripe.part_of(worker, workers));
+                    let part = share.part(schedule);
                     union.extend(part.filter(|(_, at)| *at >= piece.from && *at < piece.until));
                 }
             }
@@ -147,7 +155,7 @@ mod tests {
             for (agent, count) in counts {
                 let mine = pieces.iter().filter(|(owner, _)| *owner == agent);
                 let owns = |seq: u64, at: Nanos| {
-                    mine.clone().any(|(_, p)| p.stripe.owns(seq) && at >= p.from && at < p.until)
+                    mine.clone().any(|(_, p)| plan.scenarios[0].places.share(p.stripe).owns(seq) && at >= p.from && at < p.until)
                 };
                 prop_assert_eq!(whole(&plan).iter().filter(|(seq, at)| owns(*seq, *at)).count() as u64, count);
             }

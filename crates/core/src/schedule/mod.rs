@@ -5,10 +5,12 @@ mod arrivals;
 mod busiest;
 mod curve;
 mod mix;
+mod share;
 mod stripe;
 
 pub use arrivals::{ArrivalLaw, ArrivalSchedule};
 pub use busiest::Planned;
 pub use curve::{Curve, StagePlan};
 pub use mix::Chooser;
-pub use stripe::{Stripe, Striped};
+pub use share::{Places, Share, Shared};
+pub use stripe::Stripe;

@@ -17,7 +17,9 @@ use slatest_core::target::Endpoint;
 
 /// Longest name of anything, in bytes.
 pub(super) const NAME_LENGTH_MAX: usize = 255;
-const CONNECTIONS_MAX: u32 = 64;
+const CONNECTIONS_MAX: u32 = 1000;
+/// Connections of a scenario when nothing is said.
+const CONNECTIONS_DEFAULT: u32 = 8;
 const CHANNELS_DEFAULT: u32 = 16;
 /// RabbitMQ negotiates 2,047 channels a connection.
 const CHANNELS_MAX: u32 = 1000;
@@ -76,7 +78,7 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
         }
         value.value
     };
-    let connections = bounded(&settings.connections, "connections", 1, CONNECTIONS_MAX);
+    let connections = bounded(&settings.connections, "connections", CONNECTIONS_DEFAULT, CONNECTIONS_MAX);
     let channels = bounded(&settings.channels, "channels", CHANNELS_DEFAULT, CHANNELS_MAX);
     let prefetch = bounded(&settings.prefetch, "prefetch", PREFETCH_DEFAULT, u32::from(u16::MAX));
     let (Some(outline), Some(broker)) = (outline, broker) else { return Err(problems) };

@@ -44,13 +44,15 @@ pub struct Settings {
     /// declared alike. Queues that aren't named here must exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueSpec>,
-    /// Connections of each worker, 1 to 64. Each has a thread. Default 1.
+    /// Connections of the scenario in all, 1 to 1000, shared out over the workers of all agents. Each has a thread.
+    /// A scenario with fewer connections than there are workers is run by fewer of them. Default 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u32>>,
     /// Channels of each connection, 1 to 1000; sessions share them in turn. Default 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Located<u32>>,
-    /// Most messages that the broker sends ahead to a consumer, 1 to 65535. Default 256.
+    /// Most messages that the broker sends ahead to the consumers of a queue in all, 1 to 65535, shared out over the
+    /// agents. Default 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefetch: Option<Located<u32>>,
 }

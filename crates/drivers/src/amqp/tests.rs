@@ -63,7 +63,7 @@ fn mistakes_in_the_workload_are_told_with_their_place() {
         ("", "{ name: a, request: { publish: { qeue: q } } }", "qeue"),
         ("settings: { queues: [{ name: q, type: quorum, durable: false }] }", OPERATION, "always durable"),
         ("settings: { queues: [{ name: q }, { name: q }] }", OPERATION, "is there twice"),
-        ("settings: { connections: 0 }", OPERATION, "from 1 to 64"),
+        ("settings: { connections: 0 }", OPERATION, "from 1 to 1000"),
         ("settings: { channels: 1001 }", OPERATION, "from 1 to 1000"),
         ("settings: { prefetch: 65536 }", OPERATION, "from 1 to 65535"),
         (&format!("settings: {{ queues: [{{ name: {long} }}] }}"), OPERATION, "1 to 255 bytes"),

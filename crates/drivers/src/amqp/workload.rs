@@ -113,6 +113,7 @@ impl Shared {
     /// Starts the consumers, once, and waits until they are subscribed.
     async fn consume(&self, seat: &Seat) -> Result<(), Failure> {
         let plan = &self.plan;
+        let prefetch = u16::try_from(seat.process_share_of(usize::from(plan.prefetch))).unwrap_or(plan.prefetch);
         let start = async || {
             let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
             let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
@@ -126,7 +127,7 @@ impl Shared {
                     ledger: self.ledger.get().cloned(),
                     intake,
                 };
-                QueueConsumer::start(Arc::clone(&plan.broker), inlet, plan.prefetch, destination)
+                QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, destination)
             });
             consumers.collect::<Result<Vec<_>, Failure>>()
         };
@@ -146,11 +147,12 @@ impl Shared {
         self.consumers.get().into_iter().flatten().for_each(QueueConsumer::stop);
     }
 
-    fn lanes(&self, worker: usize) -> Arc<Lanes> {
+    fn lanes(&self, seat: &Seat) -> Arc<Lanes> {
         let plan = &self.plan;
+        let connections = u32::try_from(seat.share_of(plan.connections as usize)).unwrap_or(plan.connections);
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Lanes::new(Arc::clone(&plan.broker), plan.connections, plan.channels));
-        Arc::clone(lanes.entry(worker).or_insert_with(new))
+        let new = || Arc::new(Lanes::new(Arc::clone(&plan.broker), connections, plan.channels));
+        Arc::clone(lanes.entry(seat.worker).or_insert_with(new))
     }
 
     /// Signs in and looks for what must be there already.
@@ -236,6 +238,10 @@ impl Workload for AmqpWorkload {
         &self.shared.plan.flows
     }
 
+    fn connections(&self) -> Option<u64> {
+        Some(u64::from(self.shared.plan.connections))
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(async move {
             let plan = &self.shared.plan;
@@ -262,7 +268,7 @@ impl Workload for AmqpWorkload {
         Box::pin(async move {
             self.shared.declare().await?;
             self.shared.consume(seat).await?;
-            let lanes = self.shared.lanes(seat.worker);
+            let lanes = self.shared.lanes(seat);
             bounded("connect", lanes.channel(seat.index)).await?;
             let session = AmqpSession::new(Arc::clone(&self.shared), seat.clone(), lanes);
             Ok(Box::new(session) as Box<dyn Session>)

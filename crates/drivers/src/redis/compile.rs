@@ -17,9 +17,9 @@ use slatest_core::target::Endpoint;
 const TIMINGS: [&str; 1] = ["fill"];
 /// Names of an operation's ratios, in the order of `session`'s indices.
 const RATIOS: [&str; 1] = ["hit_rate"];
-/// Most connections of a worker.
-const CONNECTIONS_MAX: u64 = 1000;
-/// Connections of a worker when nothing is said.
+/// Most connections of a scenario.
+const CONNECTIONS_MAX: u64 = 10_000;
+/// Connections of a scenario when nothing is said.
 const CONNECTIONS_DEFAULT: u64 = 8;
 /// Most commands of one pipeline.
 const PIPELINE_MAX: usize = 1000;
@@ -63,7 +63,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     if let Some(connections) = connections
         && !(1..=CONNECTIONS_MAX).contains(&connections.value)
     {
-        let message = format!("a worker has from 1 to {CONNECTIONS_MAX} connections, not {connections}");
+        let message = format!("a scenario has from 1 to {CONNECTIONS_MAX} connections, not {connections}");
         problems.0.push(context.source.problem_at(connections, "settings.connections", message));
     }
     let connections = connections.map_or(CONNECTIONS_DEFAULT, |c| c.value);

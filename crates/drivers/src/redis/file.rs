@@ -13,8 +13,9 @@ use slatest_core::source::Located;
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedisSettings {
-    /// Connections of one worker, from 1 to 1000; sessions share them, because a connection takes
-    /// many commands at once. Default 8.
+    /// Connections of the scenario in all, from 1 to 10000, shared out over the workers of all agents; sessions
+    /// share them, because a connection takes many commands at once. A scenario with fewer connections than there
+    /// are workers is run by fewer of them. Default 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u64>>,
 }

@@ -68,7 +68,7 @@ struct Compiled {
     flows: Vec<Flow>,
     data: Arc<Data>,
     servers: Arc<Servers>,
-    /// Connections of one worker.
+    /// Connections of the scenario in all.
     connections: usize,
     endpoint: String,
     identity: Identity,
@@ -101,8 +101,8 @@ struct Links {
 }
 
 impl Links {
-    fn new(compiled: &Compiled) -> Self {
-        let links = (0..compiled.connections.max(1)).map(|_| Link::new(Arc::clone(&compiled.servers)));
+    fn new(compiled: &Compiled, connections: usize) -> Self {
+        let links = (0..connections.max(1)).map(|_| Link::new(Arc::clone(&compiled.servers)));
         Self { links: links.collect(), turns: AtomicUsize::new(0) }
     }
 
@@ -127,13 +127,13 @@ impl Links {
 
 impl RedisWorkload {
     /// The worker's connections, and whether they are new.
-    fn links(&self, worker: usize) -> (Arc<Links>, bool) {
+    fn links(&self, seat: &Seat) -> (Arc<Links>, bool) {
         let mut all = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(links) = all.get(&worker).and_then(Weak::upgrade) {
+        if let Some(links) = all.get(&seat.worker).and_then(Weak::upgrade) {
             return (links, false);
         }
-        let links = Arc::new(Links::new(&self.compiled));
-        all.insert(worker, Arc::downgrade(&links));
+        let links = Arc::new(Links::new(&self.compiled, seat.share_of(self.compiled.connections)));
+        all.insert(seat.worker, Arc::downgrade(&links));
         (links, true)
     }
 }
@@ -147,6 +147,10 @@ impl Workload for RedisWorkload {
         &self.compiled.flows
     }
 
+    fn connections(&self) -> Option<u64> {
+        Some(self.compiled.connections as u64)
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(health::health(&self.compiled))
     }
@@ -157,7 +161,7 @@ impl Workload for RedisWorkload {
 
     fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let (links, new) = self.links(seat.worker);
+            let (links, new) = self.links(seat);
             if new {
                 links.open().await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
             }

@@ -26,8 +26,8 @@ use slatest_core::target::{Endpoint, PostgresEndpoint, Secret, client_config};
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
 pub const TIMINGS: [&str; 2] = ["pool_wait", "query"];
-/// Most connections of a worker to one server.
-const CONNECTIONS_MAX: u64 = 1000;
+/// Most connections of a scenario to one server.
+const CONNECTIONS_MAX: u64 = 10_000;
 /// Connections of a worker to one server when nothing is said.
 const CONNECTIONS_DEFAULT: u64 = 20;
 /// Longest that a SQLite statement waits for another's lock.
@@ -74,7 +74,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     if let Some(connections) = connections
         && !(1..=CONNECTIONS_MAX).contains(&connections.value)
     {
-        let message = format!("a worker has from 1 to {CONNECTIONS_MAX} connections, not {connections}");
+        let message = format!("a scenario has from 1 to {CONNECTIONS_MAX} connections, not {connections}");
         problems.0.push(context.source.problem_at(connections, "settings.connections", message));
     }
     let longest = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);

@@ -18,8 +18,9 @@ pub type File = WorkloadFile<SqlSettings, SqlRequest, SqlCheck, LedgerRead<SqlLe
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlSettings {
-    /// Connections to each server that the sessions of one worker share, from 1 to 1000. Default:
-    /// as many as the scenario has sessions, at most 20.
+    /// Connections to each server that the scenario has in all, from 1 to 10000, shared out over the workers of all
+    /// agents. A scenario with fewer connections than there are workers is run by fewer of them. Default: as many
+    /// as the scenario has sessions, at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u64>>,
 }

@@ -79,7 +79,7 @@ struct Compiled {
     replicas: Vec<Arc<Server>>,
     /// Tables that hold writes of the ledger, each once.
     ledger_tables: Vec<Table>,
-    /// Connections of one worker to each server.
+    /// Connections of the scenario to each server, in all.
     connections: usize,
     endpoint: String,
     identity: Identity,
@@ -113,9 +113,8 @@ struct Pools {
 }
 
 impl Pools {
-    fn new(compiled: &Compiled) -> Self {
-        let pool =
-            |server: &Arc<Server>| Pool::new(Arc::clone(server), Arc::clone(&compiled.scripts), compiled.connections);
+    fn new(compiled: &Compiled, connections: usize) -> Self {
+        let pool = |server: &Arc<Server>| Pool::new(Arc::clone(server), Arc::clone(&compiled.scripts), connections);
         Self {
             primary: pool(&compiled.primary),
             replicas: compiled.replicas.iter().map(pool).collect(),
@@ -151,13 +150,13 @@ impl Pools {
 
 impl SqlWorkload {
     /// The worker's pools, and whether they are new.
-    fn pools(&self, worker: usize) -> (Arc<Pools>, bool) {
+    fn pools(&self, seat: &Seat) -> (Arc<Pools>, bool) {
         let mut all = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pools) = all.get(&worker).and_then(Weak::upgrade) {
+        if let Some(pools) = all.get(&seat.worker).and_then(Weak::upgrade) {
             return (pools, false);
         }
-        let pools = Arc::new(Pools::new(&self.compiled));
-        all.insert(worker, Arc::downgrade(&pools));
+        let pools = Arc::new(Pools::new(&self.compiled, seat.share_of(self.compiled.connections)));
+        all.insert(seat.worker, Arc::downgrade(&pools));
         (pools, true)
     }
 }
@@ -171,13 +170,17 @@ impl Workload for SqlWorkload {
         &self.compiled.flows
     }
 
+    fn connections(&self) -> Option<u64> {
+        Some(self.compiled.connections as u64)
+    }
+
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(health::health(&self.compiled))
     }
 
     fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let (pools, new) = self.pools(seat.worker);
+            let (pools, new) = self.pools(seat);
             if new {
                 pools.fill().await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
             }

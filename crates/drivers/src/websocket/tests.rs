@@ -54,7 +54,13 @@ impl Bench {
     }
 
     async fn session(&self, index: u64) -> Box<dyn Session> {
-        let seat = Seat { index, worker: 0, clock: self.clock.clone() };
+        let seat = Seat {
+            index,
+            worker: 0,
+            share: slatest_core::schedule::Share::WHOLE,
+            process: slatest_core::schedule::Share::WHOLE,
+            clock: self.clock.clone(),
+        };
         self.workload.connect(&seat).await.unwrap()
     }
 
@@ -302,7 +308,13 @@ fn failures_to_connect_are_told_apart() {
         for (behaviour, outcome, kind) in cases {
             let server = Server::start(behaviour).await;
             let bench = Bench::on(&server, &quick);
-            let seat = Seat { index: 0, worker: 0, clock: bench.clock.clone() };
+            let seat = Seat {
+                index: 0,
+                worker: 0,
+                share: slatest_core::schedule::Share::WHOLE,
+                process: slatest_core::schedule::Share::WHOLE,
+                clock: bench.clock.clone(),
+            };
             let error = bench.workload.connect(&seat).await.err().unwrap();
             assert_eq!((error.outcome, error.kind.as_str()), (outcome, kind));
             let unreachable = bench.workload.health().await.unwrap_err();
@@ -341,7 +353,13 @@ fn a_host_outside_the_allow_list_is_never_contacted() {
         let server = Server::start(Behaviour::Faithful).await;
         let endpoint = format!("{{ websocket: \"ws://{}/sync\" }}", server.address);
         let workload = compile(EDITS, &endpoint, "elsewhere.example").unwrap();
-        let seat = Seat { index: 0, worker: 0, clock: Arc::new(MonotonicClock::starting_at(Instant::now())) };
+        let seat = Seat {
+            index: 0,
+            worker: 0,
+            share: slatest_core::schedule::Share::WHOLE,
+            process: slatest_core::schedule::Share::WHOLE,
+            clock: Arc::new(MonotonicClock::starting_at(Instant::now())),
+        };
         assert_eq!(workload.connect(&seat).await.err().unwrap().kind, "guard: host not allowed");
         assert!(workload.health().await.unwrap_err().reason.contains("allow list"));
         assert_eq!(server.connections(), 0);

@@ -112,6 +112,7 @@ impl Engine {
                 shapes: shapes(&self.plan),
                 worker: index,
                 stripe: self.share.part_of(index as u64, workers as u64),
+                process: self.share,
                 parts: workers as u64,
                 takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
                 clock: Arc::<RunClock>::clone(&clock),

@@ -12,7 +12,7 @@ use super::cancel::{Cancel, CancelWatch};
 use super::desk::{Desk, PendingWrite, Ticket};
 use crate::profile::{Mix, Plan, PlanStep, ScenarioPlan};
 use slatest_core::model::{Arrival, Completion, Nanos, OperationId, Outcome, WriteScope};
-use slatest_core::schedule::{Chooser, Stripe};
+use slatest_core::schedule::{Chooser, Share, Stripe};
 use slatest_drivers::{CONNECT_TIMEOUT, ConnectError, Limit, Seat, Session, Workload};
 
 /// How much longer than an operation's own timeout the engine waits before it says that the
@@ -74,17 +74,29 @@ impl Slot {
     }
 }
 
+/// Most sessions that a share of a scenario may have at once. Sessions are shared out in whole groups, so that a
+/// group never spans two workers.
+fn sessions_of(scenario: &ScenarioPlan, share: Share, group: u64) -> u64 {
+    let group = group.max(1);
+    match scenario.sessions {
+        Some(sessions) => (share.share_of(sessions.div_ceil(group)) * group).min(sessions),
+        None if share.is_empty() => 0,
+        None => share.share_of(scenario.max_in_flight).max(1),
+    }
+}
+
 /// One scenario on one worker.
 pub struct Lane {
     plan: Arc<Plan>,
     index: usize,
     workload: Arc<dyn Workload>,
-    /// Most sessions of this worker's share.
-    sessions_max: u64,
+    /// Most sessions of this worker's share, and of what it has taken over.
+    sessions_max: Cell<u64>,
     /// Whether sessions were opened before the start and take turns.
     fixed: bool,
     chooser: Chooser,
-    stripe: Stripe,
+    share: Cell<Share>,
+    process: Share,
     worker: usize,
     desk: Rc<Desk>,
     abort: Cancel,
@@ -101,7 +113,7 @@ impl Lane {
         plan: &Arc<Plan>,
         index: usize,
         workload: Arc<dyn Workload>,
-        (worker, stripe): (usize, Stripe),
+        (worker, stripe, process): (usize, Stripe, Stripe),
         desk: Rc<Desk>,
         abort: Cancel,
     ) -> Self {
@@ -113,22 +125,18 @@ impl Lane {
                 Chooser::weighted(&weights, plan.seed, &scenario.name)
             }
         };
-        // Sessions are shared out in whole groups, so that a group never spans two workers.
-        let group = workload.session_group().max(1);
-        let share = |sessions: u64| stripe.share_of(sessions.div_ceil(group)) * group;
-        let (fixed, sessions_max) = match scenario.sessions {
-            Some(sessions) => (true, share(sessions).min(sessions)),
-            None => (false, stripe.share_of(scenario.max_in_flight).max(1)),
-        };
+        let (share, process) = (scenario.places.share(stripe), scenario.places.share(process));
+        let sessions_max = sessions_of(scenario, share, workload.session_group());
         Self {
             write_scope: desk.write_scope(&scenario.name),
             plan: Arc::clone(plan),
             index,
             workload,
-            sessions_max,
-            fixed,
+            sessions_max: Cell::new(sessions_max),
+            fixed: scenario.sessions.is_some(),
             chooser,
-            stripe,
+            share: Cell::new(share),
+            process,
             worker,
             desk,
             abort,
@@ -154,19 +162,24 @@ impl Lane {
         &self.desk
     }
 
-    /// Number of the worker in its process.
-    pub const fn worker(&self) -> usize {
-        self.worker
+    /// Which arrivals, users, sessions and connections are this worker's.
+    pub fn share(&self) -> Share {
+        self.share.get()
     }
 
-    /// Which arrivals and users are this worker's.
-    pub fn stripe(&self) -> Stripe {
-        self.stripe
+    /// The seats of the sessions that are to be open before the first arrival of a share.
+    pub fn seats_fixed(&self, share: Share) -> Vec<Seat> {
+        let count = if self.fixed { sessions_of(self.scenario(), share, self.workload.session_group()) } else { 0 };
+        (0..count).map(|number| self.seat_of(share, number)).collect()
     }
 
-    /// Sessions to open before the start.
-    pub fn sessions_fixed(&self) -> u64 {
-        if self.fixed { self.sessions_max } else { 0 }
+    /// More of the scenario is this worker's from now on.
+    pub fn take_over(&self, share: Share) {
+        let more = sessions_of(self.scenario(), share, self.workload.session_group());
+        self.sessions_max.set(self.sessions_max.get().saturating_add(more));
+        if self.share.get().is_empty() {
+            self.share.set(share);
+        }
     }
 
     /// The mix's choice for an arrival.
@@ -178,9 +191,18 @@ impl Lane {
     pub fn next_seat(&self) -> Seat {
         let number = self.seats_taken.get();
         self.seats_taken.set(number + 1);
+        self.seat_of(self.share.get(), number)
+    }
+
+    /// The seat of one of a share's sessions, counted from 0.
+    fn seat_of(&self, share: Share, number: u64) -> Seat {
         let group = self.workload.session_group().max(1);
-        let index = (number / group * self.stripe.of + self.stripe.index) * group + number % group;
-        Seat { index, worker: self.worker, clock: Arc::clone(&self.desk.clock) }
+        self.seat(share.nth(number / group) * group + number % group, share)
+    }
+
+    /// A seat with this number.
+    pub fn seat(&self, index: u64, share: Share) -> Seat {
+        Seat { index, worker: self.worker, share, process: self.process, clock: Arc::clone(&self.desk.clock) }
     }
 
     /// Starts an arrival: on a free session, on a new one, or it is dropped.
@@ -191,7 +213,7 @@ impl Lane {
         let job = Job { seq, item, ticket };
         if let Some(slot) = self.take_idle() {
             slot.give(job);
-        } else if !self.fixed && self.open.get() < self.sessions_max {
+        } else if !self.fixed && self.open.get() < self.sessions_max.get() {
             self.open.set(self.open.get() + 1);
             tokio::task::spawn_local(Rc::clone(self).run_new_session(job));
         } else {

@@ -3,7 +3,7 @@
 
 use crate::profile::{ExecutorPlan, ScenarioPlan};
 use slatest_core::model::Nanos;
-use slatest_core::schedule::{ArrivalLaw, Curve, Stripe};
+use slatest_core::schedule::{ArrivalLaw, Curve, Share};
 use slatest_stats::gap_to_uniform;
 
 /// A gap spans as many arrivals as make its standard deviation this long. Much below it, what is seen
@@ -20,8 +20,6 @@ const GAPS_WANTED: f64 = 200.0;
 pub struct SpacingSample {
     curve: Curve,
     start: Nanos,
-    /// Arrivals of the whole scenario in a gap: the shape of its Erlang law.
-    shape: u32,
     /// Arrivals of this worker in a gap.
     span: u64,
     /// Arrivals of this worker from the start of one sampled gap to the next.
@@ -30,8 +28,10 @@ pub struct SpacingSample {
     /// be long or short together, and count several times.
     offset: u64,
     fired: u64,
-    from: Option<Nanos>,
-    gaps: Vec<(Nanos, Nanos)>,
+    /// Instant and number of the arrival that the open gap begins with.
+    from: Option<(Nanos, u64)>,
+    /// Beginning, end, and arrivals of the whole scenario in between: the shape of its Erlang law.
+    gaps: Vec<(Nanos, Nanos, u32)>,
     room: usize,
 }
 
@@ -40,20 +40,24 @@ impl SpacingSample {
     /// law: a closed model, or arrivals at equal distances, which the dispatch lag tells all of.
     ///
     /// After m arrivals of a Poisson process of rate λ the standard deviation of the elapsed time is
-    /// √m / λ; a worker that owns each n-th arrival sees gaps of m = n·span.
-    pub fn new(scenario: &ScenarioPlan, stripe: Stripe, room: usize) -> Option<Self> {
+    /// √m / λ; a worker that owns each n-th arrival sees gaps of m = n·span. What exactly a gap spans, the numbers of
+    /// its arrivals say.
+    pub fn new(scenario: &ScenarioPlan, share: Share, room: usize) -> Option<Self> {
         let ExecutorPlan::Arrivals { law: ArrivalLaw::Poisson, stages } = &scenario.executor else { return None };
         let curve = Curve::new(stages);
         let arrivals = (SPREAD_SECS * curve.peak()).powi(2).min(curve.total() / GAPS_WANTED).max(ARRIVALS_FEWEST);
-        let span = (arrivals / stripe.of as f64).ceil().max(1.0);
-        let gaps = curve.total() / stripe.of as f64 / span;
-        let turns = (gaps / room.max(1) as f64).ceil().max(stripe.of as f64);
+        if share.is_empty() {
+            return None;
+        }
+        let fraction = share.fraction();
+        let span = (arrivals * fraction).ceil().max(1.0);
+        let gaps = curve.total() * fraction / span;
+        let turns = (gaps / room.max(1) as f64).ceil().max((1.0 / fraction).ceil());
         Some(Self {
             start: scenario.start,
-            shape: u32::try_from(span as u64 * stripe.of).unwrap_or(u32::MAX),
             span: span as u64,
             cycle: (span * turns) as u64,
-            offset: span as u64 * stripe.index,
+            offset: (span * share.stripe().index as f64 % (span * turns)) as u64,
             fired: 0,
             from: None,
             gaps: Vec::new(),
@@ -62,17 +66,17 @@ impl SpacingSample {
         })
     }
 
-    /// An arrival is fired now.
-    pub fn fired(&mut self, now: Nanos) {
+    /// The arrival of this number is fired now.
+    pub fn fired(&mut self, seq: u64, now: Nanos) {
         let place = self.fired % self.cycle;
         if place == (self.offset + self.span) % self.cycle
             && self.gaps.len() < self.room
-            && let Some(from) = self.from.take()
+            && let Some((from, first)) = self.from.take()
         {
-            self.gaps.push((from, now));
+            self.gaps.push((from, now, u32::try_from(seq - first).unwrap_or(u32::MAX)));
         }
         if place == self.offset {
-            self.from = Some(now);
+            self.from = Some((now, seq));
         }
         self.fired += 1;
     }
@@ -82,7 +86,7 @@ impl SpacingSample {
     /// rate did.
     pub fn uniforms(&self) -> impl Iterator<Item = f64> {
         let level = |at: Nanos| self.curve.integral_to(at - self.start);
-        self.gaps.iter().map(move |&(from, to)| gap_to_uniform(level(to) - level(from), self.shape))
+        self.gaps.iter().map(move |&(from, to, shape)| gap_to_uniform(level(to) - level(from), shape))
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
     use super::*;
     use crate::profile::Mix;
     use slatest_core::model::OperationId;
-    use slatest_core::schedule::{ArrivalSchedule, StagePlan};
+    use slatest_core::schedule::{ArrivalSchedule, Places, StagePlan, Stripe};
     use slatest_stats::{GAPS_MAX, SPACING_BOUND, anderson_darling};
 
     fn scenario(law: ArrivalLaw, from: f64, to: f64) -> ScenarioPlan {
@@ -110,6 +114,7 @@ mod tests {
             cool_down: Nanos::ZERO,
             max_in_flight: 10,
             sessions: None,
+            places: Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],
         }
@@ -120,10 +125,11 @@ mod tests {
         let ExecutorPlan::Arrivals { law, stages } = &scenario.executor else { unreachable!() };
         let mut uniforms = Vec::new();
         for index in 0..workers {
-            let stripe = Stripe { index, of: workers };
-            let mut sample = SpacingSample::new(scenario, stripe, GAPS_MAX / workers as usize).unwrap();
-            for (_, at) in stripe.part(ArrivalSchedule::new(stages, *law, seed, &scenario.name)) {
-                sample.fired(fire(scenario.start + at));
+            let share = scenario.places.share(Stripe { index, of: workers });
+            let room = (GAPS_MAX as f64 * share.fraction()) as usize;
+            let Some(mut sample) = SpacingSample::new(scenario, share, room) else { continue };
+            for (seq, at) in share.part(ArrivalSchedule::new(stages, *law, seed, &scenario.name)) {
+                sample.fired(seq, fire(scenario.start + at));
             }
             uniforms.extend(sample.uniforms());
         }
@@ -140,6 +146,16 @@ mod tests {
                 assert!(a2 < SPACING_BOUND, "{from}/s to {to}/s on {workers}: {a2} over {gaps} gaps");
                 assert!((120..=GAPS_MAX).contains(&gaps), "{from}/s to {to}/s on {workers}: {gaps} gaps");
             }
+        }
+    }
+
+    #[test]
+    fn places_that_are_dealt_unevenly_keep_the_planned_law() {
+        for (count, workers) in [(3, 2), (7, 3), (2, 5), (41, 4)] {
+            let scenario =
+                ScenarioPlan { places: Places { count, first: 1 }, ..scenario(ArrivalLaw::Poisson, 300.0, 300.0) };
+            let (a2, gaps) = statistic(&scenario, 42, workers, |at| at);
+            assert!(a2 < SPACING_BOUND, "{count} places on {workers}: {a2} over {gaps} gaps");
         }
     }
 
@@ -195,7 +211,6 @@ mod tests {
 
     #[test]
     fn equal_distances_and_closed_models_are_not_sampled() {
-        let stripe = Stripe { index: 0, of: 1 };
-        assert!(SpacingSample::new(&scenario(ArrivalLaw::Uniform, 300.0, 300.0), stripe, 10).is_none());
+        assert!(SpacingSample::new(&scenario(ArrivalLaw::Uniform, 300.0, 300.0), Share::WHOLE, 10).is_none());
     }
 }

@@ -6,10 +6,9 @@ use std::rc::Rc;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Job, Lane};
-use super::order::TakeOver;
 use crate::profile::ExecutorPlan;
 use slatest_core::model::{Completion, Nanos, Outcome};
-use slatest_core::schedule::{Curve, Stripe};
+use slatest_core::schedule::{Curve, Share};
 
 /// How often the number of users is brought to what the plan says.
 const TICK: Nanos = Nanos::from_millis(50);
@@ -26,7 +25,7 @@ const TAKEN_OVER: u64 = 1 << 32;
 pub struct Users {
     lane: Rc<Lane>,
     /// Which users.
-    stripe: Stripe,
+    share: Share,
     /// They begin no earlier.
     from: Nanos,
     curve: Curve,
@@ -40,22 +39,25 @@ pub struct Users {
 impl Users {
     /// The users of a lane; none when its scenario is an open model.
     pub fn of(lane: &Rc<Lane>, stop: CancellationToken) -> Option<Rc<Self>> {
-        Self::part(lane, TakeOver { from: Nanos::ZERO, stripe: lane.stripe() }, 0, stop)
+        Self::part(lane, lane.share(), Nanos::ZERO, 0, stop)
     }
 
     /// The users of somebody who is lost; none when the scenario is an open model.
-    pub fn taken_over(lane: &Rc<Lane>, part: TakeOver, stop: CancellationToken) -> Option<Rc<Self>> {
-        Self::part(lane, part, TAKEN_OVER, stop)
+    pub fn taken_over(lane: &Rc<Lane>, share: Share, from: Nanos, stop: CancellationToken) -> Option<Rc<Self>> {
+        Self::part(lane, share, from, TAKEN_OVER, stop)
     }
 
-    fn part(lane: &Rc<Lane>, part: TakeOver, first: u64, stop: CancellationToken) -> Option<Rc<Self>> {
+    fn part(lane: &Rc<Lane>, share: Share, from: Nanos, first: u64, stop: CancellationToken) -> Option<Rc<Self>> {
         let ExecutorPlan::Users { stages, think } = &lane.scenario().executor else {
             return None;
         };
+        if share.is_empty() {
+            return None;
+        }
         Some(Rc::new(Self {
             lane: Rc::clone(lane),
-            stripe: part.stripe,
-            from: part.from,
+            share,
+            from,
             curve: Curve::new(stages),
             think: *think,
             wanted: Cell::new(0),
@@ -67,7 +69,7 @@ impl Users {
     /// Keeps as many users as the plan says until it ends or the run is stopped.
     pub async fn run(self: Rc<Self>) {
         let (start, end) = (self.lane.scenario().start, self.lane.scenario().end());
-        let stripe = self.stripe;
+        let share = self.share;
         let mut spawned: Vec<tokio::task::JoinHandle<()>> = Vec::new();
         loop {
             let now = self.lane.desk().clock.now();
@@ -82,9 +84,9 @@ impl Users {
             let wanted =
                 if now < start || now < self.from { 0 } else { self.curve.value_at(now - start).round() as u64 };
             self.wanted.set(wanted);
-            let mine = stripe.share_of(wanted) as usize;
+            let mine = share.share_of(wanted) as usize;
             for number in 0..mine {
-                let index = number as u64 * stripe.of + stripe.index;
+                let index = share.nth(number as u64);
                 if number == spawned.len() {
                     spawned.push(tokio::task::spawn_local(Rc::clone(&self).live(index)));
                 } else if spawned[number].is_finished() {
@@ -110,7 +112,7 @@ impl Users {
         let mut session = None;
         let mut bounds = lane.bounds();
         while self.goes_on(index) {
-            let stripe = self.stripe;
+            let stripe = self.share.stripe();
             let seq = self.executions.get() * stripe.of + stripe.index;
             self.executions.set(self.executions.get() + 1);
             let intended = lane.desk().clock.now();

@@ -28,7 +28,7 @@ use super::wakes::Wakes;
 use crate::profile::{ExecutorPlan, Plan};
 use slatest_core::measure::{OperationShape, Recorder};
 use slatest_core::model::{Clock, Nanos};
-use slatest_core::schedule::{ArrivalSchedule, Stripe, Striped};
+use slatest_core::schedule::{ArrivalSchedule, Share, Shared, Stripe};
 use slatest_core::writes::LedgerSink;
 use slatest_drivers::{ConnectError, Seat, Workload};
 use slatest_stats::GAPS_MAX;
@@ -54,6 +54,8 @@ pub struct WorkerSetup {
     /// Number of the worker in this process.
     pub worker: usize,
     pub stripe: Stripe,
+    /// What the whole process is of all.
+    pub process: Stripe,
     /// How many workers this process has, which share what it takes over.
     pub parts: u64,
     /// What is taken over, where orders may come: the worker then stays until the plan's end.
@@ -70,7 +72,7 @@ pub struct WorkerSetup {
 /// An open-model lane with its part of the schedule.
 struct Feed {
     lane: Rc<Lane>,
-    schedule: Striped<ArrivalSchedule>,
+    schedule: Shared<ArrivalSchedule>,
     /// Arrivals before this instant of the run are not its own.
     from: Nanos,
     spacing: Option<SpacingSample>,
@@ -89,12 +91,13 @@ impl Due {
         for lane in lanes {
             if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
                 let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
-                let stripe = lane.stripe();
+                let share = lane.share();
+                let room = GAPS_MAX as f64 * share.fraction() / lanes.len() as f64;
                 due.lanes.push(Feed {
                     lane: Rc::clone(lane),
-                    schedule: stripe.part(schedule),
+                    schedule: share.part(schedule),
                     from: Nanos::ZERO,
-                    spacing: SpacingSample::new(lane.scenario(), stripe, GAPS_MAX / stripe.of as usize / lanes.len()),
+                    spacing: SpacingSample::new(lane.scenario(), share, room as usize),
                 });
                 due.refill(due.lanes.len() - 1);
             }
@@ -102,16 +105,13 @@ impl Due {
         due
     }
 
-    /// Adds another part of every schedule, from an instant on. Its gaps are not sampled: it begins
+    /// Adds another part of a lane's schedule, from an instant on. Its gaps are not sampled: it begins
     /// somewhere in the middle.
-    fn take_over(&mut self, lanes: &[Rc<Lane>], seed: u64, part: TakeOver) {
-        for lane in lanes {
-            if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
-                let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
-                let schedule = part.stripe.part(schedule);
-                self.lanes.push(Feed { lane: Rc::clone(lane), schedule, from: part.from, spacing: None });
-                self.refill(self.lanes.len() - 1);
-            }
+    fn take_over(&mut self, lane: &Rc<Lane>, seed: u64, share: Share, from: Nanos) {
+        if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
+            let schedule = share.part(ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name));
+            self.lanes.push(Feed { lane: Rc::clone(lane), schedule, from, spacing: None });
+            self.refill(self.lanes.len() - 1);
         }
     }
 
@@ -133,7 +133,7 @@ impl Due {
         let (index, seq, at) = self.pop(now)?;
         let feed = &mut self.lanes[index];
         if let Some(spacing) = &mut feed.spacing {
-            spacing.fired(now);
+            spacing.fired(seq, now);
         }
         feed.lane.fire(seq, at);
         Some(at)
@@ -187,6 +187,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         shapes,
         worker,
         stripe,
+        process,
         parts,
         mut takeovers,
         clock,
@@ -199,7 +200,9 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     let desk = Rc::new(Desk::new(Arc::clone(&clock), recorder, to_conductor.clone(), ledger, aside));
     let abort = Cancel::default();
     let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
-        .map(|i| Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe), Rc::clone(&desk), abort.clone()))
+        .map(|i| {
+            Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe, process), Rc::clone(&desk), abort.clone())
+        })
         .map(Rc::new)
         .collect();
     open(&lanes, &to_conductor).await?;
@@ -218,6 +221,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         .collect();
     let mut due = Due::new(&lanes, plan.seed);
     let (mut scheduled, mut fired) = (0, 0);
+    let mut entering = FuturesUnordered::new();
     let (may_grow, mut taken_over) = (takeovers.is_some(), 0);
     loop {
         let paced = tokio::select! {
@@ -227,10 +231,22 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
                 taken_over += more.len();
                 for part in more {
                     let part = TakeOver { stripe: part.stripe.part_of(worker as u64, parts), ..part };
-                    due.take_over(&lanes, plan.seed, part);
-                    let taken = lanes.iter().filter_map(|lane| Users::taken_over(lane, part, stop.clone()));
-                    users.extend(taken.map(|users| tokio::task::spawn_local(users.run())));
+                    for lane in &lanes {
+                        let share = lane.scenario().places.share(part.stripe);
+                        if !share.is_empty() {
+                            entering.push(enter(Rc::clone(lane), share, part.from));
+                        }
+                    }
                 }
+                continue;
+            }
+            Some(entered) = entering.next() => {
+                let Some((lane, share, from)) = entered else { continue };
+                due.take_over(&lane, plan.seed, share, from);
+                users.extend(
+                    Users::taken_over(&lane, share, from, stop.clone())
+                        .map(|users| tokio::task::spawn_local(users.run())),
+                );
                 continue;
             }
         };
@@ -308,15 +324,14 @@ async fn await_stage(stage: &mut watch::Receiver<Stage>, wanted: impl Fn(Stage) 
 
 /// Gets every lane ready and opens the sessions that are opened before the start.
 async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>) -> Result<(), String> {
-    for lane in lanes {
-        let seat = Seat { index: 0, worker: lane.worker(), clock: Arc::clone(&lane.desk().clock) };
-        lane.workload()
-            .prepare(&seat)
+    // Who has no part in a scenario does nothing for it.
+    for lane in lanes.iter().filter(|lane| !lane.share().is_empty()) {
+        prepare(lane, lane.share())
             .await
             .map_err(|e| format!("scenario `{}` can't get ready: {e}", lane.scenario().name))?;
     }
     for lane in lanes {
-        let seats: Vec<Seat> = (0..lane.sessions_fixed()).map(|_| lane.next_seat()).collect();
+        let seats = lane.seats_fixed(lane.share());
         let mut opening = futures_util::stream::iter(seats)
             .map(|seat| async move { open_one(lane, &seat).await })
             .buffered(OPENING_AT_ONCE);
@@ -328,6 +343,42 @@ async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>) -> Result<
         }
     }
     Ok(())
+}
+
+async fn prepare(lane: &Rc<Lane>, share: Share) -> Result<(), ConnectError> {
+    lane.workload().prepare(&lane.seat(0, share)).await
+}
+
+/// Takes over a share of a scenario: gives the lane, and from when on what is due there is its own. A lane that had
+/// no part so far gets ready first and opens the sessions of the share; what is due meanwhile stays owed. `None`
+/// where it can't.
+async fn enter(lane: Rc<Lane>, share: Share, from: Nanos) -> Option<(Rc<Lane>, Share, Nanos)> {
+    if !lane.share().is_empty() {
+        if lane.scenario().sessions.is_none() {
+            lane.take_over(share);
+        }
+        return Some((lane, share, from));
+    }
+    let ready = async {
+        prepare(&lane, share).await?;
+        let mut opening = futures_util::stream::iter(lane.seats_fixed(share))
+            .map(|seat| async {
+                let seat = seat;
+                lane.connect(&seat).await
+            })
+            .buffered(OPENING_AT_ONCE);
+        while let Some(opened) = opening.next().await {
+            lane.adopt(opened?);
+        }
+        Ok::<(), ConnectError>(())
+    };
+    if let Err(error) = ready.await {
+        tracing::warn!("scenario `{}` can't be taken over: {error}", lane.scenario().name);
+        return None;
+    }
+    lane.take_over(share);
+    let now = lane.desk().clock.now();
+    Some((lane, share, from.max(now)))
 }
 
 async fn open_one(lane: &Rc<Lane>, seat: &Seat) -> Result<(), ConnectError> {

@@ -192,6 +192,7 @@ mod tests {
             cool_down: Nanos::ZERO,
             max_in_flight: 1000,
             sessions: None,
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![item(1.0, &[PlanStep::Operation(0)])],
         }

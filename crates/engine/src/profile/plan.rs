@@ -7,7 +7,7 @@ use super::drills::DrillPlan;
 use super::file::{Mix, OnAgentLoss, OnCoordinatorLoss};
 use slatest_core::measure::{Counter, Series, Threshold};
 use slatest_core::model::{Nanos, OperationId};
-use slatest_core::schedule::{ArrivalLaw, StagePlan};
+use slatest_core::schedule::{ArrivalLaw, Places, StagePlan};
 
 /// Everything that a run is going to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,10 @@ pub struct ScenarioPlan {
     pub max_in_flight: u64,
     /// Sessions opened before the start.
     pub sessions: Option<u64>,
+    /// What is dealt to the workers of all agents: groups of sessions, users, operations under way or
+    /// connections, whichever are fewest.
+    #[serde(default, skip_serializing_if = "Places::is_unbounded")]
+    pub places: Places,
     /// The first of its operations in [`Plan::operations`]; they follow one another in the order of
     /// the workload.
     pub first_operation: OperationId,

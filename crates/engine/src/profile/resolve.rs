@@ -14,6 +14,7 @@ use super::overrides::Overrides;
 use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan};
 use super::scenario::{Cast, Casting, Ground, LeftOut, endpoint_place};
 use slatest_core::model::{Nanos, OperationId, Problem, Problems, Span};
+use slatest_core::schedule::Places;
 use slatest_core::source::{CREDENTIAL_WRITTEN, Located, Source};
 use slatest_core::target::{Guard, Target};
 use slatest_core::text::is_harmful;
@@ -368,11 +369,23 @@ impl Assembly {
             cool_down: draft.cool_down,
             max_in_flight: draft.in_flight_max(),
             sessions: draft.sessions,
+            places: Places { count: places(draft, workload.as_ref()), first: scenario as u64 },
             first_operation: OperationId(first),
             items,
         });
         self.workloads.push(workload);
     }
+}
+
+/// The fewest of what a worker must have to take part: a group of sessions, a user or an operation under way,
+/// and a connection. At least 1.
+fn places(draft: &Draft, workload: &dyn Workload) -> u64 {
+    let users = match (draft.sessions, &draft.load) {
+        (Some(sessions), _) => sessions.div_ceil(workload.session_group().max(1)),
+        (None, Load::Users(_)) => draft.stages.iter().map(|s| s.from.max(s.to)).fold(0.0, f64::max).ceil() as u64,
+        (None, Load::Arrivals(_)) => draft.in_flight_max(),
+    };
+    workload.connections().map_or(users, |connections| users.min(connections)).max(1)
 }
 
 fn items(workload: &dyn Workload) -> Vec<MixItem> {

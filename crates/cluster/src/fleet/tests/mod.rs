@@ -48,6 +48,7 @@ pub(super) fn plan(secs: u64, rate: f64, on_agent_loss: OnAgentLoss) -> Plan {
             cool_down: Nanos::ZERO,
             max_in_flight: 10,
             sessions: None,
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],
         }],

@@ -47,6 +47,7 @@ pub(super) fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
             cool_down: Nanos::ZERO,
             max_in_flight: 10,
             sessions: None,
+            places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],
         }],
