@@ -83,6 +83,11 @@ impl Share {
         (before / own) * places + self.first_place() + (before % own) * self.stripe.of
     }
 
+    /// How many owners have a part, and which of them it is, from 0. Must not be empty.
+    pub fn turn(&self) -> (u64, u64) {
+        (self.count().min(self.stripe.of), self.first_place())
+    }
+
     /// Which part of the whole it is, from 0 to 1.
     pub fn fraction(&self) -> f64 {
         if self.count() == u64::MAX {
@@ -180,7 +185,11 @@ mod tests {
                 total += share.share_of(count);
                 if share.is_empty() {
                     prop_assert!(owned.is_empty());
-                } else if count >= places.count {
+                } else {
+                    let (owners, owner) = share.turn();
+                    prop_assert!(owner < owners);
+                }
+                if !share.is_empty() && count >= places.count {
                     // As many connections as places, or more: each owner has one at least.
                     prop_assert!(share.share_of(count) >= 1);
                 }

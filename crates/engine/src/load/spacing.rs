@@ -20,16 +20,16 @@ const GAPS_WANTED: f64 = 200.0;
 pub struct SpacingSample {
     curve: Curve,
     start: Nanos,
-    /// Arrivals of this worker in a gap.
-    span: u64,
-    /// Arrivals of this worker from the start of one sampled gap to the next.
+    /// A gap spans so many arrivals of the scenario, more or less: it lasts from this worker's first arrival of one
+    /// block of them to its first of the next. What exactly it spans, the numbers of its arrivals say.
+    block: u64,
+    /// Blocks from the start of one sampled gap to the next.
     cycle: u64,
-    /// Arrivals of this worker before the first gap. Workers take turns: gaps over the same time would
-    /// be long or short together, and count several times.
+    /// The first of them. Workers take turns: gaps over the same time would be long or short together, and count
+    /// several times.
     offset: u64,
-    fired: u64,
-    /// Instant and number of the arrival that the open gap begins with.
-    from: Option<(Nanos, u64)>,
+    /// Instant, number and block of the arrival that the open gap begins with.
+    from: Option<(Nanos, u64, u64)>,
     /// Beginning, end, and arrivals of the whole scenario in between: the shape of its Erlang law.
     gaps: Vec<(Nanos, Nanos, u32)>,
     room: usize,
@@ -40,8 +40,7 @@ impl SpacingSample {
     /// law: a closed model, or arrivals at equal distances, which the dispatch lag tells all of.
     ///
     /// After m arrivals of a Poisson process of rate λ the standard deviation of the elapsed time is
-    /// √m / λ; a worker that owns each n-th arrival sees gaps of m = n·span. What exactly a gap spans, the numbers of
-    /// its arrivals say.
+    /// √m / λ; a worker that owns each n-th arrival sees gaps of m = n·span.
     pub fn new(scenario: &ScenarioPlan, share: Share, room: usize) -> Option<Self> {
         let ExecutorPlan::Arrivals { law: ArrivalLaw::Poisson, stages } = &scenario.executor else { return None };
         let curve = Curve::new(stages);
@@ -49,16 +48,15 @@ impl SpacingSample {
         if share.is_empty() {
             return None;
         }
-        let fraction = share.fraction();
-        let span = (arrivals * fraction).ceil().max(1.0);
-        let gaps = curve.total() * fraction / span;
-        let turns = (gaps / room.max(1) as f64).ceil().max((1.0 / fraction).ceil());
+        let (owners, owner) = share.turn();
+        let block = (arrivals / owners as f64).ceil().max(1.0) * owners as f64;
+        let gaps = curve.total() / block / owners as f64;
+        let turns = (gaps / room.max(1) as f64).ceil().max(1.0);
         Some(Self {
             start: scenario.start,
-            span: span as u64,
-            cycle: (span * turns) as u64,
-            offset: (span * share.stripe().index as f64 % (span * turns)) as u64,
-            fired: 0,
+            block: block as u64,
+            cycle: (turns as u64).saturating_mul(owners),
+            offset: owner,
             from: None,
             gaps: Vec::new(),
             room,
@@ -68,17 +66,14 @@ impl SpacingSample {
 
     /// The arrival of this number is fired now.
     pub fn fired(&mut self, seq: u64, now: Nanos) {
-        let place = self.fired % self.cycle;
-        if place == (self.offset + self.span) % self.cycle
-            && self.gaps.len() < self.room
-            && let Some((from, first)) = self.from.take()
-        {
+        let block = seq / self.block;
+        let open = self.from.is_some_and(|(.., of)| of == block);
+        if !open && let Some((from, first, _)) = self.from.take() {
             self.gaps.push((from, now, u32::try_from(seq - first).unwrap_or(u32::MAX)));
         }
-        if place == self.offset {
-            self.from = Some((now, seq));
+        if !open && block % self.cycle == self.offset && self.gaps.len() < self.room {
+            self.from = Some((now, seq, block));
         }
-        self.fired += 1;
     }
 
     /// Every gap's probability of being no longer than it was: uniform in (0, 1) when arrivals came
