@@ -2,6 +2,7 @@
 
 mod fleet;
 mod host;
+mod unsent;
 
 use super::check::{Check, Effect};
 use super::spacing::SPACING_BOUND;
@@ -74,6 +75,9 @@ pub struct Evidence {
     /// The most frequent failure of the generator's own machine (no descriptor, no port), with how
     /// often there was any.
     pub own_faults: Option<(String, u64)>,
+    /// The most frequent reason why an operation could not be built and was never sent (operation, reason), with how
+    /// many there were in all.
+    pub unsent: Option<(String, String, u64)>,
     /// Length of a window.
     pub window: Nanos,
     /// Who made the load, where many machines did.
@@ -127,6 +131,7 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
             }),
         },
     ];
+    checks.extend(unsent::unsent(evidence));
     if evidence.writes_missed > 0 {
         checks.push(writes(evidence));
     }

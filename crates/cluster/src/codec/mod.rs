@@ -146,6 +146,7 @@ impl Codec {
             judged: self.tallies(&from.judged, histograms)?,
             unjudged: self.tallies(&from.unjudged, histograms)?,
             in_flight: from.in_flight,
+            in_flight_time: Nanos(from.in_flight_time_ns),
             stall: Nanos(from.stall_ns),
             spoiled: from.spoiled,
             ..Window::default()
@@ -257,6 +258,7 @@ pub fn write(window: &Window) -> wire::Window {
         judged: window.judged.iter().map(|(id, tally)| write_tally(*id, tally)).collect(),
         unjudged: window.unjudged.iter().map(|(id, tally)| write_tally(*id, tally)).collect(),
         in_flight: window.in_flight,
+        in_flight_time_ns: window.in_flight_time.0,
         dispatch_lag: window.dispatch_lag.to_v2().into(),
         stall_ns: window.stall.0,
         spoiled: window.spoiled,

@@ -77,6 +77,7 @@ fn window(index: u64) -> impl Strategy<Value = Window> {
             judged,
             unjudged,
             in_flight,
+            in_flight_time: Nanos(in_flight * 7),
             dispatch_lag,
             stall: Nanos(stall),
             spoiled,

@@ -14,6 +14,9 @@ pub struct Recorder {
     tallies: Vec<[Option<Box<Tally>>; 2]>,
     dispatch_lag: Latencies,
     in_flight: u64,
+    /// Operations under way × time in the open window, up to `looked_at`.
+    in_flight_time: Nanos,
+    looked_at: Nanos,
     /// By operation, in order of their windows; `None` where nobody asks when operations were meant to start.
     cohorts: Option<Vec<Vec<Cohort>>>,
 }
@@ -22,7 +25,17 @@ impl Recorder {
     /// A recorder whose first window is number 0. `length` is above zero.
     pub fn new(shapes: Vec<OperationShape>, length: Nanos) -> Self {
         let tallies = shapes.iter().map(|_| [None, None]).collect();
-        Self { shapes, length, index: 0, tallies, dispatch_lag: Latencies::default(), in_flight: 0, cohorts: None }
+        Self {
+            shapes,
+            length,
+            index: 0,
+            tallies,
+            dispatch_lag: Latencies::default(),
+            in_flight: 0,
+            in_flight_time: Nanos::ZERO,
+            looked_at: Nanos::ZERO,
+            cohorts: None,
+        }
     }
 
     /// Keeps cohorts too, where `asked`: what recovery after a fault is read from.
@@ -49,6 +62,16 @@ impl Recorder {
     fn tally(&mut self, operation: OperationId, judged: bool) -> &mut Tally {
         let shape = &self.shapes[operation.index()];
         self.tallies[operation.index()][usize::from(!judged)].get_or_insert_with(|| Box::new(shape.tally()))
+    }
+
+    /// The engine's clock reads `now`, and what is under way is about to change: so many were under way until now.
+    /// Counts no further than to the open window's end.
+    pub fn look(&mut self, now: Nanos) {
+        let now = now.min(self.window_end());
+        // Nanoseconds of differences never go below zero.
+        let since = now - self.looked_at;
+        self.in_flight_time += Nanos(since.0.saturating_mul(self.in_flight));
+        self.looked_at = self.looked_at.max(now);
     }
 
     /// An arrival became due and was fired at `fired`.
@@ -147,8 +170,14 @@ impl Recorder {
 
     /// Closes the open window and opens the next.
     pub fn close_window(&mut self) -> Window {
-        let mut window =
-            Window { index: self.index, length: self.length, in_flight: self.in_flight, ..Window::default() };
+        self.look(self.window_end());
+        let mut window = Window {
+            index: self.index,
+            length: self.length,
+            in_flight: self.in_flight,
+            in_flight_time: std::mem::take(&mut self.in_flight_time),
+            ..Window::default()
+        };
         std::mem::swap(&mut window.dispatch_lag, &mut self.dispatch_lag);
         for (i, [judged, unjudged]) in self.tallies.iter_mut().enumerate() {
             let operation = OperationId(i as u16);
@@ -235,6 +264,27 @@ mod tests {
         assert_eq!((tally.exceeded[0], tally.observed[0]), (5, 5));
         assert_eq!((tally.failures(), tally.countable(), tally.completed(), tally.planned), (5, 5, 6, 6));
         assert_eq!(window.in_flight, 0);
+    }
+
+    #[test]
+    fn what_is_under_way_is_weighted_by_time_over_windows() {
+        let mut recorder = recorder(500);
+        let (operation, at) = (OperationId(0), Nanos::from_millis);
+        // One from 0.2 s to 2.5 s, another from 0.6 s to 0.7 s.
+        for (now, begins) in [(200, true), (600, true), (700, false)] {
+            recorder.look(at(now));
+            if begins {
+                recorder.began(operation, true, at(now));
+            } else {
+                recorder.ended(operation, true, at(600), &Completion::ok(at(600), at(now)));
+            }
+        }
+        let first = recorder.close_window().in_flight_time;
+        let second = recorder.close_window().in_flight_time;
+        recorder.look(at(2_500));
+        recorder.ended(operation, true, at(200), &Completion::ok(at(200), at(2_500)));
+        let third = recorder.close_window().in_flight_time;
+        assert_eq!([first, second, third], [at(900), at(1_000), at(500)]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Timeline {
     /// Operations under way at the end of the latest window; their ends are in no tally. None where
     /// a run ended by itself: what never answered has ended as unknown.
     pub in_flight: u64,
+    /// Operations under way × time, over all windows: [`Window::in_flight_time`].
+    pub in_flight_time: Nanos,
     /// How many windows were added.
     pub windows: u64,
     /// How many of them hold something that is judged.
@@ -38,6 +40,7 @@ impl Timeline {
             batches: Batches::new(shapes),
             dispatch_lag: Latencies::default(),
             in_flight: 0,
+            in_flight_time: Nanos::ZERO,
             windows: 0,
             judged_windows: 0,
             spoiled_windows: 0,
@@ -57,6 +60,7 @@ impl Timeline {
         }
         self.batches.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
+        self.in_flight_time += window.in_flight_time;
         if window.late {
             return;
         }

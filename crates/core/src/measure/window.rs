@@ -45,6 +45,12 @@ pub struct Window {
     pub unjudged: Vec<(OperationId, Tally)>,
     /// Operations under way at its end.
     pub in_flight: u64,
+    /// Operations under way × time, summed over the window: the time that operations were under way in it, taken
+    /// together. Divided by its length it is the mean number under way. Measured by the engine's clock at the instants
+    /// at which operations are fired and reported, never from their own times: so L = λW can be checked with it.
+    /// Zero in windows of an older version.
+    #[serde(default, skip_serializing_if = "Nanos::is_zero")]
+    pub in_flight_time: Nanos,
     /// Fired − intended of the arrivals fired in it: how late the generator itself was.
     pub dispatch_lag: Latencies,
     /// The longest time in it that the generator's machine stood still; zero when it did not.
@@ -123,6 +129,7 @@ impl Window {
         merge_sorted(&mut self.judged, other.judged);
         merge_sorted(&mut self.unjudged, other.unjudged);
         self.in_flight += other.in_flight;
+        self.in_flight_time += other.in_flight_time;
         self.dispatch_lag.merge(&other.dispatch_lag);
         self.stall = self.stall.max(other.stall);
         self.spoiled |= other.spoiled;

@@ -50,14 +50,20 @@ impl Desk {
     pub fn fired(self: &Rc<Self>, operation: OperationId, judged: bool, intended: Nanos) -> Ticket {
         let now = self.clock.now();
         self.close_windows(now);
-        self.recorder.borrow_mut().fired(operation, judged, intended, now);
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.look(now);
+        recorder.fired(operation, judged, intended, now);
+        drop(recorder);
         Ticket { desk: Rc::clone(self), operation, judged, intended, fired: now, ended: false }
     }
 
     /// A step of a flow or a virtual user's next operation begins now, which is when it is meant to.
     pub fn began(self: &Rc<Self>, operation: OperationId, judged: bool, intended: Nanos) -> Ticket {
         self.close_windows(intended);
-        self.recorder.borrow_mut().began(operation, judged, intended);
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.look(intended);
+        recorder.began(operation, judged, intended);
+        drop(recorder);
         Ticket { desk: Rc::clone(self), operation, judged, intended, fired: intended, ended: false }
     }
 
@@ -129,6 +135,7 @@ impl Desk {
 
     fn ended(&self, operation: OperationId, judged: bool, intended: Nanos, completion: &Completion) {
         self.close_windows(completion.done);
+        self.recorder.borrow_mut().look(self.clock.now());
         self.recorder.borrow_mut().ended(operation, judged, intended, completion);
         if self.is_quiet() {
             self.quiet.notify_waiters();

@@ -16,6 +16,7 @@ mod drills;
 mod objective;
 mod steadiness;
 mod times;
+mod unsent;
 
 /// Fewer gaps than these say nothing of their law.
 const GAPS_FEWEST: usize = 50;
@@ -104,6 +105,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         judged_windows: *judged_windows,
         spoiled_windows: *spoiled_windows,
         own_faults: own_faults(judged.iter().chain(unjudged)),
+        unsent: unsent::unsent(plan, &facts.timeline),
         window: plan.window,
         agents: facts.agents.iter().map(|agent| agent_evidence(plan, agent, &facts.agents)).collect(),
         ..machine(&facts.resources)

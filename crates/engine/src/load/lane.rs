@@ -18,6 +18,8 @@ use slatest_drivers::{CONNECT_TIMEOUT, ConnectError, Limit, Seat, Session, Workl
 /// How much longer than an operation's own timeout the engine waits before it says that the
 /// session hangs.
 const HANG_MARGIN: Nanos = Nanos::from_secs(2);
+/// Kind of a drop that no target could have caused: it voids.
+const NO_SESSION: &str = "workload: no session of the scenario is this worker's";
 /// How long a session may take to say goodbye.
 const GOODBYE: Nanos = Nanos::from_secs(1);
 
@@ -218,7 +220,9 @@ impl Lane {
             tokio::task::spawn_local(Rc::clone(self).run_new_session(job));
         } else {
             let done = self.desk.clock.now();
-            job.ticket.end(&Completion::failed(Outcome::Dropped, None, done, "dropped: no free session"));
+            // Where there is no session at all, no answer of the target could have set one free.
+            let kind = if self.sessions_max.get() == 0 { NO_SESSION } else { "dropped: no free session" };
+            job.ticket.end(&Completion::failed(Outcome::Dropped, None, done, kind));
         }
     }
 
@@ -252,11 +256,29 @@ impl Lane {
         OperationId(self.scenario().first_operation.0 + index as u16)
     }
 
-    /// Opens a session, within bounds of time.
+    /// Opens a session before anything waits for it, within bounds of time.
     pub async fn connect(&self, seat: &Seat) -> Result<Box<dyn Session>, ConnectError> {
         let limit = (CONNECT_TIMEOUT + HANG_MARGIN).as_duration();
-        tokio::time::timeout(limit, self.workload.connect(seat)).await.unwrap_or_else(|_| {
+        Limit::default().hold(limit, self.workload.connect(seat)).await.unwrap_or_else(|_| {
             Err(ConnectError { outcome: Outcome::TimedOut, kind: "connect: no end within its timeout".into() })
+        })
+    }
+
+    /// Opens a session for an operation that was fired: it has no more time than the operation has left.
+    pub async fn connect_for(
+        &self,
+        seat: &Seat,
+        item: usize,
+        ticket: &Ticket,
+    ) -> Result<Box<dyn Session>, ConnectError> {
+        let operation = self.first_operation(item, ticket.intended()).0;
+        let deadline = ticket.fired() + self.plan.operations[operation.index()].timeout;
+        let left = deadline - self.desk.clock.now();
+        if left > CONNECT_TIMEOUT + HANG_MARGIN {
+            return self.connect(seat).await;
+        }
+        Limit::default().hold(left.as_duration(), self.workload.connect(seat)).await.unwrap_or_else(|_| {
+            Err(ConnectError { outcome: Outcome::TimedOut, kind: "connect: not within the operation's timeout".into() })
         })
     }
 
@@ -271,7 +293,7 @@ impl Lane {
     async fn run_new_session(self: Rc<Self>, job: Job) {
         let seat = self.next_seat();
         let mut bounds = self.bounds();
-        let Some(connected) = bounds.abort.unless_asked(self.connect(&seat)).await else {
+        let Some(connected) = bounds.abort.unless_asked(self.connect_for(&seat, job.item, &job.ticket)).await else {
             // The job's ticket is dropped here: unknown.
             self.open.set(self.open.get() - 1);
             return;

@@ -120,7 +120,9 @@ impl Users {
             let (operation, judged) = lane.first_operation(item, intended);
             let ticket = lane.desk().began(operation, judged, intended);
             if session.is_none() {
-                let Some(connected) = bounds.abort.unless_asked(lane.connect(&seat)).await else { return };
+                let Some(connected) = bounds.abort.unless_asked(lane.connect_for(&seat, item, &ticket)).await else {
+                    return;
+                };
                 match connected {
                     Ok(opened) => session = Some(opened),
                     Err(error) => {

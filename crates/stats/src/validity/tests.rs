@@ -67,6 +67,11 @@ fn each_bound_is_held() {
         ("clock", true, Evidence { clock_step: Nanos::from_secs(2), ..sound() }),
         ("clock", true, Evidence { suspended: Nanos::from_millis(5), ..sound() }),
         ("files and ports", true, Evidence { open_files: Some((975, 1_024)), ..sound() }),
+        (
+            "requests built",
+            true,
+            Evidence { unsent: Some(("api/get".into(), "no `order` was captured".into(), 3)), ..sound() },
+        ),
         ("files and ports", true, Evidence { own_faults: Some(("out of local ports".into(), 3)), ..sound() }),
     ];
     for (name, voids, evidence) in cases {

@@ -217,6 +217,19 @@ fn what_this_machine_lacked_voids_the_run_and_is_named() {
 }
 
 #[test]
+fn what_could_not_be_built_voids_the_run_and_is_named_with_its_operation() {
+    let plan = plan(vec![]);
+    let mut facts = facts(&plan, &[(0, 1_000, 10, Outcome::Ok)]);
+    facts.timeline.unjudged[0].errors.add("workload: the path is empty", 1);
+    facts.timeline.judged[1].errors.add("workload: no `order` was captured", 3);
+    let judged = judge(&plan, &facts);
+    let check = judged.validity.iter().find(|c| c.voids()).expect("a check that does not hold");
+    assert_eq!(judged.verdict, Verdict::Void);
+    let named = format!("4 never sent; most often {}: no `order` was captured", plan.operations[1].address);
+    assert_eq!(check.measured, named);
+}
+
+#[test]
 fn arrivals_of_another_law_void_the_run() {
     let plan = plan(vec![]);
     let mut facts = facts(&plan, &[(0, 1_000, 10, Outcome::Ok)]);
