@@ -30,7 +30,7 @@ fn a_sound_run_breaks_nothing() {
 
 #[test]
 fn each_bound_is_held() {
-    let cases: [(&str, bool, Evidence); 19] = [
+    let cases: [(&str, bool, Evidence); 20] = [
         ("arrivals achieved", true, Evidence { fired: 989, ..sound() }),
         ("dispatch lag p99", true, Evidence { dispatch_lag_p99: Some(Nanos(1_000_001)), ..sound() }),
         ("ledger", true, Evidence { planned: 1_001, ..sound() }),
