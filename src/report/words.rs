@@ -76,7 +76,14 @@ pub(crate) fn reason(run: &RunRecord) -> String {
     parts.extend(drills(run));
     if total == 0 && result.drills.is_empty() {
         let any = result.total.count > 0;
-        parts.push(if any { "no objectives: only the run itself was checked" } else { "nothing was measured" }.into());
+        parts.push(
+            if any {
+                "no objectives: only the run itself was checked, and nothing is shown of the target"
+            } else {
+                "nothing was measured"
+            }
+            .into(),
+        );
     }
     match run.status {
         Status::Interrupted => parts.push("interrupted, so it can't pass".into()),

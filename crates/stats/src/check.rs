@@ -48,6 +48,12 @@ impl Check {
         Self { name: name.into(), measured, bound, holds, effect, words: broken.unwrap_or_default() }
     }
 
+    /// The target did not keep up with a scenario: no fault of the run, and to be said with its checks.
+    pub fn falling_behind(scenario: &str, words: String) -> Self {
+        let bound = "under way does not grow without bound".into();
+        Self::new("keeps up", Effect::Warn, scenario.to_owned(), bound, Some(words))
+    }
+
     /// One that holds.
     pub(super) fn sound(name: &str, measured: String, bound: String) -> Self {
         Self::new(name, Effect::Void, measured, bound, None::<String>)

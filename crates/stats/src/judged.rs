@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use slatest_core::measure::ByLateness;
 use slatest_core::model::{Nanos, Verdict};
 
 /// A measured value, in the unit of its indicator.
@@ -106,6 +107,9 @@ pub struct JudgedObjective {
     /// at fault with a chance of 5 % for any wrong name among them all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub culprit: Option<bool>,
+    /// Of the bad ones, those that only the generator's own lateness may have made; `None` without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_lateness: Option<ByLateness>,
     /// Pass, fail, inconclusive or void.
     pub verdict: Verdict,
     /// What a reader should know besides: why there is no verdict.
@@ -131,6 +135,15 @@ impl JudgedObjective {
     /// worth where they are worth much less than they are many.
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.words.iter().cloned().collect();
+        if let (Some(late), true) = (self.by_lateness, self.verdict != Verdict::Void) {
+            notes.push(format!(
+                "{} to {} of {} are bad, for the generator was late by up to {}: the verdict is the same at both ends",
+                self.bad.saturating_sub(late.samples),
+                self.bad,
+                self.samples,
+                late.lateness_max
+            ));
+        }
         if let (Some(deff), Some(effective)) = (self.deff, self.effective)
             && deff >= DEFF_SHOWN
         {

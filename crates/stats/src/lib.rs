@@ -44,4 +44,4 @@ pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use steady::{Steady, SteadyLimit};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
-pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, validity};
+pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, LAG_SHARE_MAX, validity};

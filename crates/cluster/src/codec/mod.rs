@@ -6,7 +6,7 @@ mod end;
 pub use end::{findings, resources, spacing, write_finding, write_resources};
 
 use super::wire;
-use slatest_core::measure::{ErrorKinds, Latencies, OperationShape, Tally, V2Error, Window};
+use slatest_core::measure::{ByLateness, ErrorKinds, Latencies, OperationShape, Tally, V2Error, Window};
 use slatest_core::model::{Nanos, OUTCOMES, OperationId};
 
 /// Most values that one histogram of a window may hold; thousands of days of such windows can be summed.
@@ -181,6 +181,9 @@ impl Codec {
         same("timings", from.timings.len(), shape.timings)?;
         same("counts of exceedances", from.exceeded.len(), shape.thresholds.len())?;
         same("counts of samples", from.observed.len(), shape.thresholds.len())?;
+        if !from.by_lateness.is_empty() {
+            same("counts of lateness", from.by_lateness.len(), shape.thresholds.len())?;
+        }
         same("ratios", from.ratios.len(), shape.ratios)?;
         if from.errors.len() > KINDS_MAX {
             return Err(CodecError::TooMuch("kinds of error"));
@@ -196,6 +199,11 @@ impl Codec {
             planned: from.planned,
             exceeded: from.exceeded.clone(),
             observed: from.observed.clone(),
+            by_lateness: from
+                .by_lateness
+                .iter()
+                .map(|late| ByLateness { samples: late.samples, lateness_max: Nanos(late.lateness_max_ns) })
+                .collect(),
             ratios: from.ratios.iter().map(|r| (r.good, r.total)).collect(),
             ..Tally::default()
         };
@@ -277,6 +285,11 @@ fn write_tally(id: OperationId, tally: &Tally) -> wire::OperationTally {
         timings: tally.timings.iter().map(|timing| timing.to_v2().into()).collect(),
         exceeded: tally.exceeded.clone(),
         observed: tally.observed.clone(),
+        by_lateness: tally
+            .by_lateness
+            .iter()
+            .map(|late| wire::ByLateness { samples: late.samples, lateness_max_ns: late.lateness_max.0 })
+            .collect(),
         ratios: tally.ratios.iter().map(|&(good, total)| wire::Ratio { good, total }).collect(),
         errors: write_errors(&tally.errors),
     }

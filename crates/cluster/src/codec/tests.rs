@@ -56,6 +56,10 @@ fn tally(operation: u16) -> impl Strategy<Value = (OperationId, Tally)> {
                     timings,
                     exceeded: seen.iter().map(|(part, _)| *part).collect(),
                     observed: seen.iter().map(|(part, rest)| part + rest).collect(),
+                    by_lateness: seen
+                        .iter()
+                        .map(|(part, rest)| ByLateness { samples: part / 2, lateness_max: Nanos(*rest) })
+                        .collect(),
                     ratios: ratios.into_iter().map(|(part, rest)| (part, part + rest)).collect(),
                     errors,
                 };

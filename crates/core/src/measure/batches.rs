@@ -15,6 +15,9 @@ pub enum Counter {
     Failures,
     /// Exceedances of the threshold of this index out of what was observed.
     Threshold(usize),
+    /// Exceedances of the threshold of this index that the generator's lateness may have made, out of what was
+    /// observed.
+    ByLateness(usize),
     /// Good ones out of all, of the ratio of this index.
     Ratio(usize),
 }
@@ -32,7 +35,8 @@ impl Place {
         match counter {
             Counter::Failures => Some(self.start),
             Counter::Threshold(i) => (i < self.thresholds).then_some(self.start + 1 + i),
-            Counter::Ratio(i) => (i < self.ratios).then_some(self.start + 1 + self.thresholds + i),
+            Counter::ByLateness(i) => (i < self.thresholds).then_some(self.start + 1 + self.thresholds + i),
+            Counter::Ratio(i) => (i < self.ratios).then_some(self.start + 1 + 2 * self.thresholds + i),
         }
     }
 }
@@ -61,7 +65,7 @@ impl Batches {
             .iter()
             .map(|shape| {
                 let (start, thresholds) = (width, shape.thresholds.len());
-                width += 1 + thresholds + shape.ratios;
+                width += 1 + 2 * thresholds + shape.ratios;
                 Place { start, thresholds, ratios: shape.ratios }
             })
             .collect();
@@ -147,9 +151,11 @@ fn count(counters: &mut [(u64, u64)], place: &Place, tally: &Tally) {
     add(0, tally.failures(), tally.countable());
     for (i, (exceeded, observed)) in tally.exceeded.iter().zip(&tally.observed).take(place.thresholds).enumerate() {
         add(1 + i, *exceeded, *observed);
+        let by_lateness = tally.by_lateness.get(i).map_or(0, |late| late.samples);
+        add(1 + place.thresholds + i, by_lateness, *observed);
     }
     for (i, (good, total)) in tally.ratios.iter().take(place.ratios).enumerate() {
-        add(1 + place.thresholds + i, *good, *total);
+        add(1 + 2 * place.thresholds + i, *good, *total);
     }
 }
 

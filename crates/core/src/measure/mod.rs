@@ -2,6 +2,7 @@
 
 mod batches;
 mod cohort;
+mod course;
 mod errors;
 mod histogram;
 mod recorder;
@@ -12,10 +13,11 @@ mod window;
 
 pub use batches::{Batches, Counter};
 pub use cohort::{CoarseTimes, Cohort};
+pub use course::{Course, Flow};
 pub use errors::ErrorKinds;
 pub use histogram::{Latencies, NoSamples, V2Error};
 pub use recorder::Recorder;
-pub use tally::Tally;
+pub use tally::{ByLateness, Tally};
 pub use threshold::{Series, Threshold};
 pub use timeline::Timeline;
 pub use window::{EventKind, OperationShape, Window, WindowEvent};

@@ -1,7 +1,7 @@
 //! Where one worker counts: owned, without locks.
 
 use super::cohort::{Cohort, cohort_of};
-use super::{Latencies, OperationShape, Series, Tally, Window};
+use super::{ByLateness, Latencies, OperationShape, Series, Tally, Window};
 use crate::model::{Completion, Nanos, OperationId, Outcome};
 
 /// One worker's open window. Samples go in by `&mut`; closing it gives the window away.
@@ -86,8 +86,19 @@ impl Recorder {
         self.due(operation, judged, intended);
     }
 
-    /// What was fired or began has ended.
+    /// What began, or was fired at the very instant at which it was meant to, has ended.
     pub fn ended(&mut self, operation: OperationId, judged: bool, intended: Nanos, completion: &Completion) {
+        self.ended_of(operation, judged, (intended, intended), completion);
+    }
+
+    /// What was meant to start at `intended` and was fired at `fired` has ended.
+    pub fn ended_of(
+        &mut self,
+        operation: OperationId,
+        judged: bool,
+        (intended, fired): (Nanos, Nanos),
+        completion: &Completion,
+    ) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let mut cohort = self.cohorts.as_mut().map(|cohorts| {
             let cohort = cohort_of(&mut cohorts[operation.index()], intended.0 / self.length.0);
@@ -141,6 +152,13 @@ impl Recorder {
                     let exceeded = u64::from(failed || value.is_some_and(|v| v >= threshold.limit));
                     tally.observed[i] += 1;
                     tally.exceeded[i] += exceeded;
+                    // Only response times hold the generator's lateness. A failure is one in any case.
+                    let is_late = exceeded > 0 && !failed && threshold.series == Series::ResponseTime;
+                    if is_late && completion.done - fired < threshold.limit {
+                        tally.by_lateness.resize(shape.thresholds.len(), ByLateness::default());
+                        tally.by_lateness[i].samples += 1;
+                        tally.by_lateness[i].lateness_max = tally.by_lateness[i].lateness_max.max(fired - intended);
+                    }
                     if let Some(cohort) = &mut cohort {
                         cohort.observed[i] += 1;
                         cohort.exceeded[i] += exceeded;
@@ -285,6 +303,22 @@ mod tests {
         recorder.ended(operation, true, at(200), &Completion::ok(at(200), at(2_500)));
         let third = recorder.close_window().in_flight_time;
         assert_eq!([first, second, third], [at(900), at(1_000), at(500)]);
+    }
+
+    #[test]
+    fn what_only_lateness_made_is_told_apart() {
+        let mut recorder = recorder(500);
+        let at = Nanos::from_millis;
+        for (fired, done) in [(0, 499), (10, 500), (20, 519), (20, 520), (0, 600)] {
+            recorder.fired(OperationId(0), true, Nanos(0), at(fired));
+            recorder.ended_of(OperationId(0), true, (Nanos(0), at(fired)), &Completion::ok(at(fired), at(done)));
+        }
+        let timed_out = Completion::failed(Outcome::TimedOut, None, at(20), "timeout");
+        recorder.fired(OperationId(0), true, Nanos(0), at(15));
+        recorder.ended_of(OperationId(0), true, (Nanos(0), at(15)), &timed_out);
+        let tally = &recorder.close_window().judged[0].1;
+        assert_eq!((tally.exceeded[0], tally.observed[0]), (5, 6));
+        assert_eq!(tally.by_lateness, [ByLateness { samples: 2, lateness_max: at(20) }]);
     }
 
     #[test]

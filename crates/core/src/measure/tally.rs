@@ -3,10 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorKinds, Latencies};
-use crate::model::{OUTCOMES, Outcome};
+use crate::model::{Nanos, OUTCOMES, Outcome};
 
 /// Most of anything that one window can have counted; thousands of days of such windows can be summed.
 pub(super) const COUNT_MAX: u64 = 1 << 40;
+
+/// Exceedances of a threshold that there would not have been from the instant at which the generator fired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByLateness {
+    /// How many: done − intended reached the limit, done − fired did not.
+    pub samples: u64,
+    /// The greatest lateness (fired − intended) among them.
+    pub lateness_max: Nanos,
+}
 
 /// Counters and histograms of one operation over a window, a run, or any union of these.
 /// Merging is exact, commutative and associative.
@@ -28,6 +37,10 @@ pub struct Tally {
     pub timings: Vec<Latencies>,
     /// Exceedances per threshold, in the order of the operation's plan. Failures are exceedances.
     pub exceeded: Vec<u64>,
+    /// Of the exceedances per threshold, those that the generator's own lateness may have made. Empty where
+    /// there is none, and in older records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_lateness: Vec<ByLateness>,
     /// Samples per threshold: what the exceedances are out of.
     pub observed: Vec<u64>,
     /// Ratios as (good, total), in the order of the operation's plan.
@@ -59,6 +72,8 @@ impl Tally {
             && times.all(|times| times.count() <= COUNT_MAX)
             && self.exceeded.len() == self.observed.len()
             && self.exceeded.iter().zip(&self.observed).all(within)
+            && self.by_lateness.len() <= self.exceeded.len()
+            && self.by_lateness.iter().zip(&self.exceeded).all(|(late, exceeded)| late.samples <= *exceeded)
             && self.ratios.iter().all(|(good, total)| good <= total)
     }
 
@@ -105,6 +120,11 @@ impl Tally {
         }
         add_each(&mut self.exceeded, &other.exceeded);
         add_each(&mut self.observed, &other.observed);
+        self.by_lateness.resize(self.by_lateness.len().max(other.by_lateness.len()), ByLateness::default());
+        for (mine, theirs) in self.by_lateness.iter_mut().zip(&other.by_lateness) {
+            mine.samples += theirs.samples;
+            mine.lateness_max = mine.lateness_max.max(theirs.lateness_max);
+        }
         self.ratios.resize(self.ratios.len().max(other.ratios.len()), (0, 0));
         for (mine, theirs) in self.ratios.iter_mut().zip(&other.ratios) {
             mine.0 += theirs.0;

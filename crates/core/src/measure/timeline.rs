@@ -1,6 +1,6 @@
 //! All windows of a run, added up in constant memory.
 
-use super::{Batches, Latencies, OperationShape, Tally, Window};
+use super::{Batches, Course, Latencies, OperationShape, Tally, Window};
 use crate::model::{Nanos, OperationId};
 
 /// The sums over all windows seen so far: what verdicts and summaries are made of. Its memory does
@@ -13,6 +13,8 @@ pub struct Timeline {
     pub unjudged: Vec<Tally>,
     /// What is judged, over time.
     pub batches: Batches,
+    /// Everything, window by window.
+    pub course: Course,
     /// How late the generator was.
     pub dispatch_lag: Latencies,
     /// Operations under way at the end of the latest window; their ends are in no tally. None where
@@ -38,6 +40,7 @@ impl Timeline {
             judged: empty.clone(),
             unjudged: empty,
             batches: Batches::new(shapes),
+            course: Course::new(shapes.len()),
             dispatch_lag: Latencies::default(),
             in_flight: 0,
             in_flight_time: Nanos::ZERO,
@@ -59,6 +62,7 @@ impl Timeline {
             }
         }
         self.batches.add(window);
+        self.course.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
         self.in_flight_time += window.in_flight_time;
         if window.late {

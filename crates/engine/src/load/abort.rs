@@ -1,7 +1,7 @@
 //! `abort_on_fail`: ends a run early once an objective is shown not to hold.
 
 use super::facts::Abortion;
-use super::over_time::bad_over_time;
+use super::over_time::{bad_from_firing, bad_over_time};
 use crate::profile::{ObjectivePlan, Plan};
 use slatest_core::measure::Timeline;
 use slatest_core::model::{Nanos, OperationId};
@@ -48,8 +48,11 @@ impl AbortWatch {
     pub fn look(&self, plan: &Plan, timeline: &Timeline, now: Nanos) -> Option<Abortion> {
         self.watched.iter().filter(|watched| now >= watched.from).find_map(|watched| {
             let aim = &plan.objectives[watched.objective].aim;
-            let scope = watched.scope.iter().copied();
-            let batches = bad_over_time(timeline, aim, scope, (watched.judged_from, timeline.end));
+            let scope = || watched.scope.iter().copied();
+            let judged = (watched.judged_from, timeline.end);
+            let batches = bad_over_time(timeline, aim, scope(), judged);
+            // What only the generator's lateness made bad ends no run.
+            let batches = bad_from_firing(timeline, aim, scope(), judged, &batches);
             let (bad, samples) = batches.iter().fold((0, 0), |sum, b| (sum.0 + b.bad, sum.1 + b.n));
             let effective = worth(&batches).effective;
             let bad_effective = bad as f64 * effective / samples.max(1) as f64;

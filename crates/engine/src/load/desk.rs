@@ -133,10 +133,10 @@ impl Desk {
         let _ = self.to_conductor.send(Message::Window(Box::new(window)));
     }
 
-    fn ended(&self, operation: OperationId, judged: bool, intended: Nanos, completion: &Completion) {
+    fn ended(&self, operation: OperationId, judged: bool, from: (Nanos, Nanos), completion: &Completion) {
         self.close_windows(completion.done);
         self.recorder.borrow_mut().look(self.clock.now());
-        self.recorder.borrow_mut().ended(operation, judged, intended, completion);
+        self.recorder.borrow_mut().ended_of(operation, judged, from, completion);
         if self.is_quiet() {
             self.quiet.notify_waiters();
         }
@@ -180,7 +180,7 @@ impl Ticket {
     /// It ended.
     pub fn end(mut self, completion: &Completion) {
         self.ended = true;
-        self.desk.ended(self.operation, self.judged, self.intended, completion);
+        self.desk.ended(self.operation, self.judged, (self.intended, self.fired), completion);
     }
 }
 
@@ -189,7 +189,7 @@ impl Drop for Ticket {
         if !self.ended {
             let done = self.desk.clock.now();
             let completion = Completion::failed(Outcome::Unknown, None, done, "still under way at the end of the run");
-            self.desk.ended(self.operation, self.judged, self.intended, &completion);
+            self.desk.ended(self.operation, self.judged, (self.intended, self.fired), &completion);
         }
     }
 }

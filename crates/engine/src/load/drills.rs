@@ -151,6 +151,10 @@ fn counted(tally: &Tally, counter: Counter) -> (u64, u64) {
             let at = |counts: &[u64]| counts.get(index).copied().unwrap_or_default();
             (at(&tally.exceeded), at(&tally.observed))
         }
+        Counter::ByLateness(index) => {
+            let late = tally.by_lateness.get(index).map_or(0, |late| late.samples);
+            (late, tally.observed.get(index).copied().unwrap_or_default())
+        }
         Counter::Ratio(index) => {
             tally.ratios.get(index).map_or((0, 0), |(good, all)| (all.saturating_sub(*good), *all))
         }

@@ -13,6 +13,7 @@ use slatest_stats::{AgentEvidence, Check, Evidence, JudgedDrill, JudgedObjective
 mod advice;
 mod culprits;
 mod drills;
+mod keeping_up;
 mod objective;
 mod steadiness;
 mod times;
@@ -41,17 +42,26 @@ pub struct Judged {
 ///   that does not hold is a fail);
 /// - without any objective: pass when something was measured, which then only says that the run
 ///   itself is sound (reports say `no objectives`); inconclusive when nothing was;
+/// - never a pass when the target did not keep up with what it was sent;
 /// - never a pass when it was interrupted: what was to be shown has not been shown.
 pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
     let evidence = evidence(plan, facts);
-    let validity = validity(&evidence);
-    let objectives = judge_objectives(plan, facts);
+    let mut validity = validity(&evidence);
+    let behind = keeping_up::falling_behind(plan, facts);
+    validity.extend(behind.iter().map(|one| {
+        let name = plan.scenarios.get(one.scenario).map_or("", |scenario| scenario.name.as_str());
+        Check::falling_behind(name, one.words())
+    }));
+    let objectives = judge_objectives(plan, facts, &behind);
     let mut verdicts: Vec<Verdict> = objectives.iter().map(|o| o.verdict).collect();
     let drills = drills::judge_drills(plan, &facts.drills);
     verdicts.extend(drills.iter().map(|drill| drill.verdict));
     if plan.objectives.is_empty() {
         let measured = facts.timeline.judged.iter().any(|tally| tally.completed() > 0);
         verdicts.push(if measured { Verdict::Pass } else { Verdict::Inconclusive });
+    }
+    if !behind.is_empty() {
+        verdicts.push(Verdict::Inconclusive);
     }
     if facts.findings.iter().any(|finding| !finding.holds) {
         verdicts.push(Verdict::Fail);
@@ -99,7 +109,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         most_blocked,
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
         spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
-        tightest_limit: plan.tightest_limit(),
+        shortest_timeout: plan.shortest_timeout(),
         drills: !plan.drills.is_empty(),
         stall_limit: plan.stall_limit(),
         judged_windows: *judged_windows,
@@ -136,7 +146,7 @@ fn agent_evidence(plan: &Plan, agent: &AgentFacts, all: &[AgentFacts]) -> AgentE
     let own = agent.resources.as_ref().map(|resources| {
         Box::new(Evidence {
             dispatch_lag_p99: agent.dispatch_lag.quantile(0.99).ok(),
-            tightest_limit: plan.tightest_limit(),
+            shortest_timeout: plan.shortest_timeout(),
             stall_limit: plan.stall_limit(),
             judged_windows: agent.judged_windows,
             spoiled_windows: agent.spoiled_windows,

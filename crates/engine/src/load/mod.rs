@@ -35,6 +35,7 @@ pub use event::{Event, Phase};
 pub use facts::{Abortion, Resources, RunFacts, ScenarioFinding};
 pub use judge::{Judged, judge};
 pub use order::{Order, TakeOver};
+pub(crate) use over_time::within_judged;
 pub use reach::{HealthLine, reach};
 pub use stage::Stop;
 pub use timer::timer_lateness;

@@ -1,7 +1,8 @@
 //! What counts against an objective, over time.
 
-use crate::profile::Aim;
-use slatest_core::measure::Timeline;
+use super::facts::RunFacts;
+use crate::profile::{Aim, Plan};
+use slatest_core::measure::{Counter, Flow, Timeline};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_stats::{BATCHES, Batch};
 
@@ -24,4 +25,44 @@ pub(super) fn bad_over_time(
     let bad = |counted: u64, n: u64| if good_is_counted { n.saturating_sub(counted) } else { counted };
     let counts = timeline.batches.cut(&counters, from, to, BATCHES);
     counts.into_iter().map(|(counted, n)| Batch { bad: bad(counted, n), n }).collect()
+}
+
+/// The same batches with what was bad from the instant of firing: without the exceedances that only the
+/// generator's own lateness made.
+pub(super) fn bad_from_firing(
+    timeline: &Timeline,
+    aim: &Aim,
+    scope: impl IntoIterator<Item = (OperationId, usize)>,
+    (from, to): (Nanos, Nanos),
+    bad: &[Batch],
+) -> Vec<Batch> {
+    let by_lateness = |(operation, position)| match aim.counter(position)? {
+        Counter::Threshold(index) => Some((operation, Counter::ByLateness(index))),
+        _ => None,
+    };
+    let counters: Vec<_> = scope.into_iter().filter_map(by_lateness).collect();
+    if counters.is_empty() {
+        return bad.to_vec();
+    }
+    let late = timeline.batches.cut(&counters, from, to, BATCHES);
+    bad.iter().zip(late).map(|(b, (late, _))| Batch { bad: b.bad.saturating_sub(late), n: b.n }).collect()
+}
+
+/// What happened to an operation within the judged part of its scenario, and how long that was: what drills
+/// set aside is left out of both. `None` where nothing is known of it.
+pub fn within_judged(plan: &Plan, facts: &RunFacts, operation: OperationId) -> Option<(Flow, Nanos)> {
+    let scenario = plan.scenarios.get(plan.operations.get(operation.index())?.scenario)?;
+    let part = (scenario.start + scenario.warm_up, (scenario.end() - scenario.cool_down).min(facts.length));
+    let aside: Vec<(Nanos, Nanos)> = facts.drills.iter().filter_map(|drill| drill.aside).collect();
+    let (flow, length) = facts.timeline.course.within(&[operation], part, &aside);
+    if length > Nanos::ZERO {
+        return Some((flow, length));
+    }
+    // No whole window is in it: the windows that it touches, as far as the run went.
+    let slots = facts.timeline.course.slots(&[operation]);
+    let touched: Vec<_> = slots.iter().filter(|((since, until), _)| *since < part.1 && *until > part.0).collect();
+    let (((since, _), _), ((_, until), _)) = (touched.first()?, touched.last()?);
+    let length = (*until).min(facts.length) - *since;
+    let sum = touched.iter().fold(Flow::default(), |sum, (_, flow)| sum.and(*flow));
+    (length > Nanos::ZERO).then_some((sum, length))
 }

@@ -132,9 +132,15 @@ impl Plan {
 
     /// A window in which the generator's machine stood still for so long is spoiled: half of the
     /// tightest limit, for what arrives in a stall is late by half of it on average and the target
-    /// needs its own part; 100 ms where nothing limits a response time.
+    /// needs its own part; a tenth of the shortest timeout where nothing limits a response time.
     pub fn stall_limit(&self) -> Nanos {
-        self.tightest_limit().map_or(Nanos::from_millis(100), |limit| Nanos(limit.0 / 2))
+        let floor = || self.shortest_timeout().map_or(Nanos::from_millis(100), |timeout| Nanos(timeout.0 / 10));
+        self.tightest_limit().map_or_else(floor, |limit| Nanos(limit.0 / 2))
+    }
+
+    /// The shortest timeout of an operation: the floor of every check whose own bound the profile does not give.
+    pub fn shortest_timeout(&self) -> Option<Nanos> {
+        self.operations.iter().map(|o| o.timeout).filter(|timeout| *timeout > Nanos::ZERO).min()
     }
 }
 

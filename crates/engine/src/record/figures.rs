@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Resources, RunFacts, shapes};
+use crate::load::{Resources, RunFacts, shapes, within_judged};
 use crate::profile::Plan;
 use slatest_core::measure::{Latencies, Tally};
 use slatest_core::model::{Nanos, OperationId, Outcome};
@@ -126,7 +126,7 @@ pub struct OperationFigures {
     pub planned: u64,
     /// How many ended.
     pub count: u64,
-    /// How many ended per second of the judged part.
+    /// How many ended within the judged part, over its length; 0 where that is shorter than a window.
     pub rate: f64,
     /// How they ended.
     pub outcomes: OutcomeCounts,
@@ -183,8 +183,8 @@ pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, 
     let (mut total, mut total_unjudged, mut total_rate) = (Tally::default(), Tally::default(), 0.0);
     for (i, operation) in plan.operations.iter().enumerate() {
         let (Some(judged), Some(unjudged)) = (timeline.judged.get(i), timeline.unjudged.get(i)) else { continue };
-        let secs = judged_secs(plan, operation.scenario, facts.length);
-        let rate = if secs > 0.0 { judged.completed() as f64 / secs } else { 0.0 };
+        let within = within_judged(plan, facts, OperationId(i as u16));
+        let rate = within.map_or(0.0, |(flow, length)| flow.ended as f64 / length.as_secs_f64());
         operations.push(of_operation(
             &operation.address,
             judged,
@@ -199,6 +199,7 @@ pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, 
             ratios: Vec::new(),
             exceeded: Vec::new(),
             observed: Vec::new(),
+            by_lateness: Vec::new(),
             ..tally.clone()
         };
         total.merge(&common(judged));
@@ -231,13 +232,6 @@ pub(super) fn figures(plan: &Plan, facts: &RunFacts) -> (Vec<OperationFigures>, 
 /// With six decimals: as many as say something, and they survive being written and read.
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
-}
-
-/// Seconds of a scenario's judged part that had passed when the run ended.
-fn judged_secs(plan: &Plan, scenario: usize, length: Nanos) -> f64 {
-    plan.scenarios
-        .get(scenario)
-        .map_or(0.0, |s| ((s.end() - s.cool_down).min(length) - (s.start + s.warm_up)).as_secs_f64())
 }
 
 fn of_operation(

@@ -98,6 +98,8 @@ impl Cell {
                         let at = |counts: &[u64]| counts.get(index).copied().unwrap_or_default();
                         (at(&cohort.exceeded), at(&cohort.observed))
                     }
+                    // Recovery is read from the planned instants.
+                    Counter::ByLateness(_) => continue,
                     Counter::Ratio(_) => (0, 0),
                 };
                 *count = (count.0 + bad, count.1 + of);

@@ -10,7 +10,7 @@ fn sound() -> Evidence {
         planned: 1_000,
         outcomes: [990, 1, 2, 3, 0, 0, 4],
         dispatch_lag_p99: Some(Nanos::from_millis(1)),
-        tightest_limit: Some(Nanos::from_millis(100)),
+        shortest_timeout: Some(Nanos::from_secs(1)),
         cpu_secs: 10.0,
         wall_secs: 10.0,
         cores: 2.0,
@@ -32,7 +32,7 @@ fn a_sound_run_breaks_nothing() {
 fn each_bound_is_held() {
     let cases: [(&str, bool, Evidence); 20] = [
         ("arrivals achieved", true, Evidence { fired: 989, ..sound() }),
-        ("dispatch lag p99", true, Evidence { dispatch_lag_p99: Some(Nanos(1_000_001)), ..sound() }),
+        ("dispatch lag p99", true, Evidence { dispatch_lag_p99: Some(Nanos(100_000_001)), ..sound() }),
         ("ledger", true, Evidence { planned: 1_001, ..sound() }),
         ("dropped arrivals", false, Evidence { outcomes: [990, 1, 2, 3, 0, 4, 0], ..sound() }),
         (
@@ -54,14 +54,13 @@ fn each_bound_is_held() {
             "dispatch lag p99",
             true,
             Evidence {
-                tightest_limit: None,
                 drills: true,
-                window: Nanos::from_millis(100),
-                dispatch_lag_p99: Some(Nanos::from_millis(101)),
+                window: Nanos::from_millis(50),
+                dispatch_lag_p99: Some(Nanos::from_millis(51)),
                 ..sound()
             },
         ),
-        ("host stalls", false, Evidence { tightest_limit: None, judged_windows: 100, spoiled_windows: 99, ..sound() }),
+        ("host stalls", true, Evidence { shortest_timeout: None, judged_windows: 100, spoiled_windows: 99, ..sound() }),
         ("host stalls", true, Evidence { judged_windows: 100, spoiled_windows: 6, ..sound() }),
         ("clock", false, Evidence { clock_step: Nanos::from_millis(300), ..sound() }),
         ("clock", true, Evidence { clock_step: Nanos::from_secs(2), ..sound() }),

@@ -1,15 +1,16 @@
 //! One objective, judged.
 
+use super::keeping_up::FallingBehind;
 use super::times::Times;
 use super::{advice, culprits, steadiness};
 use crate::load::facts::{Abortion, RunFacts};
-use crate::load::over_time::bad_over_time;
+use crate::load::over_time::{bad_from_firing, bad_over_time, within_judged};
 use crate::profile::{Aim, ObjectivePlan, Plan, ScenarioPlan};
-use slatest_core::measure::Tally;
+use slatest_core::measure::{ByLateness, Flow, Tally};
 use slatest_core::model::{Nanos, OperationId, Outcome, Verdict};
 use slatest_stats::{
-    ALPHA, BLOCKED_SHARE_MAX, Batch, BatchJudgement, Interval, JudgedObjective, Reading, effective_ranks,
-    judge_batches_above, judge_batches_below, poisson_interval, quantile_rank,
+    ALPHA, BLOCKED_SHARE_MAX, Batch, BatchJudgement, Interval, JudgedObjective, LAG_SHARE_MAX, Reading,
+    effective_ranks, judge_batches_above, judge_batches_below, poisson_interval, quantile_rank,
 };
 
 /// One operation in an objective's scope: where its figures are.
@@ -44,15 +45,36 @@ impl Tried<'_> {
 
 /// Every objective of a plan, judged: each by itself first, then whether it was steady, and which
 /// operations are shown to be at fault.
-pub(super) fn judge_objectives(plan: &Plan, facts: &RunFacts) -> Vec<JudgedObjective> {
+pub(super) fn judge_objectives(plan: &Plan, facts: &RunFacts, behind: &[FallingBehind]) -> Vec<JudgedObjective> {
     let mut tried: Vec<Tried<'_>> =
         plan.objectives.iter().flat_map(|objective| try_objective(plan, facts, objective)).collect();
     steadiness::demand(plan, &mut tried);
+    demand_keeping_up(plan, &mut tried, behind);
     culprits::name(&mut tried);
     if let Some(aborted) = &facts.aborted {
         fail_aborted(plan, &mut tried, aborted);
     }
     tried.into_iter().map(|one| one.judged).collect()
+}
+
+/// A target that does not keep up fails each throughput that is asked of it, and passes nothing else: its
+/// response times are those of a run of this length.
+fn demand_keeping_up(plan: &Plan, tried: &mut [Tried<'_>], behind: &[FallingBehind]) {
+    for one in tried {
+        let of = |behind: &&FallingBehind| {
+            let mut scope = one.objective.operations.iter().filter_map(|id| plan.operations.get(id.index()));
+            scope.any(|operation| operation.scenario == behind.scenario)
+        };
+        let Some(behind) = behind.iter().find(of) else { continue };
+        match (&one.objective.aim, one.judged.verdict) {
+            (Aim::Throughput { .. }, Verdict::Pass | Verdict::Fail | Verdict::Inconclusive) => {
+                one.judged.verdict = Verdict::Fail;
+            }
+            (_, Verdict::Pass | Verdict::Inconclusive) => one.judged.verdict = Verdict::Inconclusive,
+            _ => continue,
+        }
+        one.judged.words = Some(behind.words());
+    }
 }
 
 /// The objective that ended the run does not hold, whatever the test for one look says of the counts
@@ -107,6 +129,9 @@ fn try_scope<'a>(
                 times.add(plan, one, thresholds.get(one.position).copied());
             }
             let found = judge_batches_below(&tried.batches, 1.0 - quantile);
+            let places = scope.iter().map(|one| (one.operation, one.position));
+            let from_firing = bad_from_firing(&facts.timeline, &objective.aim, places, (from, to), &tried.batches);
+            let least = judge_batches_below(&from_firing, 1.0 - quantile);
             let ranks = effective_ranks(times.observed, found.worth.effective, *quantile, ALPHA);
             tried.judged.indicator = format!("{} {of}", advice::quantile_name(*quantile));
             tried.judged.bound = Reading::Time(*below);
@@ -114,6 +139,10 @@ fn try_scope<'a>(
             tried.judged.lower = times.at_least(ranks.lower);
             tried.judged.upper = times.at_most(ranks.upper);
             tried.settle(&found, times.exceeded, times.observed);
+            tried.bracket(&least, times.by_lateness);
+            if of == "response_time" {
+                tried.demand_punctuality(facts, *below);
+            }
         }
         Aim::ErrorRate { below } => {
             let found = judge_batches_below(&tried.batches, *below);
@@ -164,6 +193,47 @@ impl Tried<'_> {
         }
     }
 
+    /// From the planned instant no time is too short, from that of firing none is too long by the generator's
+    /// doing: a pass is one by the first, a fail one by the second, and where they disagree lateness decides.
+    fn bracket(&mut self, least: &BatchJudgement, by_lateness: ByLateness) {
+        if by_lateness.samples == 0 {
+            return;
+        }
+        self.judged.by_lateness = Some(by_lateness);
+        self.chance_of_so_many = least.chance_of_so_many;
+        self.judged.verdict = match (self.judged.verdict, least.judgement.verdict) {
+            (Verdict::Pass, _) => Verdict::Pass,
+            (_, Verdict::Fail) => Verdict::Fail,
+            (most, least) if most == least => most,
+            _ => {
+                self.judged.words = Some(format!(
+                    "the generator's own lateness decides: {} to {} of {} are bad, {} of them only because they were \
+                     fired up to {} late; use a quieter machine, a lower rate, or agents",
+                    self.judged.bad.saturating_sub(by_lateness.samples),
+                    self.judged.bad,
+                    self.judged.samples,
+                    by_lateness.samples,
+                    by_lateness.lateness_max,
+                ));
+                Verdict::Void
+            }
+        };
+    }
+
+    /// A load that came late by more than a tenth of the limit is another load than was planned: nothing
+    /// passes by it.
+    fn demand_punctuality(&mut self, facts: &RunFacts, limit: Nanos) {
+        let Ok(lag) = facts.timeline.dispatch_lag.quantile(0.99) else { return };
+        let allowed = Nanos((limit.0 as f64 * LAG_SHARE_MAX) as u64);
+        if lag > allowed && matches!(self.judged.verdict, Verdict::Pass | Verdict::Inconclusive) {
+            self.judged.verdict = Verdict::Void;
+            self.judged.words = Some(format!(
+                "the generator fired late by {lag} (p99), which is more than {}% of the limit",
+                LAG_SHARE_MAX * 100.0
+            ));
+        }
+    }
+
     fn settle_share(&mut self, found: &BatchJudgement, bad: u64, samples: u64) {
         let Interval { lower, upper } = found.judgement.interval;
         let estimate = found.judgement.estimate;
@@ -203,42 +273,36 @@ fn blank(objective: &ObjectivePlan, scope: &str) -> JudgedObjective {
         effective: None,
         trend: None,
         culprit: None,
+        by_lateness: None,
         verdict: Verdict::Inconclusive,
         words: None,
     }
 }
 
-/// A plain comparison: what was delivered is a fact of this run, not an estimate of a chance; its
-/// Poisson bounds are shown beside it.
+/// A plain comparison: what completed within the judged part, over its length, is a fact of this run and not
+/// an estimate of a chance; its Poisson bounds are shown beside it.
 fn throughput(plan: &Plan, facts: &RunFacts, judged: &mut JudgedObjective, scope: &[InScope<'_>], above: f64) {
-    let mut rate = 0.0;
+    let (mut rate, mut sum) = (0.0, Flow::default());
     for one in scope {
-        let Some(scenario) = scenario(plan, one) else { continue };
-        let from = scenario.start + scenario.warm_up;
-        let to = (scenario.end() - scenario.cool_down).min(facts.length);
-        // What drills judged was sent, too, and is not counted here.
-        let aside = facts.drills.iter().filter_map(|drill| drill.aside);
-        let aside = aside.map(|(since, until)| until.min(to) - since.max(from)).fold(Nanos::ZERO, |sum, one| sum + one);
-        let secs = (to - from - aside).as_secs_f64();
-        if secs > 0.0 {
-            rate += one.tally.outcome(Outcome::Ok) as f64 / secs;
-        }
+        let Some((flow, length)) = within_judged(plan, facts, one.operation) else { continue };
+        rate += flow.ok as f64 / length.as_secs_f64();
+        sum = sum.and(flow);
     }
-    let (ok, ended) = sums(scope, |t| (t.outcome(Outcome::Ok), t.completed()));
-    let interval = poisson_interval(ok);
-    let scaled = |bound: f64| (ok > 0).then(|| Reading::rate(rate * bound / ok as f64));
+    let interval = poisson_interval(sum.ok);
+    let scaled = |bound: f64| (sum.ok > 0).then(|| Reading::rate(rate * bound / sum.ok as f64));
+    let known = sum.due + sum.ended > 0;
     judged.indicator = "throughput".into();
     judged.below = false;
     judged.bound = Reading::Rate(above);
-    judged.measured = (ended > 0).then_some(Reading::rate(rate));
+    judged.measured = known.then_some(Reading::rate(rate));
     judged.lower = scaled(interval.lower);
     judged.upper = scaled(interval.upper);
-    judged.bad = ended - ok;
-    judged.samples = ended;
-    judged.verdict = match ended {
-        0 => Verdict::Inconclusive,
-        _ if rate > above => Verdict::Pass,
-        _ => Verdict::Fail,
+    judged.bad = sum.ended - sum.ok;
+    judged.samples = sum.ended;
+    judged.verdict = match known {
+        false => Verdict::Inconclusive,
+        true if rate > above => Verdict::Pass,
+        true => Verdict::Fail,
     };
 }
 

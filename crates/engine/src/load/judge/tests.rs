@@ -8,6 +8,8 @@ use slatest_core::measure::{Recorder, Series, Threshold};
 use slatest_core::model::{Completion, Nanos, OperationId};
 use slatest_stats::Reading;
 
+mod truths;
+
 const LIMIT: Nanos = Nanos::from_millis(100);
 
 pub(super) fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
@@ -77,6 +79,9 @@ fn p95(each: bool) -> ObjectivePlan {
 /// Facts of `runs` of (operation, times, response time, outcome).
 fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
     let mut recorder = Recorder::new(shapes(plan), plan.window);
+    let mut timeline = Timeline::new(&shapes(plan));
+    // The warm-up.
+    (0..2).for_each(|_| timeline.add(&recorder.close_window()));
     let mut fired = 0;
     for &(operation, times, millis, outcome) in runs {
         for _ in 0..times {
@@ -91,8 +96,9 @@ fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
             recorder.ended(operation, true, Nanos::ZERO, &completion);
         }
     }
-    let mut timeline = Timeline::new(&shapes(plan));
     timeline.add(&recorder.close_window());
+    // The rest of the run.
+    (0..9).for_each(|_| timeline.add(&recorder.close_window()));
     RunFacts {
         timeline,
         scheduled: fired,

@@ -2,7 +2,7 @@
 
 use super::objective::InScope;
 use crate::profile::Plan;
-use slatest_core::measure::{Latencies, Series};
+use slatest_core::measure::{ByLateness, Latencies, Series};
 use slatest_stats::Reading;
 
 /// The times of a scope with failures at infinity.
@@ -10,6 +10,8 @@ use slatest_stats::Reading;
 pub(super) struct Times {
     pub(super) exceeded: u64,
     pub(super) observed: u64,
+    /// Of what exceeded, what only the generator's lateness made.
+    pub(super) by_lateness: ByLateness,
     /// Of these, how many have a time at all.
     timed: u64,
     values: Latencies,
@@ -25,6 +27,10 @@ impl Times {
         let (Some(&exceeded), Some(&observed)) = (tally.exceeded.get(index), tally.observed.get(index)) else { return };
         self.exceeded += exceeded;
         self.observed += observed;
+        if let Some(late) = tally.by_lateness.get(index) {
+            self.by_lateness.samples += late.samples;
+            self.by_lateness.lateness_max = self.by_lateness.lateness_max.max(late.lateness_max);
+        }
         // Every failure was observed, and has no time.
         self.timed += observed.saturating_sub(tally.failures());
         match threshold.series {

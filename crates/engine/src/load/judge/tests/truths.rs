@@ -1,0 +1,156 @@
+//! Targets and generators of which everything is known.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+/// A constant target behind a generator that fires each arrival so late.
+fn late_generator(plan: &Plan, service: Nanos, lateness: Nanos) -> RunFacts {
+    let mut recorder = Recorder::new(shapes(plan), plan.window);
+    let mut timeline = Timeline::new(&shapes(plan));
+    for i in 0..1_000_u64 {
+        let intended = Nanos::from_secs(2) + Nanos::from_millis(i * 9);
+        let fired = intended + lateness;
+        while recorder.window_end() <= fired {
+            timeline.add(&recorder.close_window());
+        }
+        recorder.fired(OperationId(0), true, intended, fired);
+        let done = fired + service;
+        recorder.ended_of(OperationId(0), true, (intended, fired), &Completion::ok(fired, done));
+    }
+    timeline.add(&recorder.close_window());
+    RunFacts { timeline, scheduled: 1_000, fired: 1_000, ..facts(plan, &[]) }
+}
+
+#[test]
+fn lateness_voids_only_what_it_could_decide() {
+    let plan = plan(vec![p95(false)]);
+    let verdicts = |service| {
+        [0, 5, 20, 50].map(|late| {
+            let facts = late_generator(&plan, Nanos::from_millis(service), Nanos::from_millis(late));
+            let judged = judge(&plan, &facts);
+            assert!(!judged.validity.iter().any(Check::voids), "{:?}", judged.validity);
+            judged.objectives[0].verdict
+        })
+    };
+    assert_eq!(verdicts(90), [Verdict::Pass, Verdict::Pass, Verdict::Void, Verdict::Void]);
+    assert_eq!(verdicts(110), [Verdict::Fail; 4]);
+    let words = &judge(&plan, &late_generator(&plan, Nanos::from_millis(90), Nanos::from_millis(20))).objectives[0];
+    assert_eq!(words.by_lateness.map(|late| late.samples), Some(1_000));
+    assert!(words.words.as_deref().unwrap_or_default().contains("0 to 1000 of 1000 are bad"), "{:?}", words.words);
+}
+
+#[test]
+fn a_load_that_came_much_too_late_passes_nothing() {
+    // 10 + 50 ms are far below 100, but what was sent is not what was planned.
+    let quick = plan(vec![p95(false)]);
+    let facts = late_generator(&quick, Nanos::from_millis(10), Nanos::from_millis(50));
+    assert_eq!(judge(&quick, &facts).objectives[0].verdict, Verdict::Void);
+    // Without any objective on times, the timeout bounds it: 100 ms of 1 s.
+    let errors = plan(vec![objective(false, Aim::ErrorRate { below: 0.05 })]);
+    let of = |late| judge(&errors, &late_generator(&errors, Nanos::from_millis(10), Nanos::from_millis(late))).verdict;
+    assert_eq!((of(90), of(200), of(7_600)), (Verdict::Pass, Verdict::Void, Verdict::Void));
+}
+
+/// Arrivals that are served one after another (`servers` at a time), first in, first out.
+struct Queue {
+    secs: u64,
+    /// Arrivals per second at the start and at the end.
+    offered: (f64, f64),
+    servers: usize,
+    /// Seconds of a service.
+    service: f64,
+    /// Whether services are exponential.
+    random: bool,
+}
+
+fn served(plan: &Plan, queue: &Queue, seed: u64) -> RunFacts {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let (mut now, mut free) = (0.0_f64, vec![0.0_f64; queue.servers]);
+    // (when, is an end, when it was meant to start)
+    let mut events = Vec::new();
+    loop {
+        let (first, last) = queue.offered;
+        let rate = first + (last - first) * now / queue.secs as f64;
+        now -= (1.0 - rng.random::<f64>()).ln() / rate;
+        if now >= queue.secs as f64 {
+            break;
+        }
+        let next = free.iter_mut().min_by(|a, b| a.total_cmp(b)).expect("a server");
+        let takes = if queue.random { -(1.0 - rng.random::<f64>()).ln() * queue.service } else { queue.service };
+        *next = next.max(now) + takes;
+        let (at, done) = (Nanos::from_secs_f64(now), Nanos::from_secs_f64(*next));
+        events.extend([(at, false, at), (done, true, at)]);
+    }
+    events.sort();
+    let mut recorder = Recorder::new(shapes(plan), plan.window);
+    let mut timeline = Timeline::new(&shapes(plan));
+    let count = events.len() as u64 / 2;
+    for (at, is_end, intended) in events {
+        while recorder.window_end() <= at {
+            timeline.add(&recorder.close_window());
+        }
+        if is_end {
+            recorder.ended(OperationId(0), true, intended, &Completion::ok(intended, at));
+        } else {
+            recorder.fired(OperationId(0), true, intended, intended);
+        }
+    }
+    timeline.add(&recorder.close_window());
+    let length = Nanos::from_secs(queue.secs);
+    RunFacts { timeline, scheduled: count, fired: count, length, ..facts(plan, &[]) }
+}
+
+fn queue_plan(queue: &Queue, objectives: Vec<ObjectivePlan>) -> Plan {
+    let mut plan = plan(objectives);
+    let scenario = &mut plan.scenarios[0];
+    scenario.warm_up = Nanos::ZERO;
+    let stage = StagePlan { duration: Nanos::from_secs(queue.secs), from: queue.offered.0, to: queue.offered.1 };
+    scenario.executor = ExecutorPlan::Arrivals { law: ArrivalLaw::Poisson, stages: vec![stage] };
+    plan.operations.iter_mut().for_each(|operation| operation.timeout = Nanos::from_secs(60));
+    plan
+}
+
+#[test]
+fn a_rate_is_what_completed_within_the_time_and_a_target_that_falls_behind_is_named() {
+    let queue = Queue { secs: 15, offered: (500.0, 500.0), servers: 1, service: 1.0 / 300.0, random: false };
+    let above = |above| objective(false, Aim::Throughput { above });
+    let errors = objective(false, Aim::ErrorRate { below: 0.05 });
+    let plan = queue_plan(&queue, vec![above(450.0), above(250.0), errors]);
+    let judged = judge(&plan, &served(&plan, &queue, 7));
+    let verdicts: Vec<Verdict> = judged.objectives.iter().map(|o| o.verdict).collect();
+    assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Inconclusive]);
+    let Some(Reading::Rate(rate)) = judged.objectives[0].measured else { panic!("a rate") };
+    assert!((rate - 300.0).abs() < 3.0, "{rate}");
+    let said = &judged.validity.iter().find(|check| check.name == "keeps up").expect("a check").words;
+    assert!(said.starts_with("does not keep up: serves about 300/s of "), "{said}");
+    // Nor is it a pass where nothing was asked.
+    let nothing = queue_plan(&queue, vec![]);
+    assert_eq!(judge(&nothing, &served(&nothing, &queue, 7)).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_target_that_keeps_up_is_not_accused() {
+    let queue = |secs, offered, servers, service, random| Queue { secs, offered, servers, service, random };
+    let all = [
+        // Busy, idle, slow, very slow, and under ramps up and down.
+        queue(15, (285.0, 285.0), 1, 1.0 / 300.0, true),
+        queue(60, (19.0, 19.0), 1, 0.05, true),
+        queue(15, (5.0, 5.0), 8, 0.2, true),
+        queue(15, (100.0, 100.0), 10_000, 5.0, false),
+        queue(15, (100.0, 100.0), 10_000, 10.0, true),
+        queue(15, (100.0, 100.0), 10_000, 14.0, false),
+        queue(30, (10.0, 300.0), 1_000, 1.0, true),
+        queue(30, (10.0, 300.0), 1_000, 1.0, false),
+        queue(30, (300.0, 10.0), 1_000, 1.0, true),
+    ];
+    for (i, queue) in all.iter().enumerate() {
+        let plan = queue_plan(queue, vec![]);
+        let accused = (0..100).filter(|seed| {
+            let facts = served(&plan, queue, *seed);
+            !keeping_up::falling_behind(&plan, &facts).is_empty()
+        });
+        assert_eq!(accused.count(), 0, "queue {i}");
+    }
+}
