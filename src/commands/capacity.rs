@@ -119,6 +119,7 @@ fn search(args: &CapacityArgs) -> Result<(Account, Option<String>), Exit> {
         seed: args.seed,
         allow_listed: args.allow_listed,
         drills: false,
+        allow_commands: false,
         sandbox_flags: args.sandbox_flags.clone(),
     };
     let idle = NothingSentYet::begin();

@@ -46,6 +46,25 @@ pub fn refusal(plan: &Plan, target: &Target, asked: bool) -> Option<String> {
     None
 }
 
+/// Why a plan's drills may not start programs here; `None` where they may. A profile alone never starts one: what it
+/// writes itself needs `--allow-commands`, what the target names needs that or `--drills`.
+pub fn commands_refusal(plan: &Plan, drills: bool, allowed: bool) -> Option<String> {
+    if allowed {
+        return None;
+    }
+    let refused = |drill: &&DrillPlan| !drill.injector.programs().is_empty() && (drill.fault.is_none() || !drills);
+    let drill = plan.drills.iter().find(refused)?;
+    let programs = drill.injector.programs().join("`, `");
+    let (whose, way) = match &drill.fault {
+        None => ("written in the profile".to_owned(), "--allow-commands"),
+        Some(fault) => (format!("fault `{fault}` of the target"), "--drills"),
+    };
+    Some(format!(
+        "the drill `{}` starts programs on this machine, as this user: `{programs}` ({whose}); say {way} if you mean it",
+        drill.name
+    ))
+}
+
 /// Puts up the target's proxies, which stand between this process and its endpoints from now on. Says what is
 /// wrong by itself.
 ///

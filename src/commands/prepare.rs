@@ -48,6 +48,9 @@ pub struct PlanArgs {
     /// Drills may break things on a target that is no sandbox
     #[arg(long)]
     pub drills: bool,
+    /// Drills that are written in the profile may start programs on this machine
+    #[arg(long)]
+    pub allow_commands: bool,
     /// A flag for the sandbox, when it is the target: `--sandbox=--latency=*=lognormal:20ms,0.5`
     #[arg(long = "sandbox", value_name = "FLAG", allow_hyphen_values = true)]
     pub sandbox_flags: Vec<String>,
@@ -150,7 +153,9 @@ impl Found {
         let resolved = resolve(&self.library, &self.profile, &self.target, &args.overrides(), run)
             .map_err(|p| invalid(&p, &[&self.profile, &self.target]))?;
         guard(args, &self.name, &resolved)?;
-        if let Some(why) = drills::refusal(&resolved.plan, &resolved.target, args.drills) {
+        let refused = drills::refusal(&resolved.plan, &resolved.target, args.drills)
+            .or_else(|| drills::commands_refusal(&resolved.plan, args.drills, args.allow_commands));
+        if let Some(why) = refused {
             say!("slatest: refused: {why}");
             return Err(Exit::Refused);
         }
@@ -177,7 +182,7 @@ impl Found {
 
 impl PlanArgs {
     /// To look at a profile's plan where nothing is sent and nothing is broken.
-    pub const fn looking(profile: String, target: Option<String>) -> Self {
+    pub const fn looking(profile: String, target: Option<String>, allow_commands: bool) -> Self {
         Self {
             profile,
             target,
@@ -187,6 +192,7 @@ impl PlanArgs {
             seed: None,
             allow_listed: true,
             drills: true,
+            allow_commands,
             sandbox_flags: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::mark;
 use super::{FaultError, Injected, Undo};
 use slatest_core::files::open_regular;
 use slatest_core::model::redact;
@@ -40,6 +41,9 @@ pub struct Entry {
     /// What heals it, with the step that breaks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
+    /// That this user wrote the remedy on this machine, see [`super::mark`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// When it was injected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected: Option<Injected>,
@@ -105,6 +109,7 @@ impl Entry {
             phase,
             at: Timestamp::now(),
             remedy: None,
+            mark: None,
             injected: None,
             detail: redact(detail.as_ref()).into_owned(),
         }
@@ -157,7 +162,9 @@ impl Journal {
     /// When it can't be written: don't act then.
     pub fn append(&mut self, entry: &Entry) -> Result<(), FaultError> {
         let wrong = |why: String| FaultError::Journal { path: self.path.display().to_string(), why };
-        let mut line = serde_json::to_vec(entry).map_err(|e| wrong(e.to_string()))?;
+        let marked = entry.remedy.as_ref().filter(|_| entry.mark.is_none()).and_then(mark::of);
+        let marked = marked.map(|mark| Entry { mark: Some(mark), ..entry.clone() });
+        let mut line = serde_json::to_vec(marked.as_ref().unwrap_or(entry)).map_err(|e| wrong(e.to_string()))?;
         line.push(b'\n');
         self.file.write_all(&line).and_then(|()| self.file.sync_all()).map_err(|e| wrong(e.to_string()))
     }
@@ -227,6 +234,8 @@ pub struct Unhealed {
     pub key: DrillKey,
     /// What heals it; none when the line that said so can't be used.
     pub remedy: Option<Remedy>,
+    /// Whether this user wrote that on this machine.
+    pub own: bool,
     /// When it was about to be injected.
     pub since: Timestamp,
     /// Why healing failed, when it was tried.
@@ -241,7 +250,8 @@ pub fn unhealed(entries: &[Entry]) -> Vec<Unhealed> {
         let at = open.iter().position(|unhealed| unhealed.key == key);
         match (entry.step, entry.phase, at) {
             (Step::Inject, Phase::AboutTo, None) => {
-                open.push(Unhealed { key, remedy: entry.remedy.clone(), since: entry.at, tried: None });
+                let own = entry.remedy.as_ref().is_some_and(|remedy| mark::fits(remedy, entry.mark.as_deref()));
+                open.push(Unhealed { key, remedy: entry.remedy.clone(), own, since: entry.at, tried: None });
             }
             (Step::Heal, Phase::Done, Some(at)) => drop(open.remove(at)),
             (Step::Heal, Phase::Failed, Some(at)) => open[at].tried = Some(entry.detail.clone()),

@@ -19,6 +19,7 @@ mod http;
 pub mod journal;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+mod mark;
 mod moment;
 mod network;
 mod process;

@@ -32,6 +32,9 @@ const KEPT_BYTES: u64 = 8 * 1024;
 /// How often it is looked at how much was written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// Variables of this process that a program is given; everything else is named in its `env`.
+const KEPT_VARIABLES: [&str; 3] = ["PATH", "HOME", "LANG"];
+
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -58,12 +61,20 @@ impl Ended {
 pub(super) struct Runner {
     program: Program,
     folder: PathBuf,
+    /// How further variables begin that it is given.
+    kept: &'static [&'static str],
 }
 
 impl Runner {
     /// `folder` is where relative paths start.
     pub fn new(program: &Program, folder: &std::path::Path) -> Self {
-        Self { program: program.clone(), folder: folder.to_owned() }
+        Self { program: program.clone(), folder: folder.to_owned(), kept: &[] }
+    }
+
+    /// Gives it also the variables of this process whose names begin so.
+    pub fn keeping(mut self, kept: &'static [&'static str]) -> Self {
+        self.kept = kept;
+        self
     }
 
     /// As a person would type it, without credentials.
@@ -102,7 +113,9 @@ impl Runner {
         let failed = |why: String| FaultError::failed(format!("running `{words}`"), why);
         let mut secrets: Vec<SecretString> = Vec::new();
         let mut command = Command::new(self.find()?);
-        command.args(&self.program.args);
+        command.args(&self.program.args).env_clear();
+        let kept = |name: &str| KEPT_VARIABLES.contains(&name) || self.kept.iter().any(|start| name.starts_with(start));
+        command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(kept)));
         for (name, text) in &self.program.env {
             let value = text.resolve(&self.folder).map_err(FaultError::Refused)?;
             command.env(name.as_str(), value.expose_secret());
@@ -264,6 +277,16 @@ mod tests {
         assert_eq!((ended.output.as_str(), ended.errors.as_str()), ("I know ***\n", "postgres://***@h/d\n"));
         let killed = runner("{ program: sh, args: [-c, 'kill -9 $$'] }", folder.path()).run().await.unwrap();
         assert_eq!(killed.words, "killed by SIGKILL");
+    }
+
+    #[tokio::test]
+    async fn it_gets_only_what_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = runner("{ program: env, env: { NAMED: yes-please } }", folder.path()).run().await.unwrap();
+        let names: Vec<&str> = ended.output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there is something to leave out");
+        assert!(names.contains(&"NAMED") && names.contains(&"PATH"), "{names:?}");
+        assert!(names.iter().all(|name| ["NAMED", "PATH", "HOME", "LANG"].contains(name)), "{names:?}");
     }
 
     #[tokio::test]

@@ -43,6 +43,9 @@ pub struct CheckArgs {
     /// Longest that the look at one fault may take
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     within: Span,
+    /// Drills that are written in the profile may start programs on this machine, which look as they would
+    #[arg(long)]
+    allow_commands: bool,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -79,7 +82,7 @@ fn check(args: &CheckArgs) -> Result<Exit, Exit> {
             (place.target, looked)
         }
         Some(profile) => {
-            let plan = PlanArgs::looking(profile.clone(), args.target.clone());
+            let plan = PlanArgs::looking(profile.clone(), args.target.clone(), args.allow_commands);
             let found = find(&plan)?;
             // A profile without drills has none to refuse.
             let resolved = found.resolve(&plan)?;

@@ -7,13 +7,14 @@ use clap::Args;
 use super::faults::stopwatch;
 use super::runtime;
 use crate::commands::Exit;
+use crate::commands::process::Signals;
 use crate::report::words::plain;
-use slatest_core::model::{Nanos, Span};
+use slatest_core::model::Span;
 use slatest_core::say;
 use slatest_core::terminal::print_all;
 use slatest_engine::record::{StoreError, locate};
 use slatest_faults::execute::{Mended, heal_unhealed};
-use slatest_faults::journal::{self, DrillKey, JOURNAL_FILE};
+use slatest_faults::journal::{self, DrillKey, JOURNAL_FILE, Unhealed};
 
 /// Arguments of `slatest drill heal`.
 #[derive(Clone, Debug, Args)]
@@ -26,7 +27,8 @@ A run heals what it broke by itself, also after Ctrl-C. This is for a run that w
 down, whose heal failed, or whose profile leaves the healing to people (`heal: manual`). It can be asked for
 again and again: what is healed stays so.
 
-Exit codes: 0 nothing is left broken, 99 SOMETHING IS STILL BROKEN, 3 the run is still under way, 2 no such run.")]
+Exit codes: 0 nothing is left broken, 99 SOMETHING IS STILL BROKEN, 3 refused (the run is still under way, or
+programs would be started that somebody else wrote down), 2 no such run.")]
 pub struct HealArgs {
     /// The run: its folder, its id, or `latest`
     #[arg(value_name = "RUN")]
@@ -34,6 +36,9 @@ pub struct HealArgs {
     /// Longest that mending one fault may take
     #[arg(long, value_name = "DURATION", default_value = "120s")]
     within: Span,
+    /// The run's drills may start programs on this machine, also where somebody else wrote down which
+    #[arg(long)]
+    allow_commands: bool,
     /// Where runs lie
     #[arg(long, value_name = "FOLDER", default_value = "results")]
     results: PathBuf,
@@ -42,7 +47,7 @@ pub struct HealArgs {
 /// Runs it.
 pub fn run(args: &HealArgs) -> Exit {
     match locate(&args.results, &args.run) {
-        Ok(folder) => heal(&folder, args.within.0),
+        Ok(folder) => heal(&folder, args),
         Err(error) => {
             say!("slatest: {error}");
             if matches!(error, StoreError::NotFound { .. }) { Exit::Usage } else { Exit::Unexpected }
@@ -50,7 +55,8 @@ pub fn run(args: &HealArgs) -> Exit {
     }
 }
 
-fn heal(folder: &Path, within: Nanos) -> Exit {
+fn heal(folder: &Path, args: &HealArgs) -> Exit {
+    let within = args.within.0;
     let run = plain(&folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy());
     let read = match journal::read(folder) {
         Ok(read) => read,
@@ -72,6 +78,9 @@ fn heal(folder: &Path, within: Nanos) -> Exit {
         Err(exit) => return exit,
     };
     let left = journal::unhealed(&read.entries);
+    if !args.allow_commands && refused(&run, &left) {
+        return Exit::Refused;
+    }
     for unhealed in &left {
         let what = unhealed.remedy.as_ref().map_or("?", |remedy| remedy.fault.injector());
         let tried = unhealed.tried.as_ref().map_or_else(String::new, |why| format!("; healing failed before: {why}"));
@@ -82,11 +91,49 @@ fn heal(folder: &Path, within: Nanos) -> Exit {
         )));
         print_all("\n");
     }
-    let mended = match runtime.block_on(heal_unhealed(folder, &stopwatch(), within)) {
+    let watch = stopwatch();
+    let mended = runtime.block_on(async {
+        tokio::select! {
+            mended = heal_unhealed(folder, &watch, within) => mended,
+            () = told_twice() => Err("ended by a second signal".into()),
+        }
+    });
+    let mended = match mended {
         Ok(mended) => mended,
         Err(why) => return wrong(&why),
     };
     tell(&run, &mended)
+}
+
+/// Comes with the second signal. What is half mended is worse than what takes a moment more.
+async fn told_twice() {
+    let Ok(mut signals) = Signals::listen() else { return std::future::pending().await };
+    if signals.heard().await.is_some() {
+        say!("slatest: healing goes on to its end; a second signal ends it");
+    }
+    if signals.heard().await.is_none() {
+        std::future::pending().await
+    }
+}
+
+/// Whether something would be started that this user did not write down on this machine; says so.
+fn refused(run: &str, left: &[Unhealed]) -> bool {
+    let mut refused = false;
+    for unhealed in left.iter().filter(|unhealed| !unhealed.own) {
+        let programs = unhealed.remedy.as_ref().map(|remedy| remedy.fault.programs()).unwrap_or_default();
+        if !programs.is_empty() {
+            refused = true;
+            say!(
+                "slatest: refused: healing {} would start `{}` on this machine, and not this user wrote that here",
+                words(&unhealed.key),
+                plain(&programs.join("`, `"))
+            );
+        }
+    }
+    if refused {
+        say!("slatest: look at {JOURNAL_FILE}, and if you mean it: slatest drill heal {run} --allow-commands");
+    }
+    refused
 }
 
 /// What became of it, and whether all is well.

@@ -121,7 +121,7 @@ impl Aws {
         }
         let program = self.spec.program.clone().unwrap_or_else(|| PROGRAM.to_owned());
         let program = Program { program, args, env, folder: None, timeout: self.spec.timeout };
-        let ended = Runner::new(&program, &self.folder).run().await?;
+        let ended = Runner::new(&program, &self.folder).keeping(&["AWS_", "HTTPS_PROXY", "NO_PROXY"]).run().await?;
         if ended.success {
             Ok(ended.output)
         } else {

@@ -39,7 +39,7 @@ pub struct Program {
     /// Its arguments, each as it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// Environment variables beside those that slatest has.
+    /// Its environment variables, beside PATH, HOME and LANG: it gets no others. `{ env: NAME }` hands one on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<Variable, Text>,
     /// Folder in which it runs, relative to that of this file; that folder itself when absent.

@@ -72,6 +72,21 @@ impl FaultSpec {
         }
     }
 
+    /// The programs that it starts on this machine, by the names that the file gives them.
+    pub fn programs(&self) -> Vec<&str> {
+        fn of<'p>(all: &[Option<&'p Program>]) -> Vec<&'p str> {
+            all.iter().flatten().map(|program| program.program.as_str()).collect()
+        }
+        match self {
+            Self::Command(spec) => {
+                of(&[spec.prepare.as_ref(), Some(&spec.inject), spec.heal.as_ref(), spec.probe.as_ref()])
+            }
+            Self::Process(spec) => of(&[spec.restart.as_ref(), spec.probe.as_ref()]),
+            Self::Aws(spec) => spec.program.as_deref().into_iter().collect(),
+            Self::Network(_) | Self::Http(_) | Self::Kubernetes(_) => Vec::new(),
+        }
+    }
+
     /// Everything wrong with it that shows without contacting anybody, by the key within it: hosts that
     /// aren't allowed, credentials that aren't there or are written out, settings that exclude each other.
     /// `folder` is where relative paths start. No secret is quoted.
