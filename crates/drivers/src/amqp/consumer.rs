@@ -1,27 +1,33 @@
-//! Consumers: one per queue for all workers, on a connection of their own, so that a broker that
-//! holds back publishers doesn't hold back deliveries.
+//! Consumers of what is awaited back: one per queue for all workers, on a connection of their own, so that a broker
+//! that holds back publishers doesn't hold back deliveries.
+//!
+//! They acknowledge what slatest sent and nothing else. A message of others stands between them and those that they
+//! wait for; it is held until the consumer ends, and then is in its queue as before.
 //!
 //! Agents that consume one queue get each other's messages. Who gets a message that another one awaits
 //! passes it on to that one's queue of returns, so a time until consumption then holds one hop more: it is
 //! never shorter than it was.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
+use futures_util::future::BoxFuture;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer};
+use lapin::{BasicProperties, Channel, Consumer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::broker::{self, Broker};
-use super::envelope::{recognise, returns_to, write_id};
+use super::broker::Broker;
+use super::connection::{self, Connected, Purpose};
+use super::envelope::{is_ours, recognise, returns_to, write_id};
 use super::failure::Failure;
-use crate::awaited::{Awaited, Intake};
+use super::stream::Inbound;
+use crate::awaited::Awaited;
 use crate::envelope::Sender;
-use slatest_core::model::{Clock, Outcome};
+use slatest_core::model::{Clock, Nanos, Outcome};
 use slatest_core::writes::{LedgerSink, Record};
 
 /// First pause before a broken consumer subscribes again; doubles up to the longest.
@@ -39,10 +45,41 @@ pub(super) struct Destination {
     pub(super) awaited: Arc<Awaited>,
     /// Messages received and not yet acknowledged.
     pub(super) unacknowledged: Arc<AtomicI64>,
+    /// Whether a consumer holds as many messages of others as it is handed.
+    pub(super) clogged: Arc<AtomicBool>,
     /// Where it is kept that a write was seen, before it is taken out of its queue for good.
     pub(super) ledger: Option<LedgerSink>,
-    /// Where operations take messages, if any do.
-    pub(super) intake: Option<Arc<Intake>>,
+}
+
+impl Destination {
+    /// Has the ledger keep that a write was seen; `false` when nobody keeps it any more.
+    pub(super) fn keep(&self, properties: &BasicProperties, at: Nanos) -> bool {
+        match (&self.ledger, write_id(properties)) {
+            (Some(ledger), Some(id)) => ledger.record(Record::Seen { id, at }),
+            _ => true,
+        }
+    }
+
+    /// Tells who awaits a message that it came; what is left to do where that is another agent.
+    pub(super) fn hand_on(
+        &self,
+        channel: &Channel,
+        properties: &BasicProperties,
+        at: Nanos,
+    ) -> Option<BoxFuture<'static, lapin::Result<()>>> {
+        if let Some(id) = recognise(&self.sender, properties) {
+            self.awaited.came(id, at);
+            return None;
+        }
+        let queue = returns_to(&self.sender, properties)?;
+        let (channel, properties) = (channel.clone(), properties.clone());
+        // An empty message: who awaits it needs no more than its headers. Where nobody does any more the
+        // broker drops it.
+        let options = BasicPublishOptions::default();
+        Some(Box::pin(async move {
+            channel.basic_publish("".into(), queue.into(), options, &[], properties).await.map(drop)
+        }))
+    }
 }
 
 /// What is consumed.
@@ -82,15 +119,16 @@ impl QueueConsumer {
     ) -> Result<Self, Failure> {
         let (sender, subscribed) = watch::channel(None);
         let source = inlet.clone();
-        let task = broker::spawn(async move {
+        let task = connection::spawn(async move {
             let mut pause = PAUSE_MIN;
             loop {
                 match subscribe(&broker, &source, prefetch).await {
-                    Ok((connection, channel, messages)) => {
+                    Ok((connected, channel, messages)) => {
                         sender.send_replace(Some(Ok(())));
                         pause = PAUSE_MIN;
-                        receive(&channel, messages, &destination).await;
-                        drop(connection);
+                        let holds = matches!(source, Inlet::Queue(_)).then_some(usize::from(prefetch));
+                        receive(&connected.inbound, &channel, messages, holds, &destination).await;
+                        destination.clogged.store(false, Ordering::Relaxed);
                     }
                     Err(failure) => {
                         tracing::debug!(queue = source.name(), "can't consume: {}", failure.reason);
@@ -141,51 +179,71 @@ async fn subscribe(
     broker: &Arc<Broker>,
     inlet: &Inlet,
     prefetch: u16,
-) -> Result<(Connection, Channel, Consumer), Failure> {
-    let connection = broker.connect().await?;
-    let channel = broker::channel(&connection, false).await?;
+) -> Result<(Connected, Channel, Consumer), Failure> {
+    let connected = broker.connect().await?;
+    let channel = connected.channel(Purpose::Consume(prefetch)).await?;
     let failed = |error: lapin::Error| broker.redacted(Failure::from(&error)).during("consume");
     if let Inlet::Returns(name) = inlet {
         let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await.map_err(failed)?;
     }
-    channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
     let options = BasicConsumeOptions::default();
     let consumer = channel.basic_consume(inlet.name().into(), "".into(), options, FieldTable::default()).await;
     let consumer = consumer.map_err(failed)?;
-    Ok((connection, channel, consumer))
+    Ok((connected, channel, consumer))
 }
 
-/// Receives until the consumer breaks.
-async fn receive(channel: &Channel, mut messages: Consumer, destination: &Destination) {
+/// Receives until the consumer breaks. `holds` is how many messages of others fill it, where they are held.
+async fn receive(
+    inbound: &Inbound,
+    channel: &Channel,
+    mut messages: Consumer,
+    holds: Option<usize>,
+    destination: &Destination,
+) {
+    let mut held = 0;
     while let Some(Ok(message)) = messages.next().await {
+        inbound.took();
         let at = destination.clock.now();
-        if let (Some(ledger), Some(id)) = (&destination.ledger, write_id(&message.properties))
-            && !ledger.record(Record::Seen { id, at })
+        if let Some(most) = holds
+            && !is_ours(&message.properties)
         {
+            // Never acknowledged, it goes back with the connection.
+            held += 1;
+            if held >= most {
+                destination.clogged.store(true, Ordering::Relaxed);
+            }
+            continue;
+        }
+        if !destination.keep(&message.properties, at) {
             // Nobody keeps it any more: it goes back to the queue with the connection.
             return;
         }
-        destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
-        if let Some(id) = recognise(&destination.sender, &message.properties) {
-            destination.awaited.came(id, at);
-        } else if let Some(queue) = returns_to(&destination.sender, &message.properties) {
-            // An empty message: who awaits it needs no more than its headers. Where nobody does any more the
-            // broker drops it.
-            let options = BasicPublishOptions::default();
-            let passed_on = channel.basic_publish("".into(), queue.into(), options, &[], message.properties.clone());
-            if passed_on.await.is_err() {
-                return;
-            }
-        }
-        if let Some(intake) = &destination.intake {
-            intake.came(at);
-        }
-        // Where it fails the connection is broken; the broker then delivers the message again.
-        let acknowledged = message.acker.ack(BasicAckOptions::default()).await;
-        destination.unacknowledged.fetch_sub(1, Ordering::Relaxed);
-        if acknowledged.is_err() {
+        let _unacknowledged = Unacknowledged::begin(destination);
+        if let Some(passing_on) = destination.hand_on(channel, &message.properties, at)
+            && passing_on.await.is_err()
+        {
             return;
         }
+        // Where it fails the connection is broken; the broker then delivers the message again.
+        if message.acker.ack(BasicAckOptions::default()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Counts a message as unacknowledged as long as it lives.
+pub(super) struct Unacknowledged(Arc<AtomicI64>);
+
+impl Unacknowledged {
+    pub(super) fn begin(destination: &Destination) -> Self {
+        destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&destination.unacknowledged))
+    }
+}
+
+impl Drop for Unacknowledged {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
