@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use slatest::model::{Nanos, Outcome};
+use slatest_core::model::{Nanos, Outcome};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
@@ -61,7 +61,8 @@ async fn serve(mut stream: TcpStream, hostility: Hostility, number: Arc<AtomicUs
     }
     let (channels, frame_max, heartbeat) =
         if let Hostility::Tune(a, b, c) = hostility { (a, b, c) } else { (2047, 131_072, 0) };
-    let mut tag = 0_u64;
+    // Delivery tags count on each channel.
+    let mut tags = std::collections::BTreeMap::<u16, u64>::new();
     while let Some((kind, channel, payload)) = frame(stream).await {
         let part = |at: usize| payload.get(at..at + 2).map(|b| u16::from_be_bytes([b[0], b[1]]));
         match (kind, part(0), part(2)) {
@@ -70,7 +71,8 @@ async fn serve(mut stream: TcpStream, hostility: Hostility, number: Arc<AtomicUs
                 method(stream, 0, 10, 30, &tune).await;
             }
             (1, Some(10), Some(40)) => {
-                let limited = matches!(hostility, Hostility::Limit(limit) if number.fetch_add(1, Ordering::SeqCst) >= limit);
+                let limited =
+                    matches!(hostility, Hostility::Limit(limit) if number.fetch_add(1, Ordering::SeqCst) >= limit);
                 if limited {
                     method(stream, 0, 10, 50, b"\x02\x12\x1dNOT_ALLOWED - limit is reached\x00\x0a\x00\x28").await;
                 } else {
@@ -92,7 +94,8 @@ async fn serve(mut stream: TcpStream, hostility: Hostility, number: Arc<AtomicUs
                         }
                     }
                 }
-                tag += 1;
+                let tag = tags.entry(channel).or_default();
+                *tag += 1;
                 method(stream, channel, 60, 80, &[&tag.to_be_bytes()[..], b"\x00"].concat()).await;
             }
             _ => {}
@@ -136,7 +139,8 @@ fn a_greeting_that_is_deep_or_long_is_refused() {
 #[test]
 fn what_cannot_be_agreed_on_is_refused_and_what_names_no_limit_is_ours() {
     refused(Hostility::Tune(0, 8, 0), "frame_max too small");
-    for tune in [Hostility::Tune(0, 0, 0), Hostility::Tune(1, 4_096, u16::MAX), Hostility::Tune(u16::MAX, u32::MAX, 1)] {
+    for tune in [Hostility::Tune(0, 0, 0), Hostility::Tune(1, 4_096, u16::MAX), Hostility::Tune(u16::MAX, u32::MAX, 1)]
+    {
         let folder = tempfile::tempdir().expect("a folder");
         let server = broker(tune.clone());
         let completions = executed(&subject(&folder, server.address()), "send", 3);
@@ -153,7 +157,11 @@ fn floods_end_the_connection() {
     ]
     .concat();
     let long = [&[1, 0, 1][..], &(1_u32 << 30).to_be_bytes(), &[0; 4096]].concat();
-    let header = [plain(60, 50, b"\x01\x38\x08NO_ROUTE\x00\x01q"), bytes(2, 1, &[&b"\x00\x3c\x00\x00"[..], &[0xff; 8], &[0; 2]].concat())].concat();
+    let header = [
+        plain(60, 50, b"\x01\x38\x08NO_ROUTE\x00\x01q"),
+        bytes(2, 1, &[&b"\x00\x3c\x00\x00"[..], &[0xff; 8], &[0; 2]].concat()),
+    ]
+    .concat();
     for (again, kind) in [
         (back, "too many messages returned"),
         (plain(20, 20, b"\x01"), "orders without end"),

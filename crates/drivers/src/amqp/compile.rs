@@ -103,6 +103,7 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
         needed: queues.needed,
         ledger_queues: queues.ledger,
         exchanges: queues.exchanges,
+        wanted: queues.taken.intersection(&queues.awaited).map(|queue| (queue.clone(), Arc::default())).collect(),
         awaited: queues.awaited,
         connections,
         channels,
@@ -122,6 +123,8 @@ struct Queues {
     exchanges: BTreeSet<String>,
     /// Queues in which messages are awaited.
     awaited: BTreeSet<String>,
+    /// Queues from which operations take messages.
+    taken: BTreeSet<String>,
 }
 
 impl Queues {
@@ -158,6 +161,7 @@ impl Queues {
             }
             Action::Consume { queue } => {
                 self.needed.insert(queue.clone());
+                self.taken.insert(queue.clone());
             }
         }
     }

@@ -108,6 +108,7 @@ pub(super) async fn open(
 
 async fn encrypt(stream: TcpStream, host: &str, tls: Option<&Arc<ClientConfig>>) -> io::Result<Box<dyn Socket>> {
     let Some(tls) = tls else { return Ok(Box::new(stream)) };
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
 }

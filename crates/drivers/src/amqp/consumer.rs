@@ -8,15 +8,18 @@
 //! passes it on to that one's queue of returns, so a time until consumption then holds one hop more: it is
 //! never shorter than it was.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Consumer};
+use lapin::{Acker, BasicProperties, Channel, Consumer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,7 +27,7 @@ use super::broker::Broker;
 use super::connection::{self, Connected, Purpose};
 use super::envelope::{is_ours, recognise, returns_to, write_id};
 use super::failure::Failure;
-use super::stream::Inbound;
+use super::wanted::Wanted;
 use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use slatest_core::model::{Clock, Nanos, Outcome};
@@ -85,8 +88,8 @@ impl Destination {
 /// What is consumed.
 #[derive(Clone, Debug)]
 pub(super) enum Inlet {
-    /// A queue that is there.
-    Queue(String),
+    /// A queue that is there, and who takes others of its messages, where somebody does.
+    Queue(String, Option<Arc<Wanted>>),
     /// What others consumed and this sender awaits: a queue of its own, gone with its connection.
     Returns(String),
 }
@@ -94,7 +97,18 @@ pub(super) enum Inlet {
 impl Inlet {
     fn name(&self) -> &str {
         match self {
-            Self::Queue(name) | Self::Returns(name) => name,
+            Self::Queue(name, _) | Self::Returns(name) => name,
+        }
+    }
+
+    /// Whether a message is none of the consumer's: one of others, or one that an operation may take.
+    fn leaves(&self, properties: &BasicProperties, sender: &Sender) -> bool {
+        match self {
+            Self::Returns(_) => false,
+            Self::Queue(_, None) => !is_ours(properties),
+            Self::Queue(_, Some(_)) => {
+                recognise(sender, properties).is_none() && returns_to(sender, properties).is_none()
+            }
         }
     }
 }
@@ -126,8 +140,7 @@ impl QueueConsumer {
                     Ok((connected, channel, messages)) => {
                         sender.send_replace(Some(Ok(())));
                         pause = PAUSE_MIN;
-                        let holds = matches!(source, Inlet::Queue(_)).then_some(usize::from(prefetch));
-                        receive(&connected.inbound, &channel, messages, holds, &destination).await;
+                        receive((&connected, &channel, messages), (&source, prefetch), &destination).await;
                         destination.clogged.store(false, Ordering::Relaxed);
                     }
                     Err(failure) => {
@@ -193,26 +206,43 @@ async fn subscribe(
     Ok((connected, channel, consumer))
 }
 
-/// Receives until the consumer breaks. `holds` is how many messages of others fill it, where they are held.
+/// Receives until the consumer breaks.
 async fn receive(
-    inbound: &Inbound,
-    channel: &Channel,
-    mut messages: Consumer,
-    holds: Option<usize>,
+    (connected, channel, mut messages): (&Connected, &Channel, Consumer),
+    (inlet, prefetch): (&Inlet, u16),
     destination: &Destination,
 ) {
-    let mut held = 0;
-    while let Some(Ok(message)) = messages.next().await {
-        inbound.took();
-        let at = destination.clock.now();
-        if let Some(most) = holds
-            && !is_ours(&message.properties)
-        {
-            // Never acknowledged, it goes back with the connection.
-            held += 1;
-            if held >= most {
-                destination.clogged.store(true, Ordering::Relaxed);
+    let wanted = if let Inlet::Queue(_, wanted) = inlet { wanted.as_ref() } else { None };
+    // Never acknowledged, they go back when they are wanted, or with the connection.
+    let mut held = VecDeque::new();
+    loop {
+        let asked = async {
+            match wanted {
+                Some(wanted) if !held.is_empty() => wanted.asked().await,
+                _ => std::future::pending().await,
             }
+        };
+        let message = tokio::select! {
+            message = messages.next() => message,
+            () = asked => {
+                if let Some(acker) = held.pop_front() && give_back(acker).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        connected.inbound.took();
+        let at = destination.clock.now();
+        if inlet.leaves(&message.properties, &destination.sender) {
+            if wanted.is_some_and(|wanted| wanted.is_waiting()) {
+                if give_back(message.acker).await.is_err() {
+                    return;
+                }
+            } else {
+                held.push_back(message.acker);
+            }
+            destination.clogged.store(held.len() >= usize::from(prefetch), Ordering::Relaxed);
             continue;
         }
         if !destination.keep(&message.properties, at) {
@@ -230,6 +260,10 @@ async fn receive(
             return;
         }
     }
+}
+
+async fn give_back(acker: Acker) -> lapin::Result<bool> {
+    acker.nack(BasicNackOptions { requeue: true, multiple: false }).await
 }
 
 /// Counts a message as unacknowledged as long as it lives.

@@ -19,6 +19,7 @@ mod shared;
 mod stream;
 mod tables;
 mod take;
+mod wanted;
 mod workload;
 
 use std::sync::Arc;

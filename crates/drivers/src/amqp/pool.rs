@@ -144,7 +144,8 @@ impl Pool {
             return;
         }
         for slot in self.lines.iter().flat_map(|line| &line.lanes) {
-            let same = |held: &Lane| held.channel.id() == lane.channel.id() && Arc::ptr_eq(&held.inbound, &lane.inbound);
+            let same =
+                |held: &Lane| held.channel.id() == lane.channel.id() && Arc::ptr_eq(&held.inbound, &lane.inbound);
             slot.forget(same);
         }
     }

@@ -20,6 +20,7 @@ use super::consumer::{Destination, Unacknowledged};
 use super::failure::Failure;
 use super::pool::Lane;
 use super::stream::Inbound;
+use super::wanted::Asking;
 use slatest_core::model::{Nanos, Outcome};
 
 /// Most messages that are delivered to one consumer before it acknowledges one.
@@ -41,11 +42,15 @@ pub(super) struct Take {
     channel: Channel,
     inbound: Arc<Inbound>,
     destination: Destination,
+    /// Tells the consumer of what is awaited in the queue, where there is one, that a message is wanted.
+    asking: Option<Asking>,
+    /// When the message came that is being acknowledged: it is taken, even if nobody waits any more for the rest.
+    taken: Option<Nanos>,
     step: Step,
 }
 
 impl Take {
-    pub(super) fn begin(lane: &Lane, queue: &str, destination: Destination) -> Self {
+    pub(super) fn begin(lane: &Lane, queue: &str, asking: Option<Asking>, destination: Destination) -> Self {
         let (channel, queue) = (lane.channel.clone(), queue.to_owned());
         let subscribing = async move {
             let options = BasicConsumeOptions::default();
@@ -55,8 +60,15 @@ impl Take {
             channel: lane.channel.clone(),
             inbound: Arc::clone(&lane.inbound),
             destination,
+            asking,
+            taken: None,
             step: Step::Subscribing(Box::pin(subscribing)),
         }
+    }
+
+    /// When the message came, where it is taken already.
+    pub(super) const fn taken(&self) -> Option<Nanos> {
+        self.taken
     }
 
     /// Takes it; gives when it came.
@@ -77,6 +89,7 @@ impl Take {
                 None => return Err(Failure::new(Outcome::Rejected, "consumer cancelled")),
             };
             self.inbound.took();
+            drop(self.asking.take());
             if let Step::Waiting(consumer) = std::mem::replace(&mut self.step, Step::Over) {
                 self.step = Step::Holding(consumer, delivery, Unacknowledged::begin(&self.destination));
             }
@@ -90,6 +103,7 @@ impl Take {
         if !self.destination.keep(&delivery.properties, at) {
             return Err(Failure::new(Outcome::Unknown, "the ledger was closed"));
         }
+        self.taken = Some(at);
         let acknowledged = delivery.acker.ack(BasicAckOptions::default()).await;
         acknowledged.map_err(|error| Failure::from(&error))?;
         if let Step::Holding(_, delivery, counted) = std::mem::replace(&mut self.step, Step::Over) {

@@ -1,6 +1,6 @@
 //! A compiled workload: what all of its sessions share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -22,6 +22,7 @@ use super::file::{QueueSpec, QueueType, Until};
 use super::pool::Pool;
 use super::session::AmqpSession;
 use super::take::PREFETCH;
+use super::wanted::Wanted;
 use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use crate::workload::Data;
@@ -53,6 +54,8 @@ pub(super) struct Plan {
     pub(super) exchanges: BTreeSet<String>,
     /// Queues in which messages are awaited.
     pub(super) awaited: BTreeSet<String>,
+    /// Those of them from which operations take messages, too.
+    pub(super) wanted: BTreeMap<String, Arc<Wanted>>,
     pub(super) connections: u32,
     pub(super) channels: u32,
     pub(super) prefetch: u16,
@@ -119,7 +122,7 @@ impl Shared {
         let start = async || {
             let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
             let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
-            let queues = plan.awaited.iter().map(|queue| Inlet::Queue(queue.clone()));
+            let queues = plan.awaited.iter().map(|queue| Inlet::Queue(queue.clone(), plan.wanted.get(queue).cloned()));
             let consumers = queues.chain(returns).map(|inlet| {
                 QueueConsumer::start(Arc::clone(&plan.broker), inlet, plan.prefetch, self.destination(seat))
             });

@@ -138,7 +138,8 @@ fn nothing_goes_on_without_end() {
     let flow = method(1, 20, 20, b"\x01").repeat(2_000);
     assert_eq!(refused(&[open.clone(), flow].concat()), Some(Violation::TooManyOrders));
     let back = method(1, 60, 50, b"\x01\x38\x08NO_ROUTE\x00\x01q");
-    let header = frame(HEADER, 1, &[&60_u16.to_be_bytes()[..], &[0; 2], &(8_u64 << 20).to_be_bytes(), &[0; 2]].concat());
+    let header =
+        frame(HEADER, 1, &[&60_u16.to_be_bytes()[..], &[0; 2], &(8_u64 << 20).to_be_bytes(), &[0; 2]].concat());
     let back = [back, header].concat();
     assert_eq!(refused(&[open.clone(), back.repeat(10)].concat()), Some(Violation::TooManyReturned));
     let confirmed = method(1, 60, 80, b"\x00\x00\x00\x00\x00\x00\x00\x01\x00");
