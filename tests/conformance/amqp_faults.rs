@@ -34,10 +34,12 @@ enum Reaction {
     Babbles,
     /// Says nothing.
     Silence,
+    /// Says that it takes no messages, reads nothing for a while, and then takes them again.
+    Blocks(Duration),
 }
 
 /// One frame: type, channel and payload.
-async fn frame(stream: &mut TcpStream) -> Option<(u8, u16, Vec<u8>)> {
+pub(super) async fn frame(stream: &mut TcpStream) -> Option<(u8, u16, Vec<u8>)> {
     let mut head = [0; 7];
     stream.read_exact(&mut head).await.ok()?;
     let length = u32::from_be_bytes(head[3..7].try_into().expect("four bytes")) as usize;
@@ -47,7 +49,7 @@ async fn frame(stream: &mut TcpStream) -> Option<(u8, u16, Vec<u8>)> {
     Some((head[0], u16::from_be_bytes([head[1], head[2]]), payload))
 }
 
-async fn send(stream: &mut TcpStream, kind: u8, channel: u16, payload: &[u8]) {
+pub(super) async fn send(stream: &mut TcpStream, kind: u8, channel: u16, payload: &[u8]) {
     let mut bytes = vec![kind];
     bytes.extend(channel.to_be_bytes());
     bytes.extend(u32::try_from(payload.len()).expect("a short frame").to_be_bytes());
@@ -56,7 +58,7 @@ async fn send(stream: &mut TcpStream, kind: u8, channel: u16, payload: &[u8]) {
     write(stream, bytes).await;
 }
 
-async fn method(stream: &mut TcpStream, channel: u16, class: u16, number: u16, arguments: &[u8]) {
+pub(super) async fn method(stream: &mut TcpStream, channel: u16, class: u16, number: u16, arguments: &[u8]) {
     send(stream, 1, channel, &[&class.to_be_bytes()[..], &number.to_be_bytes(), arguments].concat()).await;
 }
 
@@ -106,6 +108,11 @@ async fn serve(mut stream: TcpStream, messages: Arc<AtomicUsize>, reaction: impl
                     Reaction::ClosesConnection(code) => method(stream, 0, 10, 50, &closing(code)).await,
                     Reaction::Babbles => write(stream, "HTTP/1.1 400 Bad Request\r\n\r\n").await,
                     Reaction::Silence => {}
+                    Reaction::Blocks(time) => {
+                        method(stream, 0, 10, 60, b"\x03low").await;
+                        tokio::time::sleep(time).await;
+                        method(stream, 0, 10, 61, b"").await;
+                    }
                     Reaction::Drops => return,
                     Reaction::Resets => break,
                 }
@@ -124,7 +131,7 @@ fn broker(reaction: impl Fn(usize) -> Reaction + Send + Sync + 'static) -> Scrip
     })
 }
 
-fn subject(folder: &tempfile::TempDir, address: SocketAddr) -> Subject {
+pub(super) fn subject(folder: &tempfile::TempDir, address: SocketAddr) -> Subject {
     let path = folder.path().join("uri");
     std::fs::write(&path, format!("amqp://guest:guest@{address}/v")).expect("a file");
     let workload = "name: jobs\ndriver: amqp\nendpoint: queue\noperations:\n  \
@@ -202,4 +209,33 @@ fn what_is_no_frame_is_disconnected_and_the_connection_not_used_again() {
 #[test]
 fn a_message_that_is_never_confirmed_times_out() {
     spoilt(Reaction::Silence, Outcome::TimedOut, &["not confirmed"], 1);
+}
+
+#[test]
+fn a_blocked_connection_is_named_and_what_waits_for_it_is_never_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sent = Arc::<AtomicUsize>::default();
+    let server = broker({
+        let sent = Arc::clone(&sent);
+        move |n| {
+            sent.store(n + 1, Ordering::SeqCst);
+            if n == 0 { Reaction::Blocks(Duration::from_secs(8)) } else { Reaction::Ack }
+        }
+    });
+    worker(async {
+        let bench = subject(&folder, server.address()).prepare().await;
+        let mut session = bench.session(0).await;
+        for seq in 0..2 {
+            let blocked = bench.execute(&mut *session, "send", seq).await;
+            assert_eq!((blocked.outcome, blocked.error.as_deref()), (Outcome::TimedOut, Some("connection blocked")));
+            assert_eq!(blocked.sent.is_some(), seq == 0, "only the first was sent: {blocked:?}");
+        }
+        for seq in 2..100 {
+            if bench.execute(&mut *session, "send", seq).await.outcome == Outcome::Ok {
+                assert_eq!((sent.load(Ordering::SeqCst), server.connections()), (2, 1), "on the same connection");
+                return;
+            }
+        }
+        panic!("the connection is never unblocked");
+    });
 }

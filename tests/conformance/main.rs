@@ -9,6 +9,10 @@
 mod amqp;
 #[cfg(feature = "amqp")]
 mod amqp_faults;
+#[cfg(feature = "amqp")]
+mod amqp_hostile;
+#[cfg(feature = "amqp")]
+mod amqp_takes;
 #[cfg(all(feature = "amqp", feature = "http", feature = "redis", feature = "sql", feature = "websocket"))]
 mod generator;
 #[cfg(feature = "http")]

@@ -12,7 +12,7 @@ use slatest_core::model::Nanos;
 /// What the names of these headers start with; no header of a workload file may.
 const PREFIX: &str = "slatest-";
 /// Header with the name of the run.
-const RUN: &str = "slatest-run";
+pub(crate) const RUN: &str = "slatest-run";
 /// Header with the name of the scenario.
 const SCENARIO: &str = "slatest-scenario";
 /// Header with the number of the arrival.

@@ -24,7 +24,7 @@ pub fn generator_fault(error: &io::Error) -> Option<&'static str> {
 
 /// The kind of an error of a socket, met in a step: `connect: connection refused`, or what this
 /// machine ran out of.
-#[cfg(any(feature = "http", feature = "websocket", feature = "redis", feature = "sql"))]
+#[cfg(any(feature = "http", feature = "websocket", feature = "redis", feature = "sql", feature = "amqp"))]
 pub(crate) fn io_kind(step: &str, error: &io::Error) -> String {
     generator_fault(error).map_or_else(|| format!("{step}: {}", error.kind()), str::to_owned)
 }

@@ -11,7 +11,7 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
-#[cfg(any(feature = "http", feature = "websocket"))]
+#[cfg(any(feature = "http", feature = "websocket", feature = "amqp"))]
 mod dial;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod envelope;

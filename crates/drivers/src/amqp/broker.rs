@@ -1,48 +1,28 @@
-//! The broker: where it is, and connections to it.
-//!
-//! lapin drives each connection on a thread of its own, but leaves connecting, heartbeats and the
-//! readiness of sockets to a runtime. A worker's runtime would make every connection as late as
-//! the worker is busy, and end with the worker; so all connections of the process share one small
-//! runtime.
+//! The broker: where it is, and who gets in.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use lapin::tcp::RustlsConnector;
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use super::connection::{self, Connected};
 use super::failure::Failure;
-use crate::{CONNECT_TIMEOUT, CompileContext};
+use super::frames::{FRAME_MAX, FRAME_MAX_DEFAULT, FRAME_MIN};
+use super::stream::Inbound;
+use crate::dial::Dial;
+use crate::{CONNECT_TIMEOUT, CompileContext, Finding};
 use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Outcome, Problems, Span};
-use slatest_core::target::{AmqpEndpoint, Guard, Secret, client_config};
+use slatest_core::target::{AmqpEndpoint, Secret, client_config};
 
-/// The runtime of all connections. It lives as long as the process, so that connections can say
-/// goodbye whenever they are dropped.
-static RUNTIME: LazyLock<io::Result<Runtime>> =
-    LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).thread_name("amqp").enable_all().build());
-
-/// Runs something on the runtime of all connections.
-pub(super) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>, Failure>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    match &*RUNTIME {
-        Ok(runtime) => Ok(runtime.spawn(future)),
-        Err(error) => Err(Failure::io(error).during("thread")),
-    }
-}
+/// Most channels of a connection that are asked for where the URI names no number, as RabbitMQ offers.
+const CHANNEL_MAX_DEFAULT: u16 = 2_047;
+/// Parameters of a URI that mean something here.
+const PARAMETERS: [&str; 5] = ["auth_mechanism", "channel_max", "connection_timeout", "frame_max", "heartbeat"];
 
 /// One node of the broker.
 struct Node {
@@ -51,7 +31,68 @@ struct Node {
     password: SecretString,
 }
 
+/// Why a URI can't be used. Nothing of it is quoted but the names of parameters.
+#[derive(Debug, thiserror::Error)]
+enum UriError {
+    #[error("what it holds is not an AMQP URI; write it like amqps://user:password@host:5671/vhost")]
+    Malformed,
+    #[error("the URI has the parameter `{0}`, which is not known here; known are: {known}", known = PARAMETERS.join(", "))]
+    Unknown(String),
+    #[error("the URI has the parameter `{0}` twice")]
+    Twice(String),
+    #[error("the URI's parameter `{0}` has a value that it can't have")]
+    Value(&'static str),
+    #[error("the URI's `frame_max` must lie from {FRAME_MIN} to {FRAME_MAX} bytes")]
+    FrameMax,
+    #[error("the URI has a fragment (#), which means nothing here; write %23 for a # in a name or a password")]
+    Fragment,
+}
+
 impl Node {
+    /// Reads a URI. What isn't known in it is refused, rather than dropped without a word.
+    fn read(written: &str) -> Result<Self, UriError> {
+        let url = url::Url::parse(written).map_err(|_| UriError::Malformed)?;
+        if !matches!(url.scheme(), "amqp" | "amqps") || url.cannot_be_a_base() {
+            return Err(UriError::Malformed);
+        }
+        if url.fragment().is_some() {
+            return Err(UriError::Fragment);
+        }
+        let mut seen: Vec<&'static str> = Vec::new();
+        for (name, value) in url.query_pairs() {
+            let Some(known) = PARAMETERS.into_iter().find(|known| *known == name) else {
+                return Err(UriError::Unknown(name.chars().take(64).collect()));
+            };
+            if seen.contains(&known) {
+                return Err(UriError::Twice(known.to_owned()));
+            }
+            seen.push(known);
+            let right = match known {
+                "auth_mechanism" => value.parse::<lapin::uri::SASLMechanism>().is_ok(),
+                "connection_timeout" => value.parse::<u64>().is_ok_and(|timeout_ms| timeout_ms > 0),
+                "frame_max" => value.parse::<u32>().is_ok(),
+                _ => value.parse::<u16>().is_ok(),
+            };
+            if !right {
+                return Err(UriError::Value(known));
+            }
+        }
+        let mut uri = written.parse::<AMQPUri>().map_err(|_| UriError::Malformed)?;
+        // The library takes an address in brackets for no host, and then for localhost.
+        if let Some(url::Host::Ipv6(address)) = url.host() {
+            uri.authority.host = address.to_string();
+        }
+        let frame_max = uri.query.frame_max.filter(|max| *max != 0).unwrap_or(FRAME_MAX_DEFAULT);
+        if !(FRAME_MIN..=FRAME_MAX).contains(&frame_max) {
+            return Err(UriError::FrameMax);
+        }
+        // Asked for by us, so that a broker which names no limit doesn't mean that there is none.
+        uri.query.frame_max = Some(frame_max);
+        uri.query.channel_max = uri.query.channel_max.filter(|max| *max != 0).or(Some(CHANNEL_MAX_DEFAULT));
+        let password = SecretString::from(uri.authority.userinfo.password.clone());
+        Ok(Self { uri, password })
+    }
+
     fn address(&self) -> String {
         format!("{}:{}", self.uri.authority.host, self.uri.authority.port)
     }
@@ -69,7 +110,7 @@ pub(super) struct Broker {
     /// Place of the node that was connected to last, which the next connection tries first.
     last: AtomicUsize,
     tls: Option<Arc<ClientConfig>>,
-    guard: Guard,
+    dial: Dial,
     /// Shown in the broker's list of connections.
     name: String,
 }
@@ -86,14 +127,10 @@ impl Broker {
             problems.0.push(context.target.problem(format!("endpoints.{name}.{key}"), message));
         };
         let mut node = |key: &str, secret: &Secret| match secret.resolve(context.target_folder) {
-            Ok(secret) => match secret.expose_secret().parse::<AMQPUri>() {
-                Ok(uri) => {
-                    let password = SecretString::from(uri.authority.userinfo.password.clone());
-                    Some(Node { uri, password })
-                }
-                Err(_) => {
-                    let form = "amqps://user:password@host:5671/vhost";
-                    problem(key, format!("what it holds is not an AMQP URI; write it like {form}"));
+            Ok(secret) => match Node::read(secret.expose_secret()) {
+                Ok(node) => Some(node),
+                Err(error) => {
+                    problem(key, error.to_string());
                     None
                 }
             },
@@ -131,7 +168,7 @@ impl Broker {
         let Some(first) = first.filter(|_| problems.0.is_empty()) else { return Err(problems) };
         let others = others.into_iter().flatten().collect();
         let name = format!("slatest {} {}", context.run, context.scenario);
-        Ok(Self { first, others, last: AtomicUsize::new(0), tls, guard: context.guard.clone(), name })
+        Ok(Self { first, others, last: AtomicUsize::new(0), tls, dial: Dial::new(context.guard.clone()), name })
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> + Clone {
@@ -153,13 +190,13 @@ impl Broker {
     ///
     /// # Errors
     /// A host that isn't allowed, isn't reachable or doesn't let us in: that of the node that was tried last.
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Connection, Failure> {
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<Connected, Failure> {
         let broker = Arc::clone(self);
-        let connecting = spawn(async move { broker.connect_in_turn().await })?;
+        let connecting = connection::spawn(async move { broker.connect_in_turn().await })?;
         connecting.await.unwrap_or_else(|_| Err(Failure::new(Outcome::Disconnected, "connect: interrupted")))
     }
 
-    async fn connect_in_turn(&self) -> Result<Connection, Failure> {
+    async fn connect_in_turn(&self) -> Result<Connected, Failure> {
         let count = 1 + self.others.len();
         let begin = self.last.load(Ordering::Relaxed) % count;
         let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
@@ -182,36 +219,30 @@ impl Broker {
         Err(ended)
     }
 
-    async fn connect_to(&self, node: &Node, patience: Duration) -> Result<Connection, Failure> {
-        self.guard.check(&node.uri.authority.host).map_err(|reason| Failure {
-            outcome: Outcome::Rejected,
-            kind: "host not allowed".into(),
-            reason,
-        })?;
-        match timeout(patience, self.open(node)).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(self.redacted(Failure::from(&error)).during("connect")),
+    async fn connect_to(&self, node: &Node, patience: Duration) -> Result<Connected, Failure> {
+        let own = node.uri.query.connection_timeout.map_or(patience, Duration::from_millis);
+        let patience = patience.min(own);
+        let inbound = Arc::<Inbound>::default();
+        let opening = async {
+            let (host, port) = (node.uri.authority.host.as_str(), node.uri.authority.port);
+            let socket = self.dial.connect(host, port, patience).await.map_err(Failure::dialling)?;
+            let opened = connection::open(socket, &node.uri, self.tls.as_ref(), &self.name, &inbound).await;
+            opened.map_err(|failure| failure.during("connect"))
+        };
+        match timeout(patience, opening).await {
+            Ok(opened) => opened.map_err(|failure| self.redacted(failure)),
             Err(_) => {
+                // Who is given up by us is given up by lapin, too, whose thread would wait on.
+                inbound.abandon();
                 let reason = format!("no answer within {}", Span(Nanos::from(patience)));
                 Err(Failure { reason, ..Failure::new(Outcome::TimedOut, "connect: timed out") })
             }
         }
     }
 
-    async fn open(&self, node: &Node) -> lapin::Result<Connection> {
-        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let runtime = lapin::runtime::default_runtime()?;
-        let tls = self.tls.clone().map(RustlsConnector::from);
-        let connect = async move |uri: AMQPUri, runtime| {
-            let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-            let stream = AsyncTcpStream::connect(&runtime, found).await?;
-            match &tls {
-                Some(tls) => Ok(stream.into_rustls(tls, host).await?),
-                None => Ok(stream),
-            }
-        };
-        Connection::connector(node.uri.clone(), runtime, connect, properties).await
+    /// How many connections went to which address, of the names that have several.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        self.dial.findings()
     }
 
     /// A failure whose words don't have a password in them.
@@ -220,14 +251,4 @@ impl Broker {
         let reason = passwords.fold(failure.reason, |reason, password| hide(&reason, password));
         Failure { reason, ..failure }
     }
-}
-
-/// A channel of a connection; `confirms` for one that publishes.
-pub(super) async fn channel(connection: &Connection, confirms: bool) -> Result<Channel, Failure> {
-    let channel = connection.create_channel().await.map_err(|e| Failure::from(&e).during("channel"))?;
-    if confirms {
-        let options = lapin::options::ConfirmSelectOptions::default();
-        channel.confirm_select(options).await.map_err(|e| Failure::from(&e).during("channel"))?;
-    }
-    Ok(channel)
 }

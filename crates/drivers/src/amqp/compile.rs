@@ -1,12 +1,11 @@
 //! From a workload file to what sessions execute.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::broker::Broker;
 use super::file::{Check, Publish, QueueSpec, QueueType, Request, Settings, Until};
 use super::workload::{AmqpWorkload, Plan};
-use crate::awaited::Intake;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
 use crate::workload::{OperationSpec, Template, WorkloadFile};
@@ -106,7 +105,8 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
         needed: queues.needed,
         ledger_queues: queues.ledger,
         exchanges: queues.exchanges,
-        consumed: queues.consumed,
+        wanted: queues.taken.intersection(&queues.awaited).map(|queue| (queue.clone(), Arc::default())).collect(),
+        awaited: queues.awaited,
         connections,
         channels,
         prefetch: u16::try_from(prefetch).unwrap_or(u16::MAX),
@@ -123,8 +123,10 @@ struct Queues {
     ledger: BTreeSet<String>,
     /// All of the exchanges but the default one.
     exchanges: BTreeSet<String>,
-    /// Queues with a consumer, and where operations take from it.
-    consumed: BTreeMap<String, Option<Arc<Intake>>>,
+    /// Queues in which messages are awaited.
+    awaited: BTreeSet<String>,
+    /// Queues from which operations take messages.
+    taken: BTreeSet<String>,
 }
 
 impl Queues {
@@ -155,13 +157,13 @@ impl Queues {
                 if let Some(queue) = queue {
                     self.needed.insert(queue.value.clone());
                     if message.until == Until::Consumed {
-                        self.consumed.entry(queue.value.clone()).or_default();
+                        self.awaited.insert(queue.value.clone());
                     }
                 }
             }
             Action::Consume { queue } => {
                 self.needed.insert(queue.clone());
-                self.consumed.entry(queue.clone()).or_default().get_or_insert_default();
+                self.taken.insert(queue.clone());
             }
         }
     }

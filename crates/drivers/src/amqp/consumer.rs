@@ -1,27 +1,36 @@
-//! Consumers: one per queue for all workers, on a connection of their own, so that a broker that
-//! holds back publishers doesn't hold back deliveries.
+//! Consumers of what is awaited back: one per queue for all workers, on a connection of their own, so that a broker
+//! that holds back publishers doesn't hold back deliveries.
+//!
+//! They acknowledge what slatest sent and nothing else. A message of others stands between them and those that they
+//! wait for; it is held until the consumer ends, and then is in its queue as before.
 //!
 //! Agents that consume one queue get each other's messages. Who gets a message that another one awaits
 //! passes it on to that one's queue of returns, so a time until consumption then holds one hop more: it is
 //! never shorter than it was.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueDeclareOptions};
+use futures_util::future::BoxFuture;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer};
+use lapin::{Acker, BasicProperties, Channel, Consumer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::broker::{self, Broker};
-use super::envelope::{recognise, returns_to, write_id};
+use super::broker::Broker;
+use super::connection::{self, Connected, Purpose};
+use super::envelope::{is_ours, recognise, returns_to, write_id};
 use super::failure::Failure;
-use crate::awaited::{Awaited, Intake};
+use super::wanted::Wanted;
+use crate::awaited::Awaited;
 use crate::envelope::Sender;
-use slatest_core::model::{Clock, Outcome};
+use slatest_core::model::{Clock, Nanos, Outcome};
 use slatest_core::writes::{LedgerSink, Record};
 
 /// First pause before a broken consumer subscribes again; doubles up to the longest.
@@ -39,17 +48,48 @@ pub(super) struct Destination {
     pub(super) awaited: Arc<Awaited>,
     /// Messages received and not yet acknowledged.
     pub(super) unacknowledged: Arc<AtomicI64>,
+    /// Whether a consumer holds as many messages of others as it is handed.
+    pub(super) clogged: Arc<AtomicBool>,
     /// Where it is kept that a write was seen, before it is taken out of its queue for good.
     pub(super) ledger: Option<LedgerSink>,
-    /// Where operations take messages, if any do.
-    pub(super) intake: Option<Arc<Intake>>,
+}
+
+impl Destination {
+    /// Has the ledger keep that a write was seen; `false` when nobody keeps it any more.
+    pub(super) fn keep(&self, properties: &BasicProperties, at: Nanos) -> bool {
+        match (&self.ledger, write_id(properties)) {
+            (Some(ledger), Some(id)) => ledger.record(Record::Seen { id, at }),
+            _ => true,
+        }
+    }
+
+    /// Tells who awaits a message that it came; what is left to do where that is another agent.
+    pub(super) fn hand_on(
+        &self,
+        channel: &Channel,
+        properties: &BasicProperties,
+        at: Nanos,
+    ) -> Option<BoxFuture<'static, lapin::Result<()>>> {
+        if let Some(id) = recognise(&self.sender, properties) {
+            self.awaited.came(id, at);
+            return None;
+        }
+        let queue = returns_to(&self.sender, properties)?;
+        let (channel, properties) = (channel.clone(), properties.clone());
+        // An empty message: who awaits it needs no more than its headers. Where nobody does any more the
+        // broker drops it.
+        let options = BasicPublishOptions::default();
+        Some(Box::pin(async move {
+            channel.basic_publish("".into(), queue.into(), options, &[], properties).await.map(drop)
+        }))
+    }
 }
 
 /// What is consumed.
 #[derive(Clone, Debug)]
 pub(super) enum Inlet {
-    /// A queue that is there.
-    Queue(String),
+    /// A queue that is there, and who takes others of its messages, where somebody does.
+    Queue(String, Option<Arc<Wanted>>),
     /// What others consumed and this sender awaits: a queue of its own, gone with its connection.
     Returns(String),
 }
@@ -57,7 +97,18 @@ pub(super) enum Inlet {
 impl Inlet {
     fn name(&self) -> &str {
         match self {
-            Self::Queue(name) | Self::Returns(name) => name,
+            Self::Queue(name, _) | Self::Returns(name) => name,
+        }
+    }
+
+    /// Whether a message is none of the consumer's: one of others, or one that an operation may take.
+    fn leaves(&self, properties: &BasicProperties, sender: &Sender) -> bool {
+        match self {
+            Self::Returns(_) => false,
+            Self::Queue(_, None) => !is_ours(properties),
+            Self::Queue(_, Some(_)) => {
+                recognise(sender, properties).is_none() && returns_to(sender, properties).is_none()
+            }
         }
     }
 }
@@ -82,15 +133,15 @@ impl QueueConsumer {
     ) -> Result<Self, Failure> {
         let (sender, subscribed) = watch::channel(None);
         let source = inlet.clone();
-        let task = broker::spawn(async move {
+        let task = connection::spawn(async move {
             let mut pause = PAUSE_MIN;
             loop {
                 match subscribe(&broker, &source, prefetch).await {
-                    Ok((connection, channel, messages)) => {
+                    Ok((connected, channel, messages)) => {
                         sender.send_replace(Some(Ok(())));
                         pause = PAUSE_MIN;
-                        receive(&channel, messages, &destination).await;
-                        drop(connection);
+                        receive((&connected, &channel, messages), (&source, prefetch), &destination).await;
+                        destination.clogged.store(false, Ordering::Relaxed);
                     }
                     Err(failure) => {
                         tracing::debug!(queue = source.name(), "can't consume: {}", failure.reason);
@@ -141,51 +192,92 @@ async fn subscribe(
     broker: &Arc<Broker>,
     inlet: &Inlet,
     prefetch: u16,
-) -> Result<(Connection, Channel, Consumer), Failure> {
-    let connection = broker.connect().await?;
-    let channel = broker::channel(&connection, false).await?;
+) -> Result<(Connected, Channel, Consumer), Failure> {
+    let connected = broker.connect().await?;
+    let channel = connected.channel(Purpose::Consume(prefetch)).await?;
     let failed = |error: lapin::Error| broker.redacted(Failure::from(&error)).during("consume");
     if let Inlet::Returns(name) = inlet {
         let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await.map_err(failed)?;
     }
-    channel.basic_qos(prefetch, BasicQosOptions::default()).await.map_err(failed)?;
     let options = BasicConsumeOptions::default();
     let consumer = channel.basic_consume(inlet.name().into(), "".into(), options, FieldTable::default()).await;
     let consumer = consumer.map_err(failed)?;
-    Ok((connection, channel, consumer))
+    Ok((connected, channel, consumer))
 }
 
 /// Receives until the consumer breaks.
-async fn receive(channel: &Channel, mut messages: Consumer, destination: &Destination) {
-    while let Some(Ok(message)) = messages.next().await {
+async fn receive(
+    (connected, channel, mut messages): (&Connected, &Channel, Consumer),
+    (inlet, prefetch): (&Inlet, u16),
+    destination: &Destination,
+) {
+    let wanted = if let Inlet::Queue(_, wanted) = inlet { wanted.as_ref() } else { None };
+    // Never acknowledged, they go back when they are wanted, or with the connection.
+    let mut held = VecDeque::new();
+    loop {
+        let asked = async {
+            match wanted {
+                Some(wanted) if !held.is_empty() => wanted.asked().await,
+                _ => std::future::pending().await,
+            }
+        };
+        let message = tokio::select! {
+            message = messages.next() => message,
+            () = asked => {
+                if let Some(acker) = held.pop_front() && give_back(acker).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let Some(Ok(message)) = message else { return };
+        connected.inbound.took();
         let at = destination.clock.now();
-        if let (Some(ledger), Some(id)) = (&destination.ledger, write_id(&message.properties))
-            && !ledger.record(Record::Seen { id, at })
-        {
+        if inlet.leaves(&message.properties, &destination.sender) {
+            if wanted.is_some_and(|wanted| wanted.is_waiting()) {
+                if give_back(message.acker).await.is_err() {
+                    return;
+                }
+            } else {
+                held.push_back(message.acker);
+            }
+            destination.clogged.store(held.len() >= usize::from(prefetch), Ordering::Relaxed);
+            continue;
+        }
+        if !destination.keep(&message.properties, at) {
             // Nobody keeps it any more: it goes back to the queue with the connection.
             return;
         }
-        destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
-        if let Some(id) = recognise(&destination.sender, &message.properties) {
-            destination.awaited.came(id, at);
-        } else if let Some(queue) = returns_to(&destination.sender, &message.properties) {
-            // An empty message: who awaits it needs no more than its headers. Where nobody does any more the
-            // broker drops it.
-            let options = BasicPublishOptions::default();
-            let passed_on = channel.basic_publish("".into(), queue.into(), options, &[], message.properties.clone());
-            if passed_on.await.is_err() {
-                return;
-            }
-        }
-        if let Some(intake) = &destination.intake {
-            intake.came(at);
-        }
-        // Where it fails the connection is broken; the broker then delivers the message again.
-        let acknowledged = message.acker.ack(BasicAckOptions::default()).await;
-        destination.unacknowledged.fetch_sub(1, Ordering::Relaxed);
-        if acknowledged.is_err() {
+        let _unacknowledged = Unacknowledged::begin(destination);
+        if let Some(passing_on) = destination.hand_on(channel, &message.properties, at)
+            && passing_on.await.is_err()
+        {
             return;
         }
+        // Where it fails the connection is broken; the broker then delivers the message again.
+        if message.acker.ack(BasicAckOptions::default()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn give_back(acker: Acker) -> lapin::Result<bool> {
+    acker.nack(BasicNackOptions { requeue: true, multiple: false }).await
+}
+
+/// Counts a message as unacknowledged as long as it lives.
+pub(super) struct Unacknowledged(Arc<AtomicI64>);
+
+impl Unacknowledged {
+    pub(super) fn begin(destination: &Destination) -> Self {
+        destination.unacknowledged.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&destination.unacknowledged))
+    }
+}
+
+impl Drop for Unacknowledged {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

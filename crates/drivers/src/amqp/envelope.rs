@@ -4,7 +4,7 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::awaited::MessageId;
-use crate::envelope::{Sender, WRITE};
+use crate::envelope::{RUN, Sender, WRITE};
 use slatest_core::model::WriteId;
 
 /// Mode of a message that survives a restart.
@@ -45,6 +45,11 @@ pub(super) fn returns_queue(source: &str) -> String {
 /// The write of the ledger that a message is, if it is one.
 pub(super) fn write_id(properties: &BasicProperties) -> Option<WriteId> {
     header(properties, WRITE)?.parse().ok()
+}
+
+/// Whether slatest sent it, in whatever run.
+pub(super) fn is_ours(properties: &BasicProperties) -> bool {
+    header(properties, RUN).is_some()
 }
 
 /// A header's text.

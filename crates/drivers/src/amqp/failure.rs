@@ -5,6 +5,8 @@ use std::io;
 use lapin::protocol::{AMQPError, AMQPErrorKind};
 use lapin::{Error, ErrorKind};
 
+use super::frames::Violation;
+use crate::dial::DialError;
 use crate::{ConnectError, generator_fault};
 use slatest_core::model::{GENERATOR_FAULT, Outcome};
 
@@ -33,8 +35,16 @@ impl Failure {
         Self { kind: format!("{what}: {}", self.kind), ..self }
     }
 
+    /// Whether the broker has a limit below what was asked for, and said so.
+    pub(super) fn is_limit(&self) -> bool {
+        self.kind.ends_with("NOT_ALLOWED") || self.kind.ends_with("too many channels")
+    }
+
     /// An error of the connection.
     pub(super) fn io(error: &io::Error) -> Self {
+        if let Some(violation) = error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()) {
+            return Self::violation(*violation);
+        }
         let kind = match error.kind() {
             // What rustls refuses; the kind of `InvalidData` would say nothing.
             io::ErrorKind::InvalidData => "tls".to_owned(),
@@ -42,6 +52,30 @@ impl Failure {
             kind => generator_fault(error).map_or_else(|| kind.to_string(), str::to_owned),
         };
         Self { outcome: Outcome::Disconnected, kind, reason: error.to_string() }
+    }
+
+    /// Why there is no socket.
+    pub(super) fn dialling(error: DialError) -> Self {
+        let outcome = match error {
+            DialError::NotAllowed(_) => Outcome::Rejected,
+            DialError::TimedOut(_) => Outcome::TimedOut,
+            DialError::Lookup { .. } | DialError::Connect(_) => Outcome::Disconnected,
+        };
+        let kind = match error {
+            DialError::NotAllowed(_) => "host not allowed".to_owned(),
+            _ => error.kind(),
+        };
+        Self { outcome, kind, reason: error.to_string() }
+    }
+
+    /// What the broker may not say.
+    fn violation(violation: Violation) -> Self {
+        let failure = Self::new(Outcome::Disconnected, &violation.to_string());
+        let reason = match violation {
+            Violation::NotAmqp => "what answers there is not plain AMQP 0-9-1; is it amqps:// or another port?".into(),
+            other => format!("the broker breaks a limit: {other}"),
+        };
+        Self { reason, ..failure }
     }
 
     /// An error that the broker answered.
@@ -69,10 +103,7 @@ impl From<&Error> for Failure {
             | ErrorKind::InvalidChannelState(..)
             | ErrorKind::InvalidConnectionState(_)
             | ErrorKind::RuntimeShutdownError(_) => Self::new(Outcome::Disconnected, "connection closed"),
-            ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => Self {
-                reason: "what answers there is not plain AMQP 0-9-1; is it amqps:// or another port?".into(),
-                ..Self::new(Outcome::Disconnected, "not AMQP 0-9-1")
-            },
+            ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => Self::violation(Violation::NotAmqp),
             ErrorKind::ChannelsLimitReached => Self::new(Outcome::Rejected, "too many channels"),
             other => Self { reason: format!("{other:?}"), ..Self::new(Outcome::Rejected, "protocol") },
         }

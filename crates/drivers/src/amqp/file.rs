@@ -44,15 +44,15 @@ pub struct Settings {
     /// declared alike. Queues that aren't named here must exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<QueueSpec>,
-    /// Connections of the scenario in all, 1 to 1000, shared out over the workers of all agents. Each has a thread.
-    /// A scenario with fewer connections than there are workers is run by fewer of them. Default 8.
+    /// Connections of the scenario that publish, 1 to 1000, and as many again that take messages where operations
+    /// consume. Workers share them, and they are shared out over the agents. Each has a thread. Default 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u32>>,
     /// Channels of each connection, 1 to 1000; sessions share them in turn. Default 16.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Located<u32>>,
-    /// Most messages that the broker sends ahead to the consumers of a queue in all, 1 to 65535, shared out over the
-    /// agents. Default 256.
+    /// Most messages that the broker sends ahead to the consumer of a queue in which messages are awaited
+    /// (`until: consumed`), 1 to 65535. An operation that consumes is always sent one. Default 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefetch: Option<Located<u32>>,
 }

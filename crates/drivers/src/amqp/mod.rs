@@ -1,18 +1,25 @@
 //! AMQP 0-9-1: publish with confirms, consume, and end to end.
 //!
-//! Each worker has its own connections, whose channels its sessions share; the workload has one
-//! consumer for each queue that is consumed, because a queue hands each message to one consumer
-//! only.
+//! The scenario has connections whose channels its sessions share, some to publish and others to take messages: a
+//! broker that holds back publishers must not hold back who takes. An operation that takes a message asks the broker
+//! for one, and is answered by the broker alone. Messages that are awaited back come to one consumer for each queue.
 
 mod broker;
 mod compile;
+mod connection;
 mod consumer;
 mod envelope;
 mod failure;
 mod file;
-mod lanes;
+mod frames;
+mod pool;
 mod read_back;
 mod session;
+mod shared;
+mod stream;
+mod tables;
+mod take;
+mod wanted;
 mod workload;
 
 use std::sync::Arc;

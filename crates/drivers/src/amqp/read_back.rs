@@ -9,7 +9,7 @@ use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::time::{Instant, timeout};
 
-use super::broker;
+use super::connection::Purpose;
 use super::envelope::write_id;
 use super::failure::Failure;
 use super::workload::Shared;
@@ -54,9 +54,9 @@ impl From<Failure> for Ended {
 
 async fn drain(shared: &Shared, queue: &str, reading: &mut ReadBack<'_>) -> Result<(), Ended> {
     let connection = shared.plan.broker.connect().await?;
-    let channel = broker::channel(&connection, false).await?;
+    let channel = connection.channel(Purpose::Ask).await?;
     // A look has a channel of its own: the other one is busy with deliveries.
-    let looks = broker::channel(&connection, false).await?;
+    let looks = connection.channel(Purpose::Ask).await?;
     let failed = |error: lapin::Error| Ended::Broker(Failure::from(&error));
     let options = BasicConsumeOptions::default();
     let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await;
@@ -67,6 +67,7 @@ async fn drain(shared: &Shared, queue: &str, reading: &mut ReadBack<'_>) -> Resu
         match timeout(LOOK, messages.next()).await {
             Ok(Some(Ok(message))) => {
                 last = Instant::now();
+                connection.inbound.took();
                 if let Some(id) = write_id(&message.properties) {
                     reading.found(&Found::present(id)).map_err(Ended::Own)?;
                 }

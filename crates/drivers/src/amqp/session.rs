@@ -1,4 +1,4 @@
-//! One user: publishes through its worker's connections, takes from the workload's consumers.
+//! One user: publishes and takes messages through the scenario's connections.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{AMQPValue, ShortString};
-use lapin::{Channel, Confirmation, PublisherConfirm};
+use lapin::{Confirmation, PublisherConfirm};
 use tokio::time::timeout;
 
 use super::compile::{Action, Message, NAME_LENGTH_MAX, Route};
 use super::envelope;
 use super::failure::Failure;
 use super::file::Until;
-use super::lanes::Lanes;
+use super::pool::{Lane, Pool};
+use super::take::Take;
+use super::wanted::Wanted;
 use super::workload::Shared;
-use crate::awaited::{MessageId, Taken, Waiting};
+use crate::awaited::{MessageId, Waiting};
 use crate::envelope::WRITE;
 use crate::payload::Payload;
 use crate::workload::{RenderError, Values};
@@ -29,17 +31,18 @@ use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WriteId, WriteOut
 const CONFIRMED: u8 = 0;
 /// Index of the timing from sent until received back.
 const CONSUMED: u8 = 1;
+/// Messages of others stand in the way of those that are awaited.
+const CLOGGED: &str = "not consumed: the queue is full of messages that slatest did not send";
 
 pub(super) struct AmqpSession {
     shared: Arc<Shared>,
     seat: Seat,
-    lanes: Arc<Lanes>,
     captured: BTreeMap<String, String>,
 }
 
 impl AmqpSession {
-    pub(super) fn new(shared: Arc<Shared>, seat: Seat, lanes: Arc<Lanes>) -> Self {
-        Self { shared, seat, lanes, captured: BTreeMap::new() }
+    pub(super) fn new(shared: Arc<Shared>, seat: Seat) -> Self {
+        Self { shared, seat, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
@@ -50,15 +53,25 @@ impl AmqpSession {
         Completion::failed(failure.outcome, sent, self.now(), failure.kind)
     }
 
-    async fn publish(&self, arrival: &Arrival, message: &Message, limit: Nanos) -> Completion {
+    /// The session's channel among those of a pool, at most until the arrival's deadline.
+    async fn lane(&self, arrival: &Arrival, pool: &Pool) -> Result<Lane, Failure> {
+        let opened = timeout(self.left(arrival), pool.channel(self.seat.index)).await;
+        opened.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "connect: timed out")))
+    }
+
+    async fn publish(&self, arrival: &Arrival, message: &Message) -> Completion {
         let rendered = match self.render(arrival, message) {
             Ok(rendered) => rendered,
             Err(failure) => return self.failed(None, failure),
         };
-        let channel = match timeout(limit.as_duration(), self.lanes.channel(self.seat.index)).await {
-            Ok(Ok(channel)) => channel,
-            Ok(Err(failure)) => return self.failed(None, failure),
-            Err(_) => return self.failed(None, Failure::new(Outcome::TimedOut, "connect: timed out")),
+        let lane = match self.lane(arrival, &self.shared.publishers).await {
+            Ok(lane) => lane,
+            Err(failure) => return self.failed(None, failure),
+        };
+        // What a blocked connection is handed would be sent whenever it is unblocked, long after its deadline.
+        let handed = match timeout(self.left(arrival), lane.inbound.hand_over(rendered.body.len())).await {
+            Ok(handed) => handed,
+            Err(_) => return self.failed(None, lane.inbound.late("not published")),
         };
         let sent = self.now();
         let id = MessageId { seq: arrival.seq, sent };
@@ -70,19 +83,30 @@ impl AmqpSession {
         let ledger = self.shared.plan.operations.get(arrival.operation).is_some_and(|operation| operation.ledger);
         let execution = self.shared.plan.sender.identity.execution(arrival, self.seat.index);
         let write = ledger.then(|| execution.write_id());
-        let left = self.left(sent, limit);
         let counted = Unconfirmed::begin(&self.shared);
-        let published = timeout(left, self.hand_over(&channel, (id, write), message, rendered)).await;
-        let confirm = match published {
+        let mut publishing = self.hand_over(&lane, (id, write), message, rendered);
+        let confirm = match timeout(self.left(arrival), &mut publishing).await {
             Ok(Ok(confirm)) => confirm,
             Ok(Err(error)) => return self.failed(Some(sent), Failure::from(&error)),
-            Err(_) => return self.failed(Some(sent), Failure::new(Outcome::TimedOut, "not published")),
+            Err(_) => {
+                // lapin has it and sends it yet: a late confirm still counts.
+                let shared = Arc::clone(&self.shared);
+                tokio::task::spawn_local(async move {
+                    if let Ok(confirm) = publishing.await {
+                        drop(handed);
+                        shared.note(&confirm.await, awaited);
+                    }
+                    drop(counted);
+                });
+                let completion = self.failed(Some(sent), lane.inbound.late("not published"));
+                return if ledger { completion.with_written(Progress::default().written()) } else { completion };
+            }
         };
+        drop(handed);
         let mut progress = Progress { confirm: Some(confirm), waiting, ..Progress::default() };
-        let left = self.left(sent, limit);
-        let end = timeout(left, progress.follow(&self.shared, &self.seat, awaited)).await.ok();
+        let end = timeout(self.left(arrival), progress.follow(&self.shared, &self.seat, awaited)).await.ok();
         if progress.refused {
-            self.lanes.refused(self.seat.index, &channel).await;
+            self.shared.publishers.refused(&lane);
         }
         if let Some(confirm) = progress.confirm.take() {
             // A late confirm still counts, and lapin keeps one that nobody awaits for ever.
@@ -93,19 +117,29 @@ impl AmqpSession {
                 drop(counted);
             });
         }
-        let completion = self.conclude(sent, &progress, end);
+        let completion = self.conclude(sent, &progress, &lane, end);
         if ledger { completion.with_written(progress.written()) } else { completion }
     }
 
-    fn conclude(&self, sent: Nanos, progress: &Progress, end: Option<Result<Nanos, Failure>>) -> Completion {
+    fn conclude(
+        &self,
+        sent: Nanos,
+        progress: &Progress,
+        lane: &Lane,
+        end: Option<Result<Nanos, Failure>>,
+    ) -> Completion {
         let completion = match (end, progress.consumed) {
             (Some(Ok(done)), _) => Completion::ok(sent, done.max(sent)),
             // It came back, so it was taken: the confirm alone is missing.
             (_, Some(consumed)) => Completion::ok(sent, consumed.max(sent)),
             (Some(Err(failure)), None) => self.failed(Some(sent), failure),
             (None, None) => {
-                let kind = if progress.confirmed.is_some() { "not consumed" } else { "not confirmed" };
-                self.failed(Some(sent), Failure::new(Outcome::TimedOut, kind))
+                let failure = match progress.confirmed {
+                    Some(_) if self.shared.is_clogged() => Failure::new(Outcome::TimedOut, CLOGGED),
+                    Some(_) => Failure::new(Outcome::TimedOut, "not consumed"),
+                    None => lane.inbound.late("not confirmed"),
+                };
+                self.failed(Some(sent), failure)
             }
         };
         let timing = |completion: Completion, index, at: Option<Nanos>| match at {
@@ -115,23 +149,26 @@ impl AmqpSession {
         timing(timing(completion, CONFIRMED, progress.confirmed), CONSUMED, progress.consumed)
     }
 
-    async fn consume(&self, queue: &str, limit: Nanos) -> Completion {
-        let sent = self.now();
-        let Some(Some(intake)) = self.shared.plan.consumed.get(queue) else {
-            return self.failed(None, Failure::new(Outcome::Rejected, "queue not consumed"));
+    async fn consume(&self, arrival: &Arrival, queue: &str) -> Completion {
+        let lane = match self.lane(arrival, &self.shared.takers).await {
+            Ok(lane) => lane,
+            Err(failure) => return self.failed(None, failure),
         };
-        match intake.take() {
-            Taken::Already => Completion::ok(sent, self.now()),
-            Taken::Later(message) => match timeout(self.left(sent, limit), message).await {
-                Ok(Ok(at)) => Completion::ok(sent, at.max(sent)),
-                Ok(Err(_)) => self.failed(Some(sent), Failure::new(Outcome::Unknown, "the consumer was closed")),
-                Err(_) => self.failed(Some(sent), Failure::new(Outcome::TimedOut, "no message")),
+        let sent = self.now();
+        let asking = self.shared.plan.wanted.get(queue).map(Wanted::ask);
+        let mut take = Take::begin(&lane, queue, asking, self.shared.destination(&self.seat));
+        match timeout(self.left(arrival), take.one()).await {
+            Ok(Ok(at)) => Completion::ok(sent, at.max(sent)),
+            Ok(Err(failure)) => self.failed(Some(sent), failure),
+            Err(_) => match take.taken() {
+                Some(at) => Completion::ok(sent, at.max(sent)),
+                None => self.failed(Some(sent), Failure::new(Outcome::TimedOut, "no message")),
             },
         }
     }
 
-    fn left(&self, sent: Nanos, limit: Nanos) -> Duration {
-        (sent + limit).since(self.now()).as_duration()
+    fn left(&self, arrival: &Arrival) -> Duration {
+        arrival.left(self.now()).as_duration()
     }
 
     fn render<'m>(&self, arrival: &Arrival, message: &'m Message) -> Result<Rendered<'m>, Failure> {
@@ -157,13 +194,14 @@ impl AmqpSession {
         Ok(Rendered { routing_key, body, headers })
     }
 
-    async fn hand_over(
+    /// Hands a message to lapin: what becomes of that doesn't depend on this session.
+    fn hand_over(
         &self,
-        channel: &Channel,
+        lane: &Lane,
         (id, write): (MessageId, Option<WriteId>),
         message: &Message,
         rendered: Rendered<'_>,
-    ) -> lapin::Result<PublisherConfirm> {
+    ) -> BoxFuture<'static, lapin::Result<PublisherConfirm>> {
         let awaited = message.until == Until::Consumed;
         let (properties, mut headers) = envelope::properties(&self.shared.plan.sender, id, awaited, message.persistent);
         if let Some(write) = write {
@@ -178,7 +216,10 @@ impl AmqpSession {
         }
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let (exchange, routing_key) = (message.exchange.as_str().into(), rendered.routing_key.as_ref().into());
-        channel.basic_publish(exchange, routing_key, options, rendered.body.as_bytes(), properties).await
+        let (channel, body) = (lane.channel.clone(), rendered.body.into_owned());
+        Box::pin(
+            async move { channel.basic_publish(exchange, routing_key, options, body.as_bytes(), properties).await },
+        )
     }
 }
 
@@ -280,14 +321,12 @@ impl Session for AmqpSession {
     fn execute<'a>(&'a mut self, arrival: &'a Arrival) -> LocalBoxFuture<'a, Completion> {
         Box::pin(async move {
             let plan = &self.shared.plan;
-            let (Some(operation), Some(action)) =
-                (plan.operations.get(arrival.operation), plan.actions.get(arrival.operation))
-            else {
+            let Some(action) = plan.actions.get(arrival.operation) else {
                 return self.failed(None, Failure::new(Outcome::Rejected, "no such operation"));
             };
             match action {
-                Action::Publish(message) => self.publish(arrival, message, operation.timeout).await,
-                Action::Consume { queue } => self.consume(queue, operation.timeout).await,
+                Action::Publish(message) => self.publish(arrival, message).await,
+                Action::Consume { queue } => self.consume(arrival, queue).await,
             }
         })
     }

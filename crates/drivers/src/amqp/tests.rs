@@ -45,6 +45,8 @@ fn a_workload_without_mistakes_compiles() {
     assert_eq!(said("", OPERATION, URI, ""), "");
     let settings = "settings: { queues: [{ name: jobs, type: quorum }], connections: 2, channels: 4, prefetch: 10 }";
     assert_eq!(said(settings, OPERATION, "amqps://u:p@h/v", ""), "");
+    let known = "?auth_mechanism=plain&channel_max=16&connection_timeout=900&frame_max=8192&heartbeat=5";
+    assert_eq!(said("", OPERATION, &format!("amqp://u:p@[::1]:5673/v{known}"), ""), "");
     assert_eq!(said("", OPERATION, URI, ", nodes: [{ file: uri }]"), "");
     assert_eq!(said("", "{ name: take, request: { consume: { queue: jobs } } }", URI, ""), "");
 }
@@ -79,6 +81,14 @@ fn mistakes_in_the_endpoint_are_told_without_the_uri() {
     let cases = [
         ("http://slatest:the-password@h/", "", "not an AMQP URI"),
         ("slatest:the-password", "", "not an AMQP URI"),
+        ("amqp://slatest:the-password@h/v?verify=verify_peer", "", "the parameter `verify`, which is not known"),
+        ("amqps://slatest:the-password@h/v?heartbeat=10&cacertfile=the-password", "", "`cacertfile`"),
+        ("amqp://slatest:the-password@h/v?heartbeat=1&heartbeat=2", "", "`heartbeat` twice"),
+        ("amqp://slatest:the-password@h/v?heartbeat=the-password", "", "`heartbeat` has a value"),
+        ("amqp://slatest:the-password@h/v?channel_max=70000", "", "`channel_max` has a value"),
+        ("amqp://slatest:the-password@h/v?auth_mechanism=none", "", "`auth_mechanism` has a value"),
+        ("amqp://slatest:the-password@h/v?frame_max=100", "", "from 4096 to 1048576"),
+        ("amqp://slatest:the-password@h/v#x", "", "fragment"),
         (URI, ", ca: ca.pem", "without TLS"),
         ("amqps://slatest:the-password@h/", ", ca: no-such.pem", "no-such.pem"),
         ("amqps://slatest:the-password@h/", ", cert: c.pem", "go together"),

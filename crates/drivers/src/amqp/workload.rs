@@ -1,26 +1,29 @@
 //! A compiled workload: what all of its sessions share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Confirmation, Connection, ExchangeKind};
+use lapin::{Confirmation, ExchangeKind};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::broker::{self, Broker};
+use super::broker::Broker;
 use super::compile::{Action, Message};
+use super::connection::{Connected, Purpose};
 use super::consumer::{Destination, Inlet, QueueConsumer};
 use super::envelope::returns_queue;
 use super::failure::Failure;
 use super::file::{QueueSpec, QueueType, Until};
-use super::lanes::Lanes;
+use super::pool::Pool;
 use super::session::AmqpSession;
-use crate::awaited::{Awaited, Intake};
+use super::take::PREFETCH;
+use super::wanted::Wanted;
+use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use crate::workload::Data;
 use crate::{
@@ -49,8 +52,10 @@ pub(super) struct Plan {
     pub(super) ledger_queues: BTreeSet<String>,
     /// Exchanges that operations use.
     pub(super) exchanges: BTreeSet<String>,
-    /// Queues with a consumer, and where operations take from it.
-    pub(super) consumed: BTreeMap<String, Option<Arc<Intake>>>,
+    /// Queues in which messages are awaited.
+    pub(super) awaited: BTreeSet<String>,
+    /// Those of them from which operations take messages, too.
+    pub(super) wanted: BTreeMap<String, Arc<Wanted>>,
     pub(super) connections: u32,
     pub(super) channels: u32,
     pub(super) prefetch: u16,
@@ -67,9 +72,10 @@ pub(super) struct Shared {
     unacknowledged: Arc<AtomicI64>,
     ledger: OnceLock<LedgerSink>,
     declared: OnceCell<()>,
+    clogged: Arc<AtomicBool>,
     consumers: OnceCell<Vec<QueueConsumer>>,
-    /// By worker.
-    lanes: Mutex<HashMap<usize, Arc<Lanes>>>,
+    pub(super) publishers: Pool,
+    pub(super) takers: Pool,
 }
 
 impl Shared {
@@ -94,7 +100,7 @@ impl Shared {
                 return Ok(());
             }
             let connection = plan.broker.connect().await?;
-            let channel = broker::channel(&connection, false).await?;
+            let channel = connection.channel(Purpose::Ask).await?;
             for queue in &plan.declared {
                 let options = QueueDeclareOptions { durable: queue.durable, ..QueueDeclareOptions::default() };
                 let mut arguments = FieldTable::default();
@@ -114,20 +120,15 @@ impl Shared {
     async fn consume(&self, seat: &Seat) -> Result<(), Failure> {
         let plan = &self.plan;
         let prefetch = u16::try_from(seat.process_share_of(usize::from(plan.prefetch))).unwrap_or(plan.prefetch);
+        for pool in self.pools() {
+            pool.has_share(seat.process_share_of(plan.connections as usize));
+        }
         let start = async || {
             let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
             let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
-            let queues = plan.consumed.iter().map(|(queue, intake)| (Inlet::Queue(queue.clone()), intake.clone()));
-            let consumers = queues.chain(returns.map(|returns| (returns, None))).map(|(inlet, intake)| {
-                let destination = Destination {
-                    clock: Arc::clone(&seat.clock),
-                    sender: Arc::clone(&plan.sender),
-                    awaited: Arc::clone(&self.awaited),
-                    unacknowledged: Arc::clone(&self.unacknowledged),
-                    ledger: self.ledger.get().cloned(),
-                    intake,
-                };
-                QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, destination)
+            let queues = plan.awaited.iter().map(|queue| Inlet::Queue(queue.clone(), plan.wanted.get(queue).cloned()));
+            let consumers = queues.chain(returns).map(|inlet| {
+                QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, self.destination(seat))
             });
             consumers.collect::<Result<Vec<_>, Failure>>()
         };
@@ -147,12 +148,28 @@ impl Shared {
         self.consumers.get().into_iter().flatten().for_each(QueueConsumer::stop);
     }
 
-    fn lanes(&self, seat: &Seat) -> Arc<Lanes> {
-        let plan = &self.plan;
-        let connections = u32::try_from(seat.share_of(plan.connections as usize)).unwrap_or(plan.connections);
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Lanes::new(Arc::clone(&plan.broker), connections, plan.channels));
-        Arc::clone(lanes.entry(seat.worker).or_insert_with(new))
+    /// Where a session's messages go.
+    pub(super) fn destination(&self, seat: &Seat) -> Destination {
+        Destination {
+            clock: Arc::clone(&seat.clock),
+            sender: Arc::clone(&self.plan.sender),
+            awaited: Arc::clone(&self.awaited),
+            unacknowledged: Arc::clone(&self.unacknowledged),
+            clogged: Arc::clone(&self.clogged),
+            ledger: self.ledger.get().cloned(),
+        }
+    }
+
+    /// Whether messages of others keep those that are awaited from being delivered.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.clogged.load(Ordering::Relaxed)
+    }
+
+    /// The pools that operations use.
+    fn pools(&self) -> impl Iterator<Item = &Pool> {
+        let publishes = self.plan.actions.iter().any(|action| matches!(action, Action::Publish(_)));
+        let takes = self.plan.actions.iter().any(|action| matches!(action, Action::Consume { .. }));
+        publishes.then_some(&self.publishers).into_iter().chain(takes.then_some(&self.takers))
     }
 
     /// Signs in and looks for what must be there already.
@@ -171,6 +188,11 @@ impl Shared {
             look_for_exchange(&connection, exchange).await?;
             found.push(format!("exchange {exchange}"));
         }
+        drop(connection);
+        for pool in self.pools() {
+            pool.open_all().await;
+            found.extend(pool.shortage());
+        }
         let found = if found.is_empty() { String::new() } else { format!("; {}", found.join(", ")) };
         Ok(format!("{} virtual host {}; signed in after {elapsed}{found}", plan.broker.address(), plan.broker.vhost()))
     }
@@ -183,16 +205,16 @@ async fn bounded<T>(what: &str, step: impl Future<Output = Result<T, Failure>>) 
 }
 
 /// A look that fails closes its channel, so each has its own.
-async fn look_for_queue(connection: &Connection, queue: &str) -> Result<(u32, u32), Failure> {
-    let channel = broker::channel(connection, false).await?;
+async fn look_for_queue(connection: &Connected, queue: &str) -> Result<(u32, u32), Failure> {
+    let channel = connection.channel(Purpose::Ask).await?;
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let found = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
     let found = found.map_err(|e| missing(&e, &format!("the queue `{queue}`")))?;
     Ok((found.message_count(), found.consumer_count()))
 }
 
-async fn look_for_exchange(connection: &Connection, exchange: &str) -> Result<(), Failure> {
-    let channel = broker::channel(connection, false).await?;
+async fn look_for_exchange(connection: &Connected, exchange: &str) -> Result<(), Failure> {
+    let channel = connection.channel(Purpose::Ask).await?;
     let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
     let found = channel.exchange_declare(exchange.into(), ExchangeKind::Direct, options, FieldTable::default()).await;
     found.map_err(|e| missing(&e, &format!("the exchange `{exchange}`")))
@@ -214,7 +236,10 @@ pub(super) struct AmqpWorkload {
 
 impl AmqpWorkload {
     pub(super) fn new(plan: Plan) -> Self {
+        let pool = |purpose| Pool::new(Arc::clone(&plan.broker), purpose, plan.connections, plan.channels);
         let shared = Shared {
+            publishers: pool(Purpose::Publish),
+            takers: pool(Purpose::Consume(PREFETCH)),
             plan,
             awaited: Arc::default(),
             unconfirmed: AtomicI64::new(0),
@@ -222,8 +247,8 @@ impl AmqpWorkload {
             unacknowledged: Arc::default(),
             ledger: OnceLock::new(),
             declared: OnceCell::new(),
+            clogged: Arc::default(),
             consumers: OnceCell::new(),
-            lanes: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -268,16 +293,21 @@ impl Workload for AmqpWorkload {
         Box::pin(async move {
             self.shared.declare().await?;
             self.shared.consume(seat).await?;
-            let lanes = self.shared.lanes(seat);
-            bounded("connect", lanes.channel(seat.index)).await?;
-            let session = AmqpSession::new(Arc::clone(&self.shared), seat.clone(), lanes);
+            for pool in self.shared.pools() {
+                bounded("connect", pool.channel(seat.index)).await?;
+            }
+            let session = AmqpSession::new(Arc::clone(&self.shared), seat.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     /// Every awaited message that was confirmed must come back.
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
-        Box::pin(async move { self.shared.awaited.settle(patience).await.into_iter().collect() })
+        Box::pin(async move {
+            let consumption = self.shared.awaited.settle(patience).await;
+            let given = self.shared.pools().filter_map(Pool::finding);
+            consumption.into_iter().chain(given).chain(self.shared.plan.broker.findings()).collect()
+        })
     }
 
     fn keep(&self, ledger: LedgerSink) {
@@ -295,7 +325,7 @@ impl Workload for AmqpWorkload {
             ("unconfirmed".to_owned(), shared.unconfirmed.load(Ordering::Relaxed) as f64),
             ("returned".to_owned(), shared.returned.load(Ordering::Relaxed) as f64),
         ];
-        if !shared.plan.consumed.is_empty() {
+        if !shared.plan.awaited.is_empty() || shared.plan.actions.iter().any(|a| matches!(a, Action::Consume { .. })) {
             gauges.push(("unacknowledged".to_owned(), shared.unacknowledged.load(Ordering::Relaxed) as f64));
         }
         gauges

@@ -1,0 +1,195 @@
+//! The connections of a scenario and their channels, for all of its workers. Sessions share them in turn. Whoever
+//! finds one broken has it opened again, once for all who wait, whatever becomes of those.
+//!
+//! A broker may give fewer than were asked for. Then what it gave is shared, and the rest is asked for now and then.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use lapin::Channel;
+use tokio::time::{Instant, timeout};
+
+use super::broker::Broker;
+use super::connection::{Connected, Purpose};
+use super::failure::Failure;
+use super::shared::Opened;
+use super::stream::Inbound;
+use crate::{CONNECT_TIMEOUT, Finding};
+use slatest_core::model::Outcome;
+
+/// Youngest age at which a channel that refuses messages is given up. A queue that is full refuses them on any.
+const RENEWED_AFTER: Duration = Duration::from_secs(1);
+/// Pause after a failed try where no other connection can be used instead.
+const PAUSE_ALONE: Duration = Duration::from_millis(100);
+/// Pause where another can.
+const PAUSE_BESIDE: Duration = Duration::from_secs(5);
+
+/// A channel, and the connection that it is on.
+#[derive(Clone)]
+pub(super) struct Lane {
+    pub(super) channel: Channel,
+    pub(super) inbound: Arc<Inbound>,
+    at: Instant,
+}
+
+/// A connection with its channels.
+struct Line {
+    connection: Arc<Opened<Arc<Connected>>>,
+    lanes: Vec<Arc<Opened<Lane>>>,
+    /// How many channels the broker lets be open.
+    allowed: AtomicUsize,
+}
+
+/// The connections of a scenario.
+pub(super) struct Pool {
+    broker: Arc<Broker>,
+    purpose: Purpose,
+    lines: Vec<Line>,
+    /// How many of them are this process's share.
+    share: AtomicUsize,
+    /// Most connections that stood at a time.
+    given: AtomicUsize,
+    /// Why the broker gave no more, as it said first.
+    refusal: OnceLock<String>,
+    channel_refusal: Mutex<Option<String>>,
+}
+
+impl Pool {
+    /// None is opened yet.
+    pub(super) fn new(broker: Arc<Broker>, purpose: Purpose, connections: u32, channels: u32) -> Self {
+        let line = |_| Line {
+            connection: Arc::default(),
+            lanes: (0..channels).map(|_| Arc::default()).collect(),
+            allowed: AtomicUsize::new(usize::MAX),
+        };
+        Self {
+            broker,
+            purpose,
+            lines: (0..connections).map(line).collect(),
+            share: AtomicUsize::new(usize::try_from(connections).unwrap_or(usize::MAX)),
+            given: AtomicUsize::new(0),
+            refusal: OnceLock::new(),
+            channel_refusal: Mutex::default(),
+        }
+    }
+
+    /// The channel of a session, open; opened again where it broke. One that the broker doesn't give is replaced by
+    /// one that it gave.
+    ///
+    /// # Errors
+    /// Why none can be opened.
+    pub(super) async fn channel(&self, session: u64) -> Result<Lane, Failure> {
+        let place = |count: usize, number: u64| usize::try_from(number % count.max(1) as u64).unwrap_or(0);
+        let lines = self.lines();
+        let (first, turn) = (place(lines.len(), session), session / lines.len().max(1) as u64);
+        let mut refused = None;
+        for line in lines[first..].iter().chain(&lines[..first]) {
+            // Others are only asked where they stand: they have sessions of their own that open them.
+            if refused.is_some() && !self.stands(line) {
+                continue;
+            }
+            match self.connection(line).await {
+                Ok(connection) => match self.lane(line, &connection, turn).await {
+                    Ok(lane) => return Ok(lane),
+                    Err(failure) => refused = refused.or(Some(failure)),
+                },
+                Err(failure) => refused = refused.or(Some(failure)),
+            }
+        }
+        Err(refused.unwrap_or_else(|| Failure::new(Outcome::Disconnected, "connect: no connection")))
+    }
+
+    /// The scenario's connections are shared out over the agents: this process has so many of them.
+    pub(super) fn has_share(&self, share: usize) {
+        self.share.store(share.clamp(1, self.lines.len().max(1)), Ordering::Relaxed);
+    }
+
+    /// The connections of this process.
+    fn lines(&self) -> &[Line] {
+        &self.lines[..self.share.load(Ordering::Relaxed).min(self.lines.len())]
+    }
+
+    async fn connection(&self, line: &Line) -> Result<Arc<Connected>, Failure> {
+        let broker = Arc::clone(&self.broker);
+        let open = async move { broker.connect().await.map(Arc::new) };
+        let pause = if self.standing() > 0 { PAUSE_BESIDE } else { PAUSE_ALONE };
+        let opened = line.connection.get(|connected| connected.stands(), pause, open).await;
+        self.given.fetch_max(self.standing(), Ordering::Relaxed);
+        if let Err(failure) = &opened
+            && self.standing() > 0
+        {
+            self.refusal.get_or_init(|| failure.reason.clone());
+        }
+        opened
+    }
+
+    async fn lane(&self, line: &Line, connection: &Arc<Connected>, turn: u64) -> Result<Lane, Failure> {
+        let count = line.lanes.len().min(line.allowed.load(Ordering::Relaxed)).max(1);
+        let place = usize::try_from(turn % count as u64).unwrap_or(0);
+        let slot = &line.lanes[place];
+        let (connection, purpose) = (Arc::clone(connection), self.purpose);
+        let open = async move {
+            let failure = || Failure::new(Outcome::TimedOut, "channel: timed out");
+            let channel = timeout(CONNECT_TIMEOUT.as_duration(), connection.channel(purpose)).await;
+            let channel = channel.unwrap_or_else(|_| Err(failure()))?;
+            Ok(Lane { channel, inbound: Arc::clone(&connection.inbound), at: Instant::now() })
+        };
+        let stands = |lane: &Lane| lane.channel.status().connected();
+        let opened = slot.get(stands, PAUSE_ALONE, open).await;
+        let Err(failure) = opened else { return opened };
+        if !failure.is_limit() {
+            return Err(failure);
+        }
+        // The broker has a limit below what was asked for: what it gave is shared from now on.
+        let given = line.lanes.iter().filter(|lane| lane.peek(|_| true).is_some()).count().max(1);
+        line.allowed.fetch_min(given, Ordering::Relaxed);
+        let said = format!("{given} of {} channels of a connection ({})", line.lanes.len(), failure.reason);
+        self.channel_refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
+        line.lanes.iter().find_map(|lane| lane.peek(stands)).ok_or(failure)
+    }
+
+    /// Notes that the broker refused what was published on a channel: the next message has a channel of its own.
+    /// While a quorum queue elects a leader, RabbitMQ 3.10 ties a channel that begins to publish to the old one, and
+    /// refuses all that comes on it for as long as that node is down; on a new channel it asks the new leader.
+    /// Messages under way on the old one are not touched: it is closed when the last of them has ended.
+    pub(super) fn refused(&self, lane: &Lane) {
+        if lane.at.elapsed() < RENEWED_AFTER {
+            return;
+        }
+        for slot in self.lines.iter().flat_map(|line| &line.lanes) {
+            let same =
+                |held: &Lane| held.channel.id() == lane.channel.id() && Arc::ptr_eq(&held.inbound, &lane.inbound);
+            slot.forget(same);
+        }
+    }
+
+    /// Opens every connection, for a look; gives how many the broker lets in.
+    pub(super) async fn open_all(&self) -> usize {
+        futures_util::future::join_all(self.lines().iter().map(|line| self.connection(line))).await;
+        self.standing()
+    }
+
+    /// What the broker did not give.
+    pub(super) fn shortage(&self) -> Option<String> {
+        let given = self.given.load(Ordering::Relaxed);
+        let connections = self.refusal.get().filter(|_| given > 0 && given < self.lines().len());
+        let connections = connections.map(|said| format!("{given} of {} connections ({said})", self.lines().len()));
+        let channels = self.channel_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said: Vec<_> = connections.into_iter().chain(channels).collect();
+        (!said.is_empty()).then(|| format!("the server gave {}", said.join(", and ")))
+    }
+
+    /// The same, as what a run says in the end.
+    pub(super) fn finding(&self) -> Option<Finding> {
+        self.shortage().map(|detail| Finding { check: "connections".into(), holds: true, detail })
+    }
+
+    fn stands(&self, line: &Line) -> bool {
+        line.connection.peek(|connected| connected.stands()).is_some()
+    }
+
+    fn standing(&self) -> usize {
+        self.lines().iter().filter(|line| self.stands(line)).count()
+    }
+}
