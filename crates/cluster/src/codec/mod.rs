@@ -193,6 +193,7 @@ impl Codec {
         }
         let mut tally = Tally {
             planned: from.planned,
+            retried: from.retried,
             exceeded: from.exceeded.clone(),
             observed: from.observed.clone(),
             ratios: from.ratios.iter().map(|r| (r.good, r.total)).collect(),
@@ -277,6 +278,7 @@ fn write_tally(id: OperationId, tally: &Tally) -> wire::OperationTally {
         observed: tally.observed.clone(),
         ratios: tally.ratios.iter().map(|&(good, total)| wire::Ratio { good, total }).collect(),
         errors: write_errors(&tally.errors),
+        retried: tally.retried,
     }
 }
 

@@ -58,6 +58,7 @@ fn tally(operation: u16) -> impl Strategy<Value = (OperationId, Tally)> {
                     observed: seen.iter().map(|(part, rest)| part + rest).collect(),
                     ratios: ratios.into_iter().map(|(part, rest)| (part, part + rest)).collect(),
                     errors,
+                    retried: planned % 7,
                 };
                 (OperationId(operation), tally)
             },
