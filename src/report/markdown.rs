@@ -3,7 +3,7 @@
 use std::io;
 
 use super::harmless::harmless;
-use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, time, top_errors};
+use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, retried, time, top_errors};
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
 use slatest_engine::record::RunRecord;
@@ -206,6 +206,10 @@ fn operations(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
             time(response, |t| t.max),
             time(o.service.as_ref(), |t| t.p99),
         )?;
+    }
+    for (i, o) in run.result.operations.iter().filter(|o| o.retried_stale > 0).enumerate() {
+        let before = if i == 0 { "\n" } else { "" };
+        writeln!(out, "{before}- {}: {}", escape(&o.address), retried(o))?;
     }
     Ok(())
 }

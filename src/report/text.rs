@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::harmless::harmless;
-use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, time, top_errors};
+use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, retried, time, top_errors};
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
 use slatest_engine::record::{OperationFigures, RunRecord};
@@ -274,6 +274,9 @@ fn row(operation: &OperationFigures) -> Vec<String> {
 
 /// What drivers report besides.
 fn ratios(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    for operation in run.result.operations.iter().filter(|o| o.retried_stale > 0) {
+        writeln!(out, " {} {}", plain(&operation.address), retried(operation))?;
+    }
     for operation in &run.result.operations {
         for ratio in operation.ratios.iter().filter(|r| r.total > 0) {
             let share = slatest_stats::Reading::Share(ratio.good as f64 / ratio.total as f64);

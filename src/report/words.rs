@@ -48,6 +48,11 @@ pub(super) fn errors(operation: &OperationFigures) -> String {
     format!("{} ({})", grouped(failures), slatest_stats::Reading::Share(failures as f64 / countable as f64))
 }
 
+/// How often requests of an operation were sent again: `retried: stale 19 (of 240)`.
+pub(super) fn retried(operation: &OperationFigures) -> String {
+    format!("retried: stale {} (of {})", grouped(operation.retried_stale), grouped(operation.count))
+}
+
 /// What the verdict rests on, in one sentence.
 pub(crate) fn reason(run: &RunRecord) -> String {
     let result = &run.result;

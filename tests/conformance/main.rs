@@ -18,9 +18,13 @@ mod generator;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
+mod http_deadlines;
+#[cfg(feature = "http")]
 mod http_faults;
 #[cfg(feature = "http")]
 mod http_log;
+#[cfg(feature = "http")]
+mod http_stale;
 #[cfg(feature = "http")]
 mod http_truths;
 #[cfg(feature = "kafka")]

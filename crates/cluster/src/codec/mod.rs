@@ -197,6 +197,7 @@ impl Codec {
         }
         let mut tally = Tally {
             planned: from.planned,
+            retried: from.retried,
             exceeded: from.exceeded.clone(),
             observed: from.observed.clone(),
             by_lateness: from
@@ -292,6 +293,7 @@ fn write_tally(id: OperationId, tally: &Tally) -> wire::OperationTally {
             .collect(),
         ratios: tally.ratios.iter().map(|&(good, total)| wire::Ratio { good, total }).collect(),
         errors: write_errors(&tally.errors),
+        retried: tally.retried,
     }
 }
 

@@ -62,6 +62,7 @@ fn tally(operation: u16) -> impl Strategy<Value = (OperationId, Tally)> {
                         .collect(),
                     ratios: ratios.into_iter().map(|(part, rest)| (part, part + rest)).collect(),
                     errors,
+                    retried: planned % 7,
                 };
                 (OperationId(operation), tally)
             },

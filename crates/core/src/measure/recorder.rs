@@ -166,6 +166,7 @@ impl Recorder {
                 }
             }
         }
+        tally.retried += u64::from(completion.retries);
         if let Some(kind) = &completion.error {
             tally.errors.add(kind, 1);
         }

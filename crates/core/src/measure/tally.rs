@@ -47,6 +47,14 @@ pub struct Tally {
     pub ratios: Vec<(u64, u64)>,
     /// Kinds of error.
     pub errors: ErrorKinds,
+    /// How often a request was sent again because its kept connection was stale: no outcome, and never hidden.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retried: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Tally {
@@ -63,7 +71,8 @@ impl Tally {
 
     /// Whether it can have been counted: a text that was changed may hold numbers that no sum takes.
     pub(super) fn is_possible(&self) -> bool {
-        let counts = self.outcomes.iter().chain([&self.planned]).chain(&self.exceeded).chain(&self.observed);
+        let counts =
+            self.outcomes.iter().chain([&self.planned, &self.retried]).chain(&self.exceeded).chain(&self.observed);
         let counts = counts.chain(self.ratios.iter().flat_map(|(good, total)| [good, total]));
         let times = [&self.response, &self.failed, &self.service, &self.send_lag];
         let mut times = times.into_iter().chain(&self.timings);
@@ -131,6 +140,7 @@ impl Tally {
             mine.1 += theirs.1;
         }
         self.errors.merge(&other.errors);
+        self.retried += other.retried;
     }
 }
 

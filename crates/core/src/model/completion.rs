@@ -26,6 +26,9 @@ pub struct Completion {
     pub timings: Vec<(u8, Nanos)>,
     /// Ratios observed, as (index into `Operation::ratios`, good, total).
     pub ratios: Vec<(u8, u32, u32)>,
+    /// How often the request was sent again, because the kept connection that it was sent on had been closed or the
+    /// server said that it did nothing for it.
+    pub retries: u32,
     /// What is known of the write that it was, where it is one for the ledger.
     pub written: Option<Box<Written>>,
 }
@@ -40,13 +43,15 @@ impl Completion {
             error: None,
             timings: Vec::new(),
             ratios: Vec::new(),
+            retries: 0,
             written: None,
         }
     }
 
     /// An execution that was not; `kind` as for [`Completion::error`].
     pub fn failed(outcome: Outcome, sent: Option<Nanos>, done: Nanos, kind: impl Into<String>) -> Self {
-        Self { outcome, sent, done, error: Some(kind.into()), timings: Vec::new(), ratios: Vec::new(), written: None }
+        let (timings, ratios) = (Vec::new(), Vec::new());
+        Self { outcome, sent, done, error: Some(kind.into()), timings, ratios, retries: 0, written: None }
     }
 
     /// Adds one part of the whole.

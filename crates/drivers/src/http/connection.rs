@@ -20,6 +20,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::metered::{Meter, Metered};
+
 /// Largest head of an answer.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// How long a goodbye may take.
@@ -112,6 +114,9 @@ enum Link {
 /// An open connection. Dropping it closes the socket at once.
 pub(super) struct Connection {
     link: Link,
+    meter: Arc<Meter>,
+    /// Requests that were handed to it: HTTP/2 numbers its streams by them.
+    requests: u32,
 }
 
 impl fmt::Debug for Connection {
@@ -126,6 +131,7 @@ impl Connection {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let (stream, meter) = Metered::new(stream, http2);
         let io = TokioIo::new(stream);
         if http2 {
             let socket = Arc::<OnceLock<AbortHandle>>::default();
@@ -135,20 +141,32 @@ impl Connection {
             let (sender, connection) = builder.handshake(io).await?;
             // How the connection ends is seen at the request that it breaks.
             let task = home.spawn(async move { drop(connection.await) });
-            Ok(Self { link: Link::Two { sender, behind: Behind { task, socket } } })
+            Ok(Self { link: Link::Two { sender, behind: Behind { task, socket } }, meter, requests: 0 })
         } else {
             let mut builder = http1::Builder::new();
             builder.max_buf_size(HEAD_BYTES_MAX);
             // A small body goes with the head in one plain write, which costs the kernel less.
             builder.writev(false);
             let (sender, connection) = builder.handshake(io).await?;
-            Ok(Self { link: Link::One { sender, socket: Socket { open: Some(Box::pin(connection)) } } })
+            let link = Link::One { sender, socket: Socket { open: Some(Box::pin(connection)) } };
+            Ok(Self { link, meter, requests: 0 })
         }
     }
 
     /// Whether it is HTTP/2.
     pub(super) const fn is_http2(&self) -> bool {
         matches!(self.link, Link::Two { .. })
+    }
+
+    /// Bytes that the server has sent on it.
+    pub(super) fn bytes(&self) -> u64 {
+        self.meter.bytes()
+    }
+
+    /// Whether the server said in its GOAWAY that it did nothing for the last request.
+    pub(super) fn was_passed_over(&self) -> bool {
+        // The nth request of a client is stream 2n - 1.
+        self.is_http2() && self.requests > 0 && u64::from(self.meter.last_stream()) < u64::from(self.requests) * 2 - 1
     }
 
     /// Whether it takes a request at once, as nearly every kept connection does.
@@ -183,6 +201,7 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Box<TrySendError<Request<Body>>>> {
+        self.requests = self.requests.saturating_add(1);
         match &mut self.link {
             Link::One { sender, socket } => {
                 let mut answer = pin!(sender.try_send_request(request));

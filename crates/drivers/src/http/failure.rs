@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
+use super::request::NotBuilt;
 use slatest_core::model::Outcome;
 
 /// An end that is not ok. Its kind has no variable part and no secret.
@@ -13,19 +14,32 @@ pub(super) struct Failure {
     pub(super) kind: Cow<'static, str>,
     /// Whether only one stream of an HTTP/2 connection ended, and the connection is as good as before.
     pub(super) of_stream: bool,
+    /// Whether the server said that it did nothing for the request (REFUSED_STREAM).
+    pub(super) refused: bool,
 }
 
 impl Failure {
     pub(super) fn rejected(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Rejected, kind: kind.into(), of_stream: false }
+        Self { outcome: Outcome::Rejected, kind: kind.into(), of_stream: false, refused: false }
     }
 
     pub(super) fn disconnected(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Disconnected, kind: kind.into(), of_stream: false }
+        Self { outcome: Outcome::Disconnected, kind: kind.into(), of_stream: false, refused: false }
+    }
+
+    /// What the workload asks for can't be built: nothing was sent, and the target has no part in it.
+    pub(super) fn of_workload(why: NotBuilt) -> Self {
+        Self::rejected(why.to_string())
+    }
+
+    /// The same, on a kept connection that the server closed while the request was on its way: it can't be repeated.
+    pub(super) fn stale(self) -> Self {
+        let how = self.kind.strip_prefix("answer: ").unwrap_or(&self.kind);
+        Self { kind: format!("stale connection: {how}").into(), ..self }
     }
 
     pub(super) fn timed_out(kind: &'static str) -> Self {
-        Self { outcome: Outcome::TimedOut, kind: Cow::Borrowed(kind), of_stream: false }
+        Self { outcome: Outcome::TimedOut, kind: Cow::Borrowed(kind), of_stream: false, refused: false }
     }
 
     /// What hyper says between the request's first byte and the answer's head.
@@ -53,7 +67,12 @@ impl Failure {
                     let how = if h2.is_go_away() { "goaway" } else { "reset" };
                     // What the client itself found wrong says nothing good of the server.
                     let of_stream = h2.is_reset() && h2.is_remote();
-                    Self { of_stream, ..Self::disconnected(format!("{part}: http2 {how} {}", reason_name(reason))) }
+                    let refused = of_stream && reason == h2::Reason::REFUSED_STREAM;
+                    Self {
+                        of_stream,
+                        refused,
+                        ..Self::disconnected(format!("{part}: http2 {how} {}", reason_name(reason)))
+                    }
                 }
                 (None, Some(io)) => Self::disconnected(format!("{part}: {}", io.kind())),
                 (None, None) => Self::disconnected(format!("{part}: http2 error")),

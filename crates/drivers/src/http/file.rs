@@ -47,6 +47,20 @@ pub struct Settings {
     /// Whether each user keeps cookies, as a browser does. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<bool>,
+    /// Longest body of an answer in MiB, on the wire and unpacked: 1 to 1024, default 16. What is longer is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_max_mib: Option<Located<u64>>,
+}
+
+/// What becomes of the body of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is bounded, and kept where something looks at it.
+    #[default]
+    Keep,
+    /// It is read to its end and counted, however long it is, and never kept.
+    Drain,
 }
 
 /// What is sent: exactly one method with its path and query, at most one kind of body.
@@ -83,6 +97,9 @@ pub struct Request {
     /// A form (`application/x-www-form-urlencoded`); values are templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<Located<BTreeMap<String, Located<String>>>>,
+    /// What becomes of the answer's body: `keep` (default), or `drain` for downloads that are longer than what is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Located<Answer>>,
 }
 
 /// What must hold of the answer.

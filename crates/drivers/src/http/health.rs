@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::connection::{Body, Home};
 use super::failure::Failure;
-use super::{Http, body};
+use super::{Http, body, encoding};
 use crate::{CONNECT_TIMEOUT, Health, Unreachable};
 use slatest_core::model::{Clock as _, MonotonicClock};
 
@@ -43,10 +43,12 @@ async fn ask(http: &Http) -> Result<Health, String> {
     let response = dialed.connection.send(request).await.map_err(|e| failed(Failure::of_head(e.error())))?;
     let (head, incoming) = response.into_parts();
     let status = head.status;
-    let bytes = body::read(&mut dialed.connection, incoming, server.block.is_some()).await.map_err(failed)?;
+    let read = body::read(&mut dialed.connection, incoming, server.block.is_some(), http.bytes_max);
+    let (bytes, _) = read.await.map_err(failed)?;
     let round_trip = clock.now().since(sent);
     if let Some(block) = &server.block {
-        let bytes = body::decode(&head.headers, bytes).unwrap_or_default();
+        let bytes_max = usize::try_from(http.bytes_max).unwrap_or(usize::MAX);
+        let bytes = encoding::decode(&head.headers, None, bytes, bytes_max).unwrap_or_default();
         let blocked = block.test(status.as_u16(), &head.headers, &bytes);
         blocked.map_err(|_| {
             format!("GET {path}: the firewall blocks this machine (status {status}); have it put on the allow list")

@@ -17,7 +17,7 @@ use url::form_urlencoded;
 use super::connection::{Body, Connection, Home};
 use super::failure::Failure;
 use super::file::HttpLedger;
-use super::{Http, body};
+use super::{Http, body, path};
 use crate::workload::Captures;
 use crate::{ReadBack, ReadBackError};
 use slatest_core::model::{MonotonicClock, Problem, WriteId, WriteOutcome, WritePlace};
@@ -56,6 +56,9 @@ impl LedgerPlan {
         let wrong = |message: String| source.problem_at(&ledger.get, format!("{at}.get"), message);
         if !ledger.get.starts_with('/') {
             return Err(wrong(format!("`{}` is no path: it must start with `/`", ledger.get)));
+        }
+        if ledger.get.contains('#') {
+            return Err(wrong("the path has a `#`: a fragment is never sent; write %23".into()));
         }
         let key: BTreeMap<String, Located<String>> = ledger.key.iter().map(|k| (KEY.to_owned(), k.clone())).collect();
         let key = Captures::compile(source, &key, at)?;
@@ -127,7 +130,7 @@ impl LedgerPlan {
                 (Piece::Key, _) => return None,
             }
         }
-        path.parse().ok()
+        path::path(&path).ok()
     }
 }
 
@@ -231,7 +234,7 @@ impl Asker<'_> {
         server.origin.address(&mut request, connection.is_http2());
         let response = connection.send(request).await.map_err(|e| Failure::of_head(e.error()))?;
         let (head, incoming) = response.into_parts();
-        body::read(&mut connection, incoming, false).await?;
+        body::read(&mut connection, incoming, false, self.http.bytes_max).await?;
         self.idle.borrow_mut().push(connection);
         Ok(head.status.as_u16())
     }

@@ -10,11 +10,16 @@ mod check;
 mod connection;
 mod cookies;
 mod dial;
+mod drained;
+mod encoding;
 mod failure;
 mod file;
 mod health;
+mod judge;
 mod ledger;
+mod metered;
 mod origin;
+mod path;
 mod redirect;
 mod request;
 mod session;
@@ -25,7 +30,6 @@ mod tests;
 pub use cookies::fuzz;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -36,9 +40,11 @@ use url::Url;
 
 use self::check::{Block, Checks};
 use self::dial::Dialer;
-use self::file::{File, Settings, Version};
+use self::drained::Drained;
+use self::file::{Answer, File, Settings, Version};
 use self::ledger::LedgerPlan;
 use self::origin::Origin;
+use self::path::PathError;
 use self::request::{Headers, RequestPlan, Scope};
 use self::session::HttpSession;
 use super::dial::Dial;
@@ -52,6 +58,8 @@ use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Located;
 use slatest_core::target::{Endpoint, Guard, client_config};
 
+/// Most that `answer_max_mib` may say.
+const ANSWER_MAX_MIB_MAX: u64 = 1024;
 /// Most redirects that a workload may ask to follow.
 const REDIRECTS_MAX: u64 = 20;
 /// What a request says of itself.
@@ -93,30 +101,35 @@ impl Driver for HttpDriver {
         let health = problems.take(health_path(context, &settings, &server.prefix));
         let mut operations = Vec::with_capacity(file.operations.len());
         let mut exchanges = Vec::with_capacity(file.operations.len());
-        for (i, operation) in file.operations.iter().enumerate() {
+        for (i, spec) in file.operations.iter().enumerate() {
             let key = |section: &str| format!("operations[{i}].{section}");
-            let ledger = operation.ledger.0.as_ref();
+            let ledger = spec.ledger.0.as_ref();
             let headers = ledger.map_or_else(|| Ok(common.clone()), |_| common.clone().with_write_id(scope));
             let Some(headers) = problems.take(headers) else { continue };
             let ledger = ledger.map(|ledger| LedgerPlan::compile(context.source, ledger, &key("ledger")));
             let ledger = problems.take(ledger.transpose().map_err(Problems::from));
-            let request = RequestPlan::compile(scope, &operation.request, &key("request"), &headers);
+            let request = RequestPlan::compile(scope, &spec.request, &key("request"), &headers);
             let request = problems.take(request);
-            let checks = problems.take(Checks::compile(context.source, operation.check.as_ref(), &key("check")));
-            let captures = Captures::compile(context.source, &operation.capture, &key("capture"));
+            let checks = problems.take(Checks::compile(context.source, spec.check.as_ref(), &key("check")));
+            let captures = Captures::compile(context.source, &spec.capture, &key("capture"));
             let captures = problems.take(captures.map_err(Problems::from));
             let (Some(request), Some(checks), Some(captures), Some(ledger)) = (request, checks, captures, ledger)
             else {
                 continue;
             };
             let timings = &TIMINGS[..if server.origin.tls { 3 } else { 2 }];
-            let operation = Operation::of(operation, timings, &[]);
+            let operation = Operation::of(spec, timings, &[]);
             let request = request.prefixed(&server.prefix);
-            let timeout = operation.timeout.as_duration();
-            exchanges.push(Exchange { request, checks, captures, ledger, timeout });
+            let answer = spec.request.answer.as_ref().map_or(Answer::Keep, |answer| answer.value);
+            let exchange = Exchange { request, checks, captures, ledger, answer };
+            if let Some(problem) = exchange.mistake(context.source, &spec.request, &key("request")) {
+                problems.0.push(problem);
+            }
+            exchanges.push(exchange);
             operations.push(operation);
         }
-        let Some(health) = health else { return Err(problems) };
+        let bytes_max = problems.take(answer_max(context, &settings));
+        let (Some(health), Some(bytes_max)) = (health, bytes_max) else { return Err(problems) };
         let http = Arc::new(Http {
             server,
             guard: context.guard.clone(),
@@ -126,6 +139,8 @@ impl Driver for HttpDriver {
             health,
             health_headers: common.fixed,
             identity: Identity::of(context),
+            bytes_max: bytes_max << 20,
+            drained: Drained::default(),
         });
         problems.or(Arc::new(HttpWorkload { http, operations, flows: outline.flows }))
     }
@@ -142,7 +157,7 @@ struct Exchange {
     checks: Checks,
     captures: Captures,
     ledger: Option<LedgerPlan>,
-    timeout: Duration,
+    answer: Answer,
 }
 
 /// Where requests go, and how.
@@ -170,6 +185,9 @@ struct Http {
     health: PathAndQuery,
     health_headers: HeaderMap,
     identity: Identity,
+    /// Longest body of an answer, on the wire and unpacked.
+    bytes_max: u64,
+    drained: Drained,
 }
 
 #[derive(Debug)]
@@ -199,7 +217,9 @@ impl Workload for HttpWorkload {
     }
 
     fn settle(&self, _patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
-        Box::pin(std::future::ready(self.http.server.dialer.tcp.findings()))
+        let mut findings = self.http.server.dialer.tcp.findings();
+        findings.extend(self.http.drained.finding());
+        Box::pin(std::future::ready(findings))
     }
 
     fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {
@@ -292,12 +312,26 @@ impl Server {
     }
 }
 
+/// Longest body of an answer, in MiB.
+fn answer_max(context: &CompileContext<'_>, settings: &Settings) -> Result<u64, Problems> {
+    match &settings.answer_max_mib {
+        None => Ok(body::ANSWER_MAX_MIB),
+        Some(written) if (1..=ANSWER_MAX_MIB_MAX).contains(&written.value) => Ok(written.value),
+        Some(written) => {
+            let message = format!("an answer of 1 to {ANSWER_MAX_MIB_MAX} MiB can be taken");
+            let help = "larger ones can be drained: `answer: drain` in the request";
+            Err(context.source.problem_at(written, "settings.answer_max_mib", message).with_help(help).into())
+        }
+    }
+}
+
 fn health_path(context: &CompileContext<'_>, settings: &Settings, prefix: &str) -> Result<PathAndQuery, Problems> {
     let default = Located::from("/health".to_owned());
     let written = settings.health.as_ref().unwrap_or(&default);
-    let path = format!("{prefix}{}", written.value).parse().ok().filter(|_| written.starts_with('/'));
-    path.ok_or_else(|| {
-        let message = format!("`{written}` is no path: it must start with `/`");
+    let path =
+        if written.starts_with('/') { path::path(&format!("{prefix}{written}")) } else { Err(PathError::NoSlash) };
+    path.map_err(|error| {
+        let message = format!("`{written}` is no path: {error}");
         context.source.problem_at(written, "settings.health", message).into()
     })
 }

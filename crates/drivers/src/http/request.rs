@@ -1,8 +1,11 @@
 //! Requests: compiled when the workload is, made once an execution. What never changes is made
 //! once and shared.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use http_body_util::Full;
@@ -10,15 +13,16 @@ use url::form_urlencoded;
 
 use super::connection::Body;
 use super::file::Request;
-use crate::workload::{Data, JsonTemplate, Template, Values};
-use slatest_core::model::{Problem, Problems};
+use super::path::{PathError, path};
+use crate::workload::{Data, ExecutionId, JsonTemplate, RenderError, Template, Values};
+use slatest_core::model::{Problem, Problems, WORKLOAD_FAULT};
 use slatest_core::source::{Located, Source};
 
 /// What the templates of a workload file may name, and where they stand.
 #[derive(Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub(super) source: &'a Source,
-    pub(super) data: &'a Data,
+    pub(super) data: &'a Arc<Data>,
     pub(super) captures: &'a [String],
 }
 
@@ -45,6 +49,17 @@ enum BodyPlan {
     Text(Template),
     Json(JsonTemplate),
     Form(Vec<(String, Template)>),
+}
+
+/// Why one execution's request could not be built.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotBuilt {
+    #[error(transparent)]
+    Template(#[from] RenderError),
+    #[error("{WORKLOAD_FAULT}{0}")]
+    Path(#[from] PathError),
+    #[error("{WORKLOAD_FAULT}header {0} has a character that can't be sent")]
+    Header(HeaderName),
 }
 
 /// Headers that say how a message ends or who is asked: the driver's own business.
@@ -122,39 +137,51 @@ impl RequestPlan {
     ///
     /// # Errors
     /// The kind, when a template fails or gives what can't be sent.
-    pub(super) fn render(&self, prefix: &str, values: &Values<'_>) -> Result<http::Request<Body>, String> {
+    pub(super) fn render(&self, prefix: &str, values: &Values<'_>) -> Result<http::Request<Body>, NotBuilt> {
         let path = match &self.path {
             PathPlan::Fixed(path) => path.clone(),
             PathPlan::Template(template) => {
-                let rendered = template.render(values).map_err(|e| e.to_string())?;
-                let whole = if prefix.is_empty() { rendered.into_owned() } else { format!("{prefix}{rendered}") };
-                PathAndQuery::from_maybe_shared(Bytes::from(whole))
-                    .ok()
-                    .filter(|p| p.as_str().starts_with('/'))
-                    .ok_or("template: the path is no path (encode values with a filter)")?
+                let rendered = template.render(values)?;
+                if !rendered.starts_with('/') {
+                    return Err(PathError::NoSlash.into());
+                }
+                path(&if prefix.is_empty() { rendered } else { format!("{prefix}{rendered}").into() })?
             }
         };
         let mut headers = self.fixed.clone();
         for (name, template) in &self.templated {
-            let rendered = template.render(values).map_err(|e| e.to_string())?;
-            let value = HeaderValue::from_str(&rendered)
-                .map_err(|_| format!("template: header {name} has a character that can't be sent"))?;
+            let rendered = template.render(values)?;
+            let value = HeaderValue::from_str(&rendered).map_err(|_| NotBuilt::Header(name.clone()))?;
             headers.insert(name, value);
         }
         let body = match &self.body {
             BodyPlan::None => Bytes::new(),
             BodyPlan::Fixed(bytes) => bytes.clone(),
-            BodyPlan::Text(template) => Bytes::from(template.render(values).map_err(|e| e.to_string())?.into_owned()),
-            BodyPlan::Json(template) => Bytes::from(template.render(values).map_err(|e| e.to_string())?.into_owned()),
+            BodyPlan::Text(template) => Bytes::from(template.render(values)?.into_owned()),
+            BodyPlan::Json(template) => Bytes::from(template.render(values)?.into_owned()),
             BodyPlan::Form(fields) => {
                 let mut form = form_urlencoded::Serializer::new(String::new());
                 for (name, template) in fields {
-                    form.append_pair(name, &template.render(values).map_err(|e| e.to_string())?);
+                    form.append_pair(name, &template.render(values)?);
                 }
                 Bytes::from(form.finish())
             }
         };
         Ok(self.assemble(path, headers, body))
+    }
+
+    /// Whether sending it twice does no more than sending it once: its method is idempotent, or a server knows it by
+    /// its key.
+    pub(super) fn is_repeatable(&self) -> bool {
+        const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+        self.method.is_idempotent()
+            || self.fixed.contains_key(KEY)
+            || self.templated.iter().any(|(name, _)| *name == KEY)
+    }
+
+    /// Its `Accept-Encoding`, where that is the same for all executions.
+    pub(super) fn accepted(&self) -> Option<&HeaderValue> {
+        self.fixed.get(ACCEPT_ENCODING)
     }
 
     /// Puts the endpoint's prefix before a path that never changes.
@@ -176,11 +203,21 @@ fn compile_path(scope: Scope<'_>, written: &Located<String>, key: &str) -> Resul
     }
     let template = Template::compile(scope.source, written, key, scope.data, scope.captures)?;
     if is_template(written) {
+        if outside_of_expressions(written).any(|text| text.contains('#')) {
+            return Err(problem(format!("`{written}`: {}", PathError::Fragment)));
+        }
+        // What is too long, or can't be sent, for one execution is so for others: better said before any is sent. What
+        // needs a capture can't be rendered yet.
+        let captured = BTreeMap::new();
+        let rendered = template.render(&Values { id: ExecutionId::sample(), data: scope.data, captured: &captured });
+        if let Ok(Err(error)) = rendered.map(|rendered| path(&rendered))
+            && error != PathError::NoSlash
+        {
+            return Err(problem(format!("`{written}` can't be sent as a path: {error}")));
+        }
         return Ok(PathPlan::Template(template));
     }
-    let path = written.parse().map_err(|_| {
-        problem(format!("`{written}` can't be sent as a path: write spaces and other characters percent-encoded"))
-    })?;
+    let path = path(written).map_err(|error| problem(format!("`{written}` can't be sent as a path: {error}")))?;
     Ok(PathPlan::Fixed(path))
 }
 
@@ -237,6 +274,26 @@ fn compile_body(
     Ok((BodyPlan::None, None))
 }
 
+/// The parts of a template that are sent as they are written.
+fn outside_of_expressions(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let now = rest?;
+        let opened = ["{{", "{%", "{#"].iter().filter_map(|mark| Some((now.find(mark)?, *mark))).min();
+        let Some((at, mark)) = opened else {
+            rest = None;
+            return Some(now);
+        };
+        let close = match mark {
+            "{{" => "}}",
+            "{%" => "%}",
+            _ => "#}",
+        };
+        rest = now[at..].split_once(close).map(|(_, after)| after);
+        Some(&now[..at])
+    })
+}
+
 /// Whether a text has anything to render in it.
 fn is_template(text: &str) -> bool {
     ["{{", "{%"].iter().any(|mark| text.contains(mark))
@@ -253,7 +310,7 @@ impl Headers {
     /// Compiles a section of headers; `key` is where it stands.
     pub(super) fn compile(
         scope: Scope<'_>,
-        written: &std::collections::BTreeMap<String, Located<String>>,
+        written: &BTreeMap<String, Located<String>>,
         key: &str,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::default();

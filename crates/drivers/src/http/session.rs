@@ -15,16 +15,18 @@ use tokio::time::timeout;
 use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
 use super::failure::Failure;
-use super::ledger::LedgerPlan;
+use super::file::Answer;
 use super::origin::Origin;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::workload::Values;
 use crate::{CONNECT_TIMEOUT, Limit, Seat, Session};
-use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, Written};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Written};
 
-/// How much longer than its timeout an execution may take when it has to connect first. Less than
-/// what the engine adds before it gives a session up.
-const CONNECT_EXTRA: Duration = Duration::from_secs(1);
+/// How much longer than its deadline an execution may take for looking at a large answer, which has come in time. Less
+/// than what the engine adds before it gives a session up.
+const CHECK_EXTRA: Nanos = Nanos::from_secs(1);
+/// How often one request is sent again.
+const RETRIES_MAX: u32 = 2;
 
 /// A user's session.
 pub(super) struct HttpSession {
@@ -33,17 +35,21 @@ pub(super) struct HttpSession {
     /// Absent while an execution has it, so that one that is dropped half-way takes it along.
     connection: Option<Connection>,
     jar: Option<Jar>,
-    captured: BTreeMap<String, String>,
+    pub(super) captured: BTreeMap<String, String>,
     limit: Limit,
 }
 
 /// How far an execution came.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     sent: Option<Nanos>,
     answered: bool,
+    /// When the answer was whole. What is done with it then takes the generator's time, not the target's.
+    whole: Option<Nanos>,
+    /// How often the request was sent again.
+    retries: u32,
     /// What is known of the write that it is.
-    written: Option<Box<Written>>,
+    pub(super) written: Option<Box<Written>>,
     timings: Vec<(u8, Nanos)>,
 }
 
@@ -51,6 +57,10 @@ struct Progress {
 enum Trouble {
     /// The connection was closed before a byte of the request was sent; here it is back.
     Unsent(Box<Request<Body>>, Failure),
+    /// The connection was closed before a byte of the answer came.
+    Unanswered(Failure),
+    /// The server said that it did nothing for the request.
+    PassedOver(Failure),
     Failed(Failure),
 }
 
@@ -88,7 +98,7 @@ impl HttpSession {
             Some(exchange) => self.attempt(&http, exchange, arrival, &mut progress).await,
             None => Err(Failure::rejected("no operation of this number")),
         };
-        let done = self.seat.clock.now();
+        let done = progress.whole.unwrap_or_else(|| self.seat.clock.now());
         let (outcome, error) = match result {
             Ok(()) => (Outcome::Ok, None),
             Err(failure) => (failure.outcome, Some(failure.kind.into_owned())),
@@ -100,53 +110,79 @@ impl HttpSession {
             error,
             timings: progress.timings,
             ratios: Vec::new(),
+            retries: progress.retries,
             written: progress.written,
         }
     }
 
     async fn attempt(
         &mut self,
-        http: &Http,
+        http: &Arc<Http>,
         exchange: &Exchange,
         arrival: &Arrival,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
         let mut request = self.request(http, exchange, arrival)?;
         let mut limit = std::mem::take(&mut self.limit);
-        let mut spent = Duration::ZERO;
         let result = loop {
             let mut kept = self.connection.take();
             let ready = kept.as_mut().is_some_and(Connection::is_ready_now);
             let (connection, reused) = match kept {
                 Some(kept) if ready => (kept, true),
                 kept => {
-                    let start = self.seat.clock.now();
+                    let left = arrival.left(self.seat.clock.now()).as_duration();
                     // Rare and large: it is not to make every execution's future large.
-                    let connected = Box::pin(self.connected(kept, http, exchange.timeout, progress)).await;
-                    spent = spent.saturating_add(self.seat.clock.now().since(start).as_duration());
-                    match connected {
+                    match Box::pin(self.connected(kept, http, left, progress)).await {
                         Ok(connected) => connected,
                         Err(failure) => break Err(failure),
                     }
                 }
             };
-            let left = exchange.timeout.saturating_add(CONNECT_EXTRA).saturating_sub(spent);
+            let left = arrival.left(self.seat.clock.now()).as_duration();
             let held = {
                 // Pinned here: a future that is moved is copied, and this one is large.
                 let conversation = pin!(self.converse(http, exchange, connection, request, progress));
-                limit.hold(exchange.timeout.min(left), conversation).await
+                limit.hold(left, conversation).await
             };
             let ended = match held {
                 Ok(ended) => ended,
                 Err(_) if progress.answered => break Err(Failure::timed_out("timeout: in the body")),
                 Err(_) => break Err(Failure::timed_out("timeout: no answer")),
             };
+            let again = progress.retries < RETRIES_MAX;
             match ended {
-                Ok((head, body)) => break self.judge(http, exchange, &head, body, progress),
+                Ok((head, body)) => {
+                    progress.whole = Some(self.seat.clock.now());
+                    let until = arrival.left(self.seat.clock.now()) + CHECK_EXTRA;
+                    let judging = pin!(self.judge(http, arrival.operation, head, body, progress));
+                    break match limit.hold(until.as_duration(), judging).await {
+                        Ok(judged) => judged,
+                        Err(_) => Err(Failure::timed_out("generator: no time to look at large answers")),
+                    };
+                }
                 // The server closed a kept connection while it was idle: that says nothing about
                 // this request, which it never saw.
-                Err(Trouble::Unsent(back, _)) if reused => request = *back,
-                Err(Trouble::Unsent(_, failure) | Trouble::Failed(failure)) => break Err(failure),
+                Err(Trouble::Unsent(back, _)) if reused => {
+                    request = *back;
+                    continue;
+                }
+                // RFC 9113, section 8.7: such a request may be sent again whatever it asks for.
+                Err(Trouble::PassedOver(_)) if again => {}
+                // RFC 9110, section 9.2.2: this one only if twice is as good as once.
+                Err(Trouble::Unanswered(_)) if again && reused && exchange.request.is_repeatable() => {}
+                Err(Trouble::Unanswered(failure)) if reused => break Err(failure.stale()),
+                Err(
+                    Trouble::Unsent(_, failure)
+                    | Trouble::Unanswered(failure)
+                    | Trouble::PassedOver(failure)
+                    | Trouble::Failed(failure),
+                ) => break Err(failure),
+            }
+            progress.retries += 1;
+            // One execution has one text, however often it is made.
+            match self.request(http, exchange, arrival) {
+                Ok(same) => request = same,
+                Err(failure) => break Err(failure),
             }
         };
         self.limit = limit;
@@ -160,7 +196,7 @@ impl HttpSession {
         }
         let id = http.identity.execution(arrival, self.seat.index);
         let values = Values { id, data: &http.data, captured: &self.captured };
-        exchange.request.render(&http.server.prefix, &values).map_err(Failure::rejected)
+        exchange.request.render(&http.server.prefix, &values).map_err(Failure::of_workload)
     }
 
     /// The kept connection once it takes a request, else a new one; and whether it was kept.
@@ -201,7 +237,7 @@ impl HttpSession {
     ) -> Result<(Parts, Bytes), Trouble> {
         let server = &http.server;
         let sent = self.seat.clock.now();
-        progress.sent = Some(sent);
+        progress.sent.get_or_insert(sent);
         let mut elsewhere: Option<Origin> = None;
         let mut hops = 0;
         loop {
@@ -211,16 +247,23 @@ impl HttpSession {
             origin.address(&mut request, connection.is_http2());
             let copy = (hops < server.redirects_max).then(|| request.clone());
             let path = self.jar.as_ref().map(|_| request.uri().clone());
+            let before = connection.bytes();
             let response = match connection.send(request).await {
                 Ok(response) => response,
                 Err(mut error) => {
                     let failure = Failure::of_head(error.error());
+                    let passed_over = failure.refused || connection.was_passed_over();
+                    let closed = failure.outcome == Outcome::Disconnected && !failure.of_stream;
+                    let silent = closed && (connection.is_http2() || connection.bytes() == before);
                     if failure.of_stream && at_home {
                         self.connection = Some(connection);
                     }
                     return Err(match error.take_message() {
-                        Some(back) if hops == 0 => Trouble::Unsent(Box::new(back), failure),
-                        _ => Trouble::Failed(failure),
+                        _ if hops > 0 => Trouble::Failed(failure),
+                        Some(back) => Trouble::Unsent(Box::new(back), failure),
+                        None if passed_over => Trouble::PassedOver(failure),
+                        None if silent => Trouble::Unanswered(failure),
+                        None => Trouble::Failed(failure),
                     });
                 }
             };
@@ -233,9 +276,16 @@ impl HttpSession {
                 }
             }
             let goes_on = redirect::is_redirect(&head) && server.redirects_max > 0;
-            let wanted = exchange.needs_body() || server.needs_body(&head);
-            let bytes = match body::read(&mut connection, incoming, wanted && !goes_on).await {
-                Ok(bytes) => bytes,
+            let drained = exchange.answer == Answer::Drain;
+            let wanted = !goes_on && (exchange.needs_body() || server.needs_body(&head));
+            let bytes_max = if drained { u64::MAX } else { http.bytes_max };
+            let bytes = match body::read(&mut connection, incoming, wanted && !drained, bytes_max).await {
+                Ok((bytes, length)) => {
+                    if drained {
+                        http.drained.add(length);
+                    }
+                    bytes
+                }
                 Err(failure) => {
                     if failure.of_stream && at_home {
                         self.connection = Some(connection);
@@ -244,7 +294,7 @@ impl HttpSession {
                 }
             };
             if !goes_on {
-                progress.timings.push((FIRST_BYTE, now.since(sent)));
+                progress.timings.push((FIRST_BYTE, now.since(progress.sent.unwrap_or(sent))));
                 if at_home {
                     self.connection = Some(connection);
                 }
@@ -270,85 +320,5 @@ impl HttpSession {
         {
             request.headers_mut().insert(COOKIE, cookies);
         }
-    }
-
-    /// Holds the whole answer against the block signature and the checks, and takes the captures.
-    fn judge(
-        &mut self,
-        http: &Http,
-        exchange: &Exchange,
-        head: &Parts,
-        body: Bytes,
-        progress: &mut Progress,
-    ) -> Result<(), Failure> {
-        let blocks = http.server.needs_body(head);
-        let body = if blocks || exchange.needs_body() { body::decode(&head.headers, body) } else { Ok(body) };
-        if let Some(block) = &http.server.block {
-            let bytes: &[u8] = body.as_ref().map_or(&[], |b| b);
-            block.test(head.status.as_u16(), &head.headers, bytes)?;
-        }
-        if exchange.ledger.is_some() {
-            let outcome = Some(LedgerPlan::outcome(head.status.as_u16()));
-            progress.written = Some(Box::new(Written { outcome, ..Written::default() }));
-        }
-        exchange.checks.head(head)?;
-        if exchange.needs_body() {
-            let body = body?;
-            let document = match exchange.needs_json() {
-                true => Some(serde_json::from_slice(&body).map_err(|_| Failure::rejected("body: not JSON"))?),
-                false => None,
-            };
-            exchange.keep_place(head, document.as_ref(), progress)?;
-            exchange.checks.body(&body, document.as_ref())?;
-            self.capture(exchange, head, document.as_ref())
-        } else {
-            exchange.keep_place(head, None, progress)?;
-            self.capture(exchange, head, None)
-        }
-    }
-
-    fn capture(
-        &mut self,
-        exchange: &Exchange,
-        head: &Parts,
-        document: Option<&serde_json::Value>,
-    ) -> Result<(), Failure> {
-        if exchange.captures.is_empty() {
-            return Ok(());
-        }
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        exchange.captures.take(document, header, &mut self.captured).map_err(|e| Failure::rejected(e.to_string()))
-    }
-}
-
-impl Exchange {
-    /// Keeps where an acknowledged write went.
-    fn keep_place(
-        &self,
-        head: &Parts,
-        document: Option<&serde_json::Value>,
-        progress: &mut Progress,
-    ) -> Result<(), Failure> {
-        let (Some(ledger), Some(written)) = (&self.ledger, &mut progress.written) else { return Ok(()) };
-        if written.outcome == Some(WriteOutcome::Acknowledged) {
-            written.place = ledger.place(head, document)?;
-        }
-        Ok(())
-    }
-
-    fn needs_json(&self) -> bool {
-        self.checks.needs_json()
-            || self.captures.needs_json()
-            || self.ledger.as_ref().is_some_and(LedgerPlan::needs_json)
-    }
-
-    fn needs_body(&self) -> bool {
-        self.checks.needs_body() || self.needs_json()
-    }
-}
-
-impl super::Server {
-    fn needs_body(&self, head: &Parts) -> bool {
-        self.block.as_ref().is_some_and(|b| b.needs_body(head.status.as_u16()))
     }
 }

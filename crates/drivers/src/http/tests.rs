@@ -70,6 +70,22 @@ fn mistakes_in_a_request_are_found_where_they_stand() {
         ("    request:\n      get: /a\n      post: /b\n", 8, "operations[0].request.post", "get and post"),
         ("    request:\n      get: http://elsewhere/\n", 7, "operations[0].request.get", "must start with `/`"),
         ("    request:\n      get: /a b\n", 7, "operations[0].request.get", "percent-encoded"),
+        ("    request:\n      get: /feed/a#b?after=1\n", 7, "operations[0].request.get", "%23"),
+        ("    request:\n      get: '/{{ seq }}#b'\n", 7, "operations[0].request.get", "%23"),
+        ("    request:\n      get: '/{{ random.text(70000) }}'\n", 7, "operations[0].request.get", "65,534"),
+        ("    request:\n      get: '/a {{ seq }}'\n", 7, "operations[0].request.get", "percent-encoded"),
+        (
+            "    request:\n      get: /\n      answer: drain\n    capture: { id: $.id }\n",
+            8,
+            "operations[0].request.answer",
+            "drained",
+        ),
+        (
+            "    request:\n      get: /\n      headers: { accept-encoding: 'gzip, compress' }\n    capture: { id: $.id }\n",
+            7,
+            "operations[0].request.headers",
+            "compress",
+        ),
         ("    request:\n      get: '/{{ nobody.id }}'\n", 7, "operations[0].request.get", "nobody"),
         (
             "    request:\n      post: /a\n      json: {}\n      body: x\n",
@@ -150,6 +166,8 @@ fn mistakes_in_the_settings_are_found_where_they_stand() {
     for (settings, line, said) in [
         ("  version: http3\n", 5, "http3"),
         ("  follow_redirects: 99\n", 5, "at most 20"),
+        ("  answer_max_mib: 0\n", 5, "1 to 1024 MiB"),
+        ("  answer_max_mib: 2000\n", 5, "drain"),
         ("  health: nowhere\n", 5, "must start with `/`"),
         ("  headers:\n    host name: x\n", 6, "name of a header"),
         ("  retries: 3\n", 5, "retries"),

@@ -1,42 +1,16 @@
 //! Captures: values of an answer that a user keeps for later requests.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use jsonpath_rust::parser::model::JpQuery;
 use serde_json::Value;
 
+use super::json_path::JsonPath;
 use slatest_core::model::Problem;
 use slatest_core::source::{Located, Source};
 
-/// A compiled JSONPath (RFC 9535).
-#[derive(Clone, Debug)]
-pub struct JsonPath {
-    query: JpQuery,
-    written: String,
-}
-
-impl JsonPath {
-    /// Compiles one.
-    ///
-    /// # Errors
-    /// In words, when it is malformed.
-    pub fn compile(written: &str) -> Result<Self, String> {
-        let query = jsonpath_rust::parser::parse_json_path(written)
-            .map_err(|e| format!("`{written}` is not a JSONPath: {e}"))?;
-        Ok(Self { query, written: written.to_owned() })
-    }
-
-    /// As it was written.
-    pub fn written(&self) -> &str {
-        &self.written
-    }
-
-    /// The first value that it finds.
-    pub fn first<'v>(&self, document: &'v Value) -> Option<&'v Value> {
-        let found = jsonpath_rust::query::js_path_process(&self.query, document).ok()?;
-        found.into_iter().next().map(jsonpath_rust::query::QueryRef::val)
-    }
-}
+/// Longest value that is captured.
+const CAPTURE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why an answer yielded no value for a capture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,16 +70,59 @@ impl Captures {
         into: &mut BTreeMap<String, String>,
     ) -> Result<(), CaptureError> {
         for (name, from) in &self.wanted {
+            let too_long = || CaptureError(format!("{name} is longer than 64 KiB"));
             let value = match from {
-                From::Header(header_name) => header(header_name).map(str::to_owned),
-                From::Path(path) => document.and_then(|d| path.first(d)).map(|v| match v {
-                    Value::String(text) => text.clone(),
-                    other => other.to_string(),
-                }),
+                From::Header(header_name) => header(header_name).map(Cow::Borrowed),
+                From::Path(path) => {
+                    let found = document.map_or(Ok(None), |d| path.find(d));
+                    match found.map_err(|e| CaptureError(format!("{name}: {e}")))? {
+                        Some(Value::String(text)) => Some(Cow::Borrowed(text.as_str())),
+                        Some(other) => Some(Cow::Owned(short(other).ok_or_else(too_long)?)),
+                        None => None,
+                    }
+                }
             };
             let value = value.ok_or_else(|| CaptureError(format!("{name} not found")))?;
-            into.insert(name.clone(), value);
+            if value.len() > CAPTURE_BYTES_MAX {
+                return Err(too_long());
+            }
+            into.insert(name.clone(), value.into_owned());
         }
         Ok(())
+    }
+}
+
+/// A value as JSON text; none when it is longer than what is captured.
+fn short(value: &Value) -> Option<String> {
+    let mut text = [0; CAPTURE_BYTES_MAX];
+    let mut left = &mut text[..];
+    serde_json::to_writer(&mut left, value).ok()?;
+    let length = CAPTURE_BYTES_MAX - left.len();
+    std::str::from_utf8(&text[..length]).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captured(document: &Value) -> Result<String, CaptureError> {
+        let source = Source::new("w.yaml", "", "");
+        let wanted = BTreeMap::from([("v".to_owned(), Located::from("$.v".to_owned()))]);
+        let mut into = BTreeMap::new();
+        let captures = Captures::compile(&source, &wanted, "capture").unwrap();
+        captures.take(Some(document), |_| None, &mut into)?;
+        Ok(into.remove("v").unwrap())
+    }
+
+    #[test]
+    fn a_capture_has_a_greatest_length() {
+        let text = |length: usize| serde_json::json!({ "v": "a".repeat(length) });
+        assert_eq!(captured(&text(CAPTURE_BYTES_MAX)).unwrap().len(), CAPTURE_BYTES_MAX);
+        let error = captured(&text(CAPTURE_BYTES_MAX + 1)).unwrap_err();
+        assert_eq!(error.to_string(), "capture: v is longer than 64 KiB");
+        let numbers = |count: usize| serde_json::json!({ "v": vec![1; count] });
+        assert_eq!(captured(&numbers(3)).unwrap(), "[1,1,1]");
+        assert_eq!(captured(&numbers(40_000)).unwrap_err().to_string(), "capture: v is longer than 64 KiB");
+        assert_eq!(captured(&serde_json::json!({})).unwrap_err().to_string(), "capture: v not found");
     }
 }

@@ -6,15 +6,16 @@ use super::draw::stable_hash;
 use super::expression::{Expression, Names, Unknown};
 use super::jinja::Jinja;
 use super::{Data, Values};
-use slatest_core::model::Problem;
+use slatest_core::model::{Problem, WORKLOAD_FAULT};
 use slatest_core::source::{Located, Source};
 
 /// Most bytes that one rendering may yield.
 pub(super) const RENDERED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A template that could not be rendered for one execution.
+/// A template that could not be rendered for one execution. Its words are a kind of error: what could not be built was
+/// never sent, and the target has no part in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("template: {0}")]
+#[error("{WORKLOAD_FAULT}{0}")]
 pub struct RenderError(pub String);
 
 /// Text with `{{ … }}` in it. A text without any is kept as it is and costs nothing to render.
@@ -297,7 +298,7 @@ mod tests {
         let values = Values { id, data: &desk.data, captured: &captured };
         for text in ["/t/{{ task }}", "/t/{{ task | upper }}"] {
             let error = desk.compile(text).unwrap().render(&values).unwrap_err();
-            assert_eq!(error.to_string(), "template: task was not captured yet");
+            assert_eq!(error.to_string(), "workload: task was not captured yet");
         }
         let text = "{% if task is defined %}{{ task }}{% else %}none{% endif %}";
         assert_eq!(desk.compile(text).unwrap().render(&values).unwrap(), "none");

@@ -24,6 +24,11 @@ pub struct ExecutionId {
 }
 
 impl ExecutionId {
+    /// An execution that never is: for trying a template before any load is sent.
+    pub fn sample() -> Self {
+        Self { seed: 0, run: "run".into(), scenario: "scenario".into(), seq: 0, step: 0, user: 0 }
+    }
+
     /// The identifier of the write that it is, in the ledger and as `{{ write_id }}` in templates.
     pub fn write_id(&self) -> WriteId {
         WriteScope::of(&self.run, &self.scenario).id(self.seq, self.step)

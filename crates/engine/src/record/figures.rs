@@ -142,10 +142,19 @@ pub struct OperationFigures {
     pub ratios: Vec<RatioFigures>,
     /// Kinds of error, most frequent first.
     pub errors: Vec<ErrorCount>,
+    /// How often a request was sent again because its kept connection had been closed by the server, or because the
+    /// server said that it did nothing for it. The outcomes are those of the last time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retried_stale: u64,
     /// How many were due in the warm-up and cool-down, which nothing above counts.
     pub unjudged_planned: u64,
     /// How these ended.
     pub unjudged: OutcomeCounts,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The generator's own figures, over the whole run.
@@ -267,6 +276,7 @@ fn of_operation(
             .into_iter()
             .map(|(kind, count)| ErrorCount { kind: kind.to_owned(), count })
             .collect(),
+        retried_stale: judged.retried,
         unjudged_planned: unjudged.planned,
         unjudged: unjudged.into(),
     }
