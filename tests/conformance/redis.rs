@@ -43,6 +43,15 @@ operations:
   - name: wrong-type-together
     timeout: 20s
     request: { pipeline: [[SET, "{KEY}:a", x, EX, 600], [LPUSH, "{KEY}:a", x]] }
+  - name: over-slots
+    timeout: 20s
+    request: { command: [MSET, "KEY:1", 1, "KEY:2", 2] }
+  - name: read-over-slots
+    timeout: 20s
+    request: { command: [MGET, "KEY:1", "KEY:2"] }
+  - name: together-over-slots
+    timeout: 20s
+    request: { pipeline: [[SET, "KEY:1", 1, EX, 600], [SET, "KEY:2", 2, EX, 600]] }
   - name: unknown
     timeout: 20s
     request: { command: [SET, "KEY:x", a, NONSENSE] }
@@ -179,6 +188,21 @@ fn keys_of_every_slot_are_reached() {
             let got = works(&bench, &mut *session, "get", seq).await;
             assert_eq!(got.ratios, [(0, 1, 1)], "what was set is there");
         }
+    });
+}
+
+/// What is written is sent as it is: a command over several slots gets the cluster's own answer, as every client does.
+#[test]
+fn a_command_over_several_slots_is_the_servers_to_refuse() {
+    worker(async {
+        let bench = cluster().prepare().await;
+        let mut session = bench.session(0).await;
+        for operation in ["over-slots", "read-over-slots"] {
+            let completion = bench.execute(&mut *session, operation, 0).await;
+            assert_eq!((completion.outcome, completion.error.as_deref()), (Outcome::Rejected, Some("CROSSSLOT")));
+        }
+        let completion = bench.execute(&mut *session, "together-over-slots", 0).await;
+        assert_eq!(completion.error.as_deref(), Some("workload: the keys of the pipeline lie in several slots"));
     });
 }
 

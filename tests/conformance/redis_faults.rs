@@ -135,6 +135,46 @@ fn what_is_no_resp_is_disconnected_and_the_connection_not_used_again() {
     assert_eq!(server.connections(), 2);
 }
 
+/// What a hostile server announces is refused when it is announced; it isn't waited for, and nothing is kept for it.
+#[test]
+fn what_is_too_large_is_disconnected_when_it_is_said_and_the_session_goes_on() {
+    for (said, kind) in [
+        ("$999999999999\r\n".to_owned(), "protocol: reply too large"),
+        ("*999999999999\r\n".to_owned(), "protocol: too many elements"),
+        ("%999999999\r\n".to_owned(), "protocol: too many elements"),
+        ("*1\r\n".repeat(10_000), "protocol: reply too deep"),
+        (format!("({}\r\n", "9".repeat(100_000)), "protocol: reply too large"),
+        (format!("+{}\r\n", "a".repeat(100_000)), "protocol: reply too large"),
+        (
+            "*9999\r\n".to_owned() + &format!("${0}\r\n{1}\r\n", 9_000_000, "x".repeat(9_000_000)).repeat(3),
+            "protocol: reply too large",
+        ),
+    ] {
+        let head: String = said.chars().take(20).collect();
+        let server = server(move |n, _| Some(if n == 0 { said.clone() } else { GOOD.to_owned() }));
+        let completions = executed(&single(server.address()), "get", 2);
+        assert_eq!(ends(&completions), [(Outcome::Disconnected, Some(kind)), (Outcome::Ok, None)], "{head}");
+    }
+}
+
+/// Each reply of a pipeline may be small: together they are bounded, too.
+#[test]
+fn the_replies_of_a_pipeline_are_bounded_together() {
+    let large = format!("${0}\r\n{1}\r\n", 15_000_000, "x".repeat(15_000_000));
+    let both = r#"
+name: faults
+driver: redis
+endpoint: cache
+settings: { connections: 1 }
+operations:
+  - { name: six, timeout: 20s, request: { pipeline: [[GET, a], [GET, a], [GET, a], [GET, a], [GET, a], [GET, a]] } }
+"#;
+    let server = server(move |_, _| Some(large.clone()));
+    let subject = Subject::new("redis", both, format!("{{ redis: [\"redis://{}\"] }}", server.address()));
+    let completions = executed(&subject, "six", 1);
+    assert_eq!(ends(&completions), [(Outcome::Disconnected, Some("protocol: replies too large together"))]);
+}
+
 #[test]
 fn a_lost_reply_times_out_and_the_next_operation_gets_its_own() {
     let server = server(|n, _| (n > 0).then(|| GOOD.to_owned()));

@@ -12,29 +12,28 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
-use redis::aio::MultiplexedConnection;
+use redis::cluster_routing::Slot;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
 use super::client::{REDIRECTIONS_MAX, Servers};
-use super::slots::{Address, Topology, redirection, slot_of_command, topology};
+use super::keys::{slot_of_command, slot_of_pipeline};
+use super::slots::{Address, Topology, redirection, topology};
+use super::wire::Wire;
 use crate::failure::Failure;
-use slatest_core::model::Outcome;
+use slatest_core::model::{Outcome, WORKLOAD_FAULT};
 
 /// The topology is asked for at most this often.
 const ASK_APART: Duration = Duration::from_millis(100);
 /// Longest that one node may take to tell it, until the next is asked.
 const NODE_PATIENCE: Duration = Duration::from_secs(1);
 
-type Connecting = Shared<BoxFuture<'static, Result<MultiplexedConnection, Failure>>>;
+type Connecting = Shared<BoxFuture<'static, Result<Wire, Failure>>>;
 
 /// A cluster as one link sees it.
 pub struct Cluster {
     servers: Arc<Servers>,
     state: Mutex<State>,
-    /// For what has no slot of its own: commands of several keys or of none, and pipelines.
-    library: OnceCell<redis::cluster_async::ClusterConnection>,
     attempts: AtomicU64,
 }
 
@@ -47,6 +46,42 @@ struct State {
     asking: bool,
     /// Who is asked first, so that nobody's old truth wins for ever.
     turn: usize,
+    /// Whose turn it is to get what any node can answer.
+    any: usize,
+}
+
+/// What is sent to one node.
+#[derive(Clone, Copy)]
+enum Outgoing<'a> {
+    One(&'a Cmd),
+    Together(&'a Pipeline),
+}
+
+impl Outgoing<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Together(commands) => commands.len(),
+        }
+    }
+
+    /// Sends it and takes the replies; `asking`: the slot is on its way to this node.
+    async fn exchange(self, connection: &mut Wire, asking: bool) -> Result<Vec<Value>, RedisError> {
+        match self {
+            Self::One(command) if !asking => command.query_async(connection).await.map(|value| vec![value]),
+            Self::Together(commands) if !asking => commands.query_async(connection).await,
+            Self::One(command) => Self::asked([command].into_iter()).query_async(connection).await,
+            Self::Together(commands) => Self::asked(commands.cmd_iter()).query_async(connection).await,
+        }
+    }
+
+    fn asked<'c>(commands: impl Iterator<Item = &'c Cmd>) -> Pipeline {
+        let mut all = redis::pipe();
+        for command in commands {
+            all.cmd("ASKING").ignore().add_command(command.clone());
+        }
+        all
+    }
 }
 
 #[derive(Clone)]
@@ -63,14 +98,11 @@ impl Cluster {
     /// When no server of the endpoint tells it.
     pub async fn open(servers: Arc<Servers>) -> Result<Arc<Self>, Failure> {
         let state = Mutex::default();
-        let this = Arc::new(Self { servers, state, library: OnceCell::new(), attempts: AtomicU64::new(0) });
+        let this = Arc::new(Self { servers, state, attempts: AtomicU64::new(0) });
         this.ask().await?;
         let primaries: Vec<_> = this.state().topology.primaries().cloned().collect();
         // One that can't be reached fails what needs it.
         drop(join_all(primaries.iter().map(|address| this.node(address).connecting)).await);
-        if this.servers.wants_library() {
-            this.library().await?;
-        }
         Ok(this)
     }
 
@@ -78,36 +110,51 @@ impl Cluster {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a command to the node that has its slot, and follows where it is sent on to.
+    /// Sends a command, as it is written, to the node that has the slot of its first key, and follows where it is sent
+    /// on to. Whether its other keys fit is the node's to say.
     ///
     /// # Errors
     /// The node's or the server's. The cluster stays usable: what is lost of it is looked for anew.
     pub async fn send_one(self: &Arc<Self>, command: &Cmd) -> Result<Value, Failure> {
-        let Some(slot) = slot_of_command(command) else {
-            return Ok(command.query_async(&mut self.library().await?).await?);
-        };
-        let (mut to, mut asking) = (self.state().topology.primary(slot).cloned(), false);
+        let replies = self.carry(slot_of_command(command), Outgoing::One(command)).await?;
+        Ok(replies.into_iter().next().unwrap_or(Value::Nil))
+    }
+
+    /// Sends commands together to the node that has the slot of their keys.
+    ///
+    /// # Errors
+    /// As [`Cluster::send_one`], and keys of several slots.
+    pub async fn send(self: &Arc<Self>, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
+        let slot = slot_of_pipeline(commands)
+            .map_err(|error| Failure::new(Outcome::Rejected, format!("{WORKLOAD_FAULT}{error}")))?;
+        self.carry(slot, Outgoing::Together(commands)).await
+    }
+
+    async fn carry(self: &Arc<Self>, slot: Option<Slot>, commands: Outgoing<'_>) -> Result<Vec<Value>, Failure> {
+        let (mut to, mut asking) = (self.whose(slot), false);
         for _ in 0..REDIRECTIONS_MAX {
             let Some(address) = to else {
                 self.look();
                 return Err(Failure::new(Outcome::Disconnected, "cluster: nobody has the slot"));
             };
-            let error = match self.exchange(&address, command, asking).await {
-                Ok(value) => return Ok(value),
+            let error = match self.exchange(&address, commands, asking).await {
+                Ok(replies) => return Ok(replies),
                 Err(Ended::Connecting(failure)) => {
                     self.look();
                     return Err(Failure { broken: false, ..failure });
                 }
                 Err(Ended::Answered(error)) => error,
             };
-            let Some((next, is_moved)) = redirection(&error, &address) else {
-                if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) || Failure::from(error.clone()).broken {
+            let Some((next, is_moved)) = redirection(&error, commands.len(), &address) else {
+                if error.kind() == READ_ONLY || Failure::from(error.clone()).broken {
                     self.look();
                 }
                 return Err(Failure { broken: false, ..error.into() });
             };
             if is_moved {
-                self.state().topology.moved(slot, next.clone());
+                if let Some(slot) = slot {
+                    self.state().topology.moved(slot, next.clone());
+                }
                 self.look();
             }
             (to, asking) = (Some(next), !is_moved);
@@ -115,19 +162,24 @@ impl Cluster {
         Err(Failure::new(Outcome::Rejected, "MOVED").with_detail("sent from node to node without an end"))
     }
 
-    /// Sends commands together, by the library.
-    ///
-    /// # Errors
-    /// The connection's, or the first command's.
-    pub async fn send(&self, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
-        Ok(commands.query_async(&mut self.library().await?).await?)
+    /// Who has a slot; for what has none, the primaries in turn.
+    fn whose(&self, slot: Option<Slot>) -> Option<Address> {
+        let mut state = self.state();
+        if let Some(slot) = slot {
+            return state.topology.primary(slot).cloned();
+        }
+        let turn = state.any;
+        state.any = turn.wrapping_add(1);
+        let primaries: Vec<&Address> = state.topology.primaries().collect();
+        primaries.get(turn.checked_rem(primaries.len())?).map(|address| (*address).clone())
     }
 
-    async fn library(&self) -> Result<redis::cluster_async::ClusterConnection, Failure> {
-        self.library.get_or_try_init(|| self.servers.library_cluster()).await.cloned()
-    }
-
-    async fn exchange(self: &Arc<Self>, address: &Address, command: &Cmd, asking: bool) -> Result<Value, Ended> {
+    async fn exchange(
+        self: &Arc<Self>,
+        address: &Address,
+        commands: Outgoing<'_>,
+        asking: bool,
+    ) -> Result<Vec<Value>, Ended> {
         let node = self.node(address);
         let mut exchange = Exchange {
             cluster: self,
@@ -146,14 +198,7 @@ impl Cluster {
                 return Err(Ended::Connecting(failure));
             }
         };
-        let result = if asking {
-            let mut both = redis::pipe();
-            both.cmd("ASKING").ignore().add_command(command.clone());
-            let replies: Result<Vec<Value>, _> = both.query_async(&mut connection).await;
-            replies.map(|mut replies| replies.pop().unwrap_or(Value::Nil))
-        } else {
-            command.query_async(&mut connection).await
-        };
+        let result = commands.exchange(&mut connection, asking).await;
         exchange.over = true;
         match &result {
             Err(error) if Failure::from(error.clone()).broken && error.kind() != READ_ONLY => {
@@ -228,7 +273,7 @@ impl Cluster {
         state.asked = Some(Instant::now());
         state.asking = false;
         let Some(topology) = told else { return Err(last.connecting()) };
-        let seeds = &self.servers.addresses_of_seeds();
+        let seeds: Vec<Address> = self.servers.addresses_of_seeds().collect();
         state.nodes.retain(|address, _| topology.has(address) || seeds.contains(address));
         state.topology = topology;
         Ok(())

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use super::bounds::{REPLY_BYTES_MAX, ReplyLimits};
 use super::client::Servers;
 use super::command::Command;
 use super::file::{RedisCheck, RedisRequest, RedisSettings, Reply};
-use super::slots::is_of_one_key;
 use super::{Compiled, Plan};
 use crate::identity::Identity;
 use crate::workload::{Captures, WorkloadFile};
-use crate::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
-use slatest_core::model::{Nanos, Problems};
+use crate::{CompileContext, Operation, Outline, outline};
+use slatest_core::model::Problems;
 use slatest_core::target::Endpoint;
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
@@ -21,6 +21,8 @@ const RATIOS: [&str; 1] = ["hit_rate"];
 const CONNECTIONS_MAX: u64 = 10_000;
 /// Connections of a scenario when nothing is said.
 const CONNECTIONS_DEFAULT: u64 = 8;
+/// Largest limit that can be set for one reply: what a server can have.
+const REPLY_BYTES_SETTABLE: u64 = 512 * 1024 * 1024;
 /// Most commands of one pipeline.
 const PIPELINE_MAX: usize = 1000;
 
@@ -43,7 +45,6 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         let timings: &[&str] = if on_miss.is_some() { &TIMINGS } else { &[] };
         let ratios: &[&str] = if commands.iter().any(|c| c.reads().is_some()) { &RATIOS } else { &[] };
         let operation = Operation::of(spec, timings, ratios);
-        let timeout = operation.timeout;
         operations.push(operation);
         let reply = spec.check.as_ref().and_then(|check| check.reply.clone()).unwrap_or(Reply::Any);
         if spec.ledger.0 {
@@ -54,7 +55,6 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
             pipeline: !spec.request.pipeline.is_empty(),
             on_miss,
             reply,
-            timeout,
             captures,
             ledger: spec.ledger.0,
         });
@@ -67,18 +67,21 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         problems.0.push(context.source.problem_at(connections, "settings.connections", message));
     }
     let connections = connections.map_or(CONNECTIONS_DEFAULT, |c| c.value);
-    let longest = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);
-    let of_one_key = |plan: &Plan| {
-        !plan.pipeline && plan.commands.iter().chain(&plan.on_miss).all(|command| is_of_one_key(&command.name))
-    };
-    let has_others = !plans.iter().all(of_one_key);
-    match problems.take(servers(context, longest)) {
+    let reply_bytes = file.settings.as_ref().and_then(|s| s.reply_bytes_max.as_ref());
+    if let Some(bytes) = reply_bytes
+        && !(1..=REPLY_BYTES_SETTABLE).contains(&bytes.value)
+    {
+        let message = format!("a reply has at most from 1 to {REPLY_BYTES_SETTABLE} bytes, not {bytes}");
+        problems.0.push(context.source.problem_at(bytes, "settings.reply_bytes_max", message));
+    }
+    let reply_bytes = reply_bytes.and_then(|bytes| usize::try_from(bytes.value).ok()).unwrap_or(REPLY_BYTES_MAX);
+    match problems.take(servers(context, ReplyLimits::new(reply_bytes))) {
         Some(servers) => problems.or(Compiled {
             operations,
             plans,
             flows: outline.flows,
             data: outline.data,
-            servers: Arc::new(servers.with_library(has_others)),
+            servers: Arc::new(servers),
             connections: usize::try_from(connections).unwrap_or(1),
             endpoint: context.endpoint_name.to_owned(),
             identity: Identity::of(context),
@@ -160,11 +163,11 @@ fn expiry_only(options: &[&str]) -> bool {
     }
 }
 
-fn servers(context: &CompileContext<'_>, patience: Nanos) -> Result<Servers, Problems> {
+fn servers(context: &CompileContext<'_>, limits: ReplyLimits) -> Result<Servers, Problems> {
     let key = format!("endpoints.{}", context.endpoint_name);
     match context.endpoint {
         Endpoint::Redis(endpoint) => {
-            Servers::new(context, endpoint, patience).map_err(|e| context.target.problem(key, e).into())
+            Servers::new(context, endpoint, limits).map_err(|e| context.target.problem(key, e).into())
         }
         other => {
             let message = format!("the driver redis needs a redis endpoint, not {}", other.kind());

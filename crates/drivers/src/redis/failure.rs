@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::resp::ReplyError;
 use crate::failure::Failure;
 use crate::generator::io_kind;
 use slatest_core::model::Outcome;
@@ -14,20 +15,15 @@ impl From<RedisError> for Failure {
         let disconnected = |kind: String| of(Outcome::Disconnected, kind).broken();
         let rejected = |kind: String| of(Outcome::Rejected, kind);
         match error.kind() {
-            // The cluster client gave up on an answer before the operation did.
-            ErrorKind::Io if error.is_timeout() => of(Outcome::TimedOut, "reply: timed out".into()).broken(),
             ErrorKind::Io => disconnected(match io_error(&error) {
-                Some(io) => match tls_reason(io) {
-                    Some(_) => "tls".to_owned(),
-                    None => io_kind("connection", io),
+                Some(io) => match (tls_reason(io), reply_error(io)) {
+                    (Some(_), _) => "tls".to_owned(),
+                    (None, Some(ReplyError::Malformed)) => "protocol".to_owned(),
+                    (None, Some(reply)) => format!("protocol: {reply}"),
+                    (None, None) => io_kind("connection", io),
                 },
-                // The cluster client hands on what it met in words.
-                None => match os_error(&error.to_string()) {
-                    Some(io) => io_kind("connection", &io),
-                    None => "connection: broken".to_owned(),
-                },
+                None => "connection: broken".to_owned(),
             }),
-            ErrorKind::ClusterConnectionNotFound => disconnected("cluster: no node answers".into()),
             ErrorKind::Parse => disconnected("protocol".into()),
             ErrorKind::AuthenticationFailed => rejected("authentication failed".into()),
             // A primary that became a replica stays one: only a new connection finds the new primary.
@@ -57,15 +53,12 @@ fn io_error(error: &RedisError) -> Option<&std::io::Error> {
     }
 }
 
-/// The system's error that a text ends with, as the standard library writes it: `(os error 111)`.
-fn os_error(text: &str) -> Option<std::io::Error> {
-    let (_, rest) = text.rsplit_once("(os error ")?;
-    let (code, _) = rest.split_once(')')?;
-    code.parse().ok().map(std::io::Error::from_raw_os_error)
-}
-
 fn tls_reason(io: &std::io::Error) -> Option<&rustls::Error> {
     io.get_ref()?.downcast_ref::<rustls::Error>()
+}
+
+fn reply_error(io: &std::io::Error) -> Option<ReplyError> {
+    io.get_ref()?.downcast_ref::<ReplyError>().copied()
 }
 
 #[cfg(test)]
@@ -80,16 +73,5 @@ mod tests {
         let io = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let failure = Failure::from(RedisError::from(io)).connecting();
         assert_eq!((failure.outcome, failure.kind.as_str()), (Outcome::Disconnected, "connect: connection refused"));
-    }
-
-    #[test]
-    fn an_error_of_the_system_is_known_by_its_words() {
-        let kind = |text| os_error(text).map(|io| io.kind());
-        assert_eq!(
-            kind("connections - Io: Connection refused (os error 111)"),
-            Some(std::io::ErrorKind::ConnectionRefused)
-        );
-        assert_eq!(kind("no (os error x)"), None);
-        assert_eq!(kind("(os error 24"), None);
     }
 }

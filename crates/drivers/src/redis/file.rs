@@ -18,6 +18,10 @@ pub struct RedisSettings {
     /// are workers is run by fewer of them. Default 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u64>>,
+    /// Most bytes of one reply, from 1 to 536870912; a server that sends more is disconnected. Default 16777216
+    /// (16 MiB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_bytes_max: Option<Located<u64>>,
 }
 
 /// A command, or several sent together.

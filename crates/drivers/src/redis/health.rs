@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Value, cmd};
 use tokio::time::{Instant, timeout};
 
 use super::Compiled;
 use super::client::Servers;
+use super::slots::{Address, ranges};
+use super::wire::Wire;
 use crate::failure::Failure;
 use crate::{Health, Unreachable};
 use slatest_core::model::Nanos;
@@ -34,9 +35,9 @@ pub async fn health(compiled: &Compiled) -> Result<Health, Unreachable> {
 
 async fn ask(servers: &Arc<Servers>) -> Result<String, String> {
     let mut failures = Vec::new();
-    for index in 0..servers.seeds.len() {
+    for (index, address) in servers.addresses_of_seeds().enumerate() {
         match servers.connect_seed(index).await {
-            Ok(mut connection) => return ask_one(servers, &mut connection).await,
+            Ok(mut connection) => return ask_one(servers, &mut connection, &address).await,
             Err(failure) => failures.push(failure.detail),
         }
     }
@@ -44,7 +45,7 @@ async fn ask(servers: &Arc<Servers>) -> Result<String, String> {
     Err(failures.join("; "))
 }
 
-async fn ask_one(servers: &Arc<Servers>, connection: &mut MultiplexedConnection) -> Result<String, String> {
+async fn ask_one(servers: &Arc<Servers>, connection: &mut Wire, asked: &Address) -> Result<String, String> {
     let begun = Instant::now();
     let pong: Result<Value, _> = cmd("PING").query_async(connection).await;
     pong.map_err(|e| format!("it doesn't answer PING: {}", Failure::from(e).detail))?;
@@ -64,14 +65,11 @@ async fn ask_one(servers: &Arc<Servers>, connection: &mut MultiplexedConnection)
     if state != "ok" {
         return Err(format!("the cluster's state is `{state}`: not every slot is served"));
     }
-    let slots: Value = query(connection, &["CLUSTER", "SLOTS"]).await?;
-    let nodes = nodes(&slots);
+    let ranges = ranges(connection, asked).await.map_err(|failure| failure.detail)?;
+    let nodes: BTreeSet<Address> = ranges.into_iter().flat_map(|range| range.nodes).collect();
     for (host, port) in &nodes {
-        // An empty name stands for the server that was asked.
-        if !host.is_empty() {
-            let allowed = servers.guard().check(host);
-            allowed.map_err(|e| format!("the cluster names its node {host}:{port}, and {e}"))?;
-        }
+        let allowed = servers.guard().check(host);
+        allowed.map_err(|e| format!("the cluster names its node {host}:{port}, and {e}"))?;
     }
     let mut cluster =
         servers.connect().await.map_err(|f| format!("the cluster's nodes can't be reached: {}", f.detail))?;
@@ -84,7 +82,7 @@ async fn ask_one(servers: &Arc<Servers>, connection: &mut MultiplexedConnection)
     ))
 }
 
-async fn query<T: FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> Result<T, String> {
+async fn query<T: FromRedisValue>(connection: &mut Wire, words: &[&str]) -> Result<T, String> {
     let mut command = redis::Cmd::new();
     command.arg(words);
     command.query_async(connection).await.map_err(|e| Failure::from(e).detail)
@@ -93,22 +91,4 @@ async fn query<T: FromRedisValue>(connection: &mut MultiplexedConnection, words:
 /// A field of an INFO text.
 fn field<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
-}
-
-/// Hosts and ports in an answer to CLUSTER SLOTS.
-fn nodes(slots: &Value) -> BTreeSet<(String, u16)> {
-    let mut found = BTreeSet::new();
-    let Value::Array(ranges) = slots else { return found };
-    for range in ranges {
-        let Value::Array(range) = range else { continue };
-        for node in range.iter().skip(2) {
-            if let Value::Array(node) = node
-                && let [host, Value::Int(port), ..] = node.as_slice()
-            {
-                let host = String::from_redis_value_ref(host).unwrap_or_default();
-                found.insert((host, u16::try_from(*port).unwrap_or(0)));
-            }
-        }
-    }
-    found
 }

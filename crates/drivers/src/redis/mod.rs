@@ -1,5 +1,6 @@
 //! Redis: one server or a cluster.
 
+mod bounds;
 mod client;
 mod cluster;
 mod command;
@@ -7,12 +8,15 @@ mod compile;
 mod failure;
 mod file;
 mod health;
+mod keys;
 mod link;
 mod read_back;
 mod replicas;
 mod reply;
+mod resp;
 mod session;
 mod slots;
+mod wire;
 
 #[cfg(fuzzing)]
 pub use reply::fuzz;
@@ -33,8 +37,8 @@ use self::session::RedisSession;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::{
-    CONNECT_TIMEOUT, CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat,
-    Session, Unreachable, Workload,
+    CONNECT_TIMEOUT, CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError,
+    Seat, Session, Unreachable, Workload,
 };
 use crate::workload::{Captures, Data, WorkloadFile};
 use slatest_core::model::{Nanos, Problems};
@@ -81,7 +85,6 @@ struct Plan {
     pipeline: bool,
     on_miss: Option<Command>,
     reply: Reply,
-    timeout: Nanos,
     captures: Captures,
     /// Whether its write goes to the ledger: a plain `SET` of a key of its own.
     ledger: bool,
@@ -169,5 +172,9 @@ impl Workload for RedisWorkload {
             let session = RedisSession::new(Arc::clone(&self.compiled), links, turn, seat.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
+    }
+
+    fn settle(&self, _patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
+        Box::pin(std::future::ready(self.compiled.servers.dial.findings()))
     }
 }

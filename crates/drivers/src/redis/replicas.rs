@@ -3,35 +3,27 @@
 use std::collections::HashMap;
 
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
 use redis::cluster_routing::Slot;
-use redis::{FromRedisValue as _, Value, cmd};
+use redis::cmd;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::Servers;
+use super::slots::{Address, Range, ranges};
+use super::wire::Wire;
 use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, ReadBack, ReadBackError};
-use slatest_core::model::WriteId;
+use slatest_core::model::{Outcome, WriteId};
 use slatest_core::writes::{Found, Presence};
 
 /// Most replicas of one shard that are asked.
 const REPLICAS_MAX: usize = 8;
-
-/// Slots that lie side by side, and who has them.
-#[derive(Debug, PartialEq, Eq)]
-struct Range {
-    first: u16,
-    last: u16,
-    /// Host (empty: that of the server that was asked) and port, by their order.
-    replicas: Vec<(String, u16)>,
-}
 
 /// The replicas of a cluster.
 pub struct Replicas {
     /// Which of `shards` has a slot.
     slots: HashMap<Slot, usize>,
     /// For each range of slots the connections to its replicas; `None`: it doesn't answer.
-    shards: Vec<Vec<Option<MultiplexedConnection>>>,
+    shards: Vec<Vec<Option<Wire>>>,
 }
 
 impl Replicas {
@@ -44,12 +36,12 @@ impl Replicas {
         if !servers.is_cluster() {
             return Ok(all);
         }
-        let mut connections: HashMap<(String, u16), Option<MultiplexedConnection>> = HashMap::new();
-        for range in ranges(&slots(servers).await?) {
+        let mut connections: HashMap<Address, Option<Wire>> = HashMap::new();
+        for range in told(servers).await? {
             let index = all.shards.len();
-            all.slots.extend((range.first..=range.last).filter_map(Slot::new).map(|slot| (slot, index)));
-            let mut shard = Vec::with_capacity(range.replicas.len());
-            for node in range.replicas {
+            all.slots.extend(range.slots().map(|slot| (slot, index)));
+            let mut shard = Vec::new();
+            for node in replicas(&range) {
                 let connection = match connections.get(&node) {
                     Some(known) => known.clone(),
                     None => {
@@ -113,7 +105,7 @@ impl Replicas {
 }
 
 /// Whether a replica has a key; `None` when it doesn't say.
-async fn has(connection: &mut MultiplexedConnection, key: &str, deadline: Instant) -> Option<bool> {
+async fn has(connection: &mut Wire, key: &str, deadline: Instant) -> Option<bool> {
     let mut asking = cmd("EXISTS");
     asking.arg(key);
     let count: u64 = timeout_at(deadline, asking.query_async(connection)).await.ok()?.ok()?;
@@ -121,7 +113,7 @@ async fn has(connection: &mut MultiplexedConnection, key: &str, deadline: Instan
 }
 
 /// A connection that a replica answers itself, instead of sending everybody to its primary.
-async fn connect(servers: &Servers, host: &str, port: u16) -> Option<MultiplexedConnection> {
+async fn connect(servers: &Servers, host: &str, port: u16) -> Option<Wire> {
     let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
     let connecting = async {
         let mut connection = servers.connect_node(host, port).await.ok()?;
@@ -131,69 +123,27 @@ async fn connect(servers: &Servers, host: &str, port: u16) -> Option<Multiplexed
     timeout_at(deadline, connecting).await.ok().flatten()
 }
 
-/// The answer to CLUSTER SLOTS of the first server that gives one.
-async fn slots(servers: &Servers) -> Result<Value, Failure> {
+/// The ranges that the first server tells that gives an answer.
+async fn told(servers: &Servers) -> Result<Vec<Range>, Failure> {
     let mut last = None;
-    for index in 0..servers.seeds.len() {
+    for (index, address) in servers.addresses_of_seeds().enumerate() {
         let asking = async {
             let mut connection = servers.connect_seed(index).await?;
-            Ok::<_, Failure>(cmd("CLUSTER").arg("SLOTS").query_async::<Value>(&mut connection).await?)
+            ranges(&mut connection, &address).await
         };
         match timeout_at(Instant::now() + CONNECT_TIMEOUT.as_duration(), asking).await {
-            Ok(Ok(slots)) => return Ok(slots),
+            Ok(Ok(ranges)) => return Ok(ranges),
             Ok(Err(failure)) => last = Some(failure),
             Err(_) => {}
         }
     }
-    let nobody = || Failure::new(slatest_core::model::Outcome::TimedOut, "CLUSTER SLOTS: no answer in time");
+    let nobody = || Failure::new(Outcome::TimedOut, "CLUSTER SLOTS: no answer in time");
     Err(last.unwrap_or_else(nobody))
 }
 
-/// What an answer to CLUSTER SLOTS says: first, last, the primary, then the replicas that don't fail. Ordered by
-/// address, so that a replica keeps its number whoever is asked.
-fn ranges(slots: &Value) -> Vec<Range> {
-    let Value::Array(ranges) = slots else { return Vec::new() };
-    let slot = |value: &Value| match value {
-        Value::Int(slot) => u16::try_from(*slot).ok(),
-        _ => None,
-    };
-    let node = |value: &Value| match value {
-        Value::Array(node) => match node.as_slice() {
-            [host, Value::Int(port), ..] => {
-                let host = String::from_redis_value_ref(host).unwrap_or_default();
-                Some((host, u16::try_from(*port).ok()?))
-            }
-            _ => None,
-        },
-        _ => None,
-    };
-    let range = |range: &Value| {
-        let Value::Array(range) = range else { return None };
-        let [first, last, _, nodes @ ..] = range.as_slice() else { return None };
-        let mut replicas: Vec<(String, u16)> = nodes.iter().filter_map(node).take(REPLICAS_MAX).collect();
-        replicas.sort();
-        Some(Range { first: slot(first)?, last: slot(last)?, replicas })
-    };
-    ranges.iter().filter_map(range).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_are_read_with_their_replicas_and_nonsense_is_left_out() {
-        let node = |host: &str, port| Value::Array(vec![Value::BulkString(host.into()), Value::Int(port), Value::Nil]);
-        let slots = Value::Array(vec![
-            Value::Array(vec![Value::Int(0), Value::Int(99), node("a", 1), node("c", 3), node("b", 2)]),
-            Value::Array(vec![Value::Int(100), Value::Int(16_383), node("b", 2)]),
-            Value::Array(vec![Value::Int(-1), Value::Int(99_999), node("b", 2)]),
-            Value::Nil,
-        ]);
-        let read = ranges(&slots);
-        let replicas = vec![("b".to_owned(), 2), ("c".to_owned(), 3)];
-        assert_eq!(read[0], Range { first: 0, last: 99, replicas });
-        assert_eq!((read.len(), read[1].last, read[1].replicas.len()), (2, 16_383, 0));
-        assert!(ranges(&Value::Nil).is_empty());
-    }
+/// The replicas of a range, ordered by address, so that a replica keeps its number whoever is asked.
+fn replicas(range: &Range) -> Vec<Address> {
+    let mut replicas: Vec<Address> = range.nodes.iter().skip(1).take(REPLICAS_MAX).cloned().collect();
+    replicas.sort();
+    replicas
 }

@@ -71,6 +71,9 @@ pub fn document(value: &Value) -> serde_json::Value {
 /// A reply as a server writes it: whatever it is, it can be counted, checked and kept.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
+    let followed = super::resp::replies(bytes, 5, 16 * 1024);
+    // The library reads only what was followed to an end.
+    let Ok(1..) = followed else { return };
     let Ok(value) = redis::parse_redis_value(bytes) else { return };
     for reads in [Reads::One, Reads::Each, Reads::Whole, Reads::Counted(3)] {
         let (good, all) = hits(reads, &value);

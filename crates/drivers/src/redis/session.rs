@@ -94,12 +94,12 @@ impl RedisSession {
         };
         let links = Arc::clone(&self.links);
         let link = links.turn(self.turn);
-        let mut used = match link.connection(Instant::now() + plan.timeout.as_duration()).await {
+        let deadline = Instant::now() + arrival.left(self.now()).as_duration();
+        let mut used = match link.connection(deadline).await {
             Ok(used) => used,
             Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
         };
         let sent = self.now();
-        let deadline = Instant::now() + plan.timeout.as_duration();
         let mut came = Came::default();
         let result = self.exchange(plan, &sending, link, &mut used, deadline, &mut came).await;
         let done = self.now();

@@ -1,113 +1,59 @@
-//! Slots of a Redis cluster: which a key has, and which node has which.
+//! Slots of a Redis cluster: which node has which, and where a node sends a command on to.
 
-use crc16::{State, XMODEM};
-use redis::aio::MultiplexedConnection;
-use redis::{Arg, Cmd, ErrorKind, FromRedisValue as _, RedisError, ServerErrorKind, Value};
+use std::collections::HashMap;
 
+use redis::cluster_routing::Slot;
+use redis::{FromRedisValue as _, RedisError, ServerErrorKind, Value, cmd};
+
+use super::wire::Wire;
 use crate::failure::Failure;
 use slatest_core::model::Outcome;
 
-/// Slots of a cluster.
-const SLOTS: usize = 16_384;
-
-/// Commands whose first argument is their only key.
-const OF_ONE_KEY: [&str; 70] = [
-    "APPEND",
-    "BITCOUNT",
-    "BITPOS",
-    "DECR",
-    "DECRBY",
-    "DUMP",
-    "EXPIRE",
-    "EXPIREAT",
-    "EXPIRETIME",
-    "GET",
-    "GETBIT",
-    "GETDEL",
-    "GETEX",
-    "GETRANGE",
-    "GETSET",
-    "HDEL",
-    "HEXISTS",
-    "HGET",
-    "HGETALL",
-    "HINCRBY",
-    "HINCRBYFLOAT",
-    "HKEYS",
-    "HLEN",
-    "HMGET",
-    "HMSET",
-    "HSET",
-    "HSETNX",
-    "HSTRLEN",
-    "HVALS",
-    "INCR",
-    "INCRBY",
-    "INCRBYFLOAT",
-    "JSON.GET",
-    "JSON.SET",
-    "LINDEX",
-    "LINSERT",
-    "LLEN",
-    "LPOP",
-    "LPUSH",
-    "LRANGE",
-    "LREM",
-    "LSET",
-    "LTRIM",
-    "PERSIST",
-    "PEXPIRE",
-    "PSETEX",
-    "PTTL",
-    "RPOP",
-    "RPUSH",
-    "SADD",
-    "SCARD",
-    "SET",
-    "SETBIT",
-    "SETEX",
-    "SETNX",
-    "SETRANGE",
-    "SISMEMBER",
-    "SMEMBERS",
-    "SREM",
-    "STRLEN",
-    "TTL",
-    "TYPE",
-    "XADD",
-    "XLEN",
-    "ZADD",
-    "ZCARD",
-    "ZINCRBY",
-    "ZRANGE",
-    "ZREM",
-    "ZSCORE",
-];
+/// Most ranges of slots that an answer may have, and most nodes of one range: a cluster has at most 16,384 slots and
+/// some thousand nodes.
+const RANGES_MAX: usize = 16_384;
+const NODES_MAX: usize = 64;
 
 /// Where a node is: host and port.
 pub type Address = (String, u16);
+
+/// Slots that lie side by side, and who has them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Range {
+    first: u16,
+    last: u16,
+    /// The primary, then the replicas.
+    pub nodes: Vec<Address>,
+}
+
+impl Range {
+    /// Its slots.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> {
+        (self.first..=self.last).filter_map(Slot::new)
+    }
+}
 
 /// Which node has which slots.
 #[derive(Debug, Default)]
 pub struct Topology {
     /// Every node, primaries and replicas.
     nodes: Vec<Address>,
-    /// For each slot the place of its primary in `nodes`; empty before anything is known.
-    primaries: Vec<Option<u16>>,
+    /// For each slot the place of its primary in `nodes`.
+    primaries: HashMap<Slot, usize>,
 }
 
 impl Topology {
     /// The primary of a slot.
-    pub fn primary(&self, slot: u16) -> Option<&Address> {
-        self.nodes.get(usize::from((*self.primaries.get(usize::from(slot))?)?))
+    pub fn primary(&self, slot: Slot) -> Option<&Address> {
+        self.nodes.get(*self.primaries.get(&slot)?)
     }
 
     /// All that have slots.
     pub fn primaries(&self) -> impl Iterator<Item = &Address> {
-        let mut places: Vec<u16> = self.primaries.iter().copied().flatten().collect();
+        let mut places: Vec<usize> = self.primaries.values().copied().collect();
         places.sort_unstable();
         places.dedup();
-        places.into_iter().filter_map(|place| self.nodes.get(usize::from(place)))
+        places.into_iter().filter_map(|place| self.nodes.get(place))
     }
 
     /// Whether a node is part of it.
@@ -116,85 +62,101 @@ impl Topology {
     }
 
     /// A slot is another node's by now.
-    pub fn moved(&mut self, slot: u16, to: Address) {
-        let Some(place) = self.place(to) else { return };
-        if let Some(primary) = self.primaries.get_mut(usize::from(slot)) {
-            *primary = Some(place);
-        }
+    pub fn moved(&mut self, slot: Slot, to: Address) {
+        let place = self.place(&to);
+        self.primaries.insert(slot, place);
     }
 
-    fn place(&mut self, address: Address) -> Option<u16> {
-        let known = self.nodes.iter().position(|node| *node == address);
-        let place = known.unwrap_or_else(|| {
-            self.nodes.push(address);
+    fn place(&mut self, address: &Address) -> usize {
+        let known = self.nodes.iter().position(|node| node == address);
+        known.unwrap_or_else(|| {
+            self.nodes.push(address.clone());
             self.nodes.len() - 1
-        });
-        u16::try_from(place).ok()
+        })
     }
 
-    /// From the answer to CLUSTER SLOTS of the node at `asked`, whose own name may be left out.
-    fn read(answer: &Value, asked: &Address) -> Option<Self> {
-        let Value::Array(ranges) = answer else { return None };
-        let mut topology = Self { nodes: Vec::new(), primaries: vec![None; SLOTS] };
+    /// Of these ranges; `None` where there are none.
+    fn of(ranges: &[Range]) -> Option<Self> {
+        let mut topology = Self::default();
         for range in ranges {
-            let Value::Array(range) = range else { continue };
-            let [Value::Int(first), Value::Int(last), nodes @ ..] = range.as_slice() else { continue };
-            let mut primary = None;
-            for node in nodes {
-                let Value::Array(node) = node else { continue };
-                let [host, Value::Int(port), ..] = node.as_slice() else { continue };
-                let host = String::from_redis_value_ref(host).unwrap_or_default();
-                let host = if host.is_empty() || host == "?" { asked.0.clone() } else { host };
-                let place = topology.place((host, u16::try_from(*port).ok()?))?;
-                primary = primary.or(Some(place));
+            let places: Vec<usize> = range.nodes.iter().map(|node| topology.place(node)).collect();
+            if let Some(primary) = places.first() {
+                topology.primaries.extend(range.slots().map(|slot| (slot, *primary)));
             }
-            let (first, last) = (usize::try_from(*first).ok()?, usize::try_from(*last).ok()?);
-            topology.primaries.get_mut(first..=last)?.fill(primary);
         }
-        topology.primaries.iter().any(Option::is_some).then_some(topology)
+        (!topology.primaries.is_empty()).then_some(topology)
     }
 }
 
-/// Asks a node for the topology.
+/// The ranges that the node at `asked` tells.
 ///
 /// # Errors
-/// The node's, or that it tells none.
-pub async fn topology(connection: &mut MultiplexedConnection, address: &Address) -> Result<Topology, Failure> {
-    let answer: Value = redis::cmd("CLUSTER").arg("SLOTS").query_async(connection).await?;
-    let none = || Failure::new(Outcome::Rejected, "cluster: a node knows of no slots");
-    Topology::read(&answer, address).ok_or_else(none)
+/// The connection's, or the server's.
+pub async fn ranges(connection: &mut Wire, asked: &Address) -> Result<Vec<Range>, Failure> {
+    let answer: Value = cmd("CLUSTER").arg("SLOTS").query_async(connection).await?;
+    Ok(read(&answer, asked))
 }
 
-/// The slot of a command that has exactly one; `None` where it has several keys or none, or is not known.
-pub fn slot_of_command(command: &Cmd) -> Option<u16> {
-    let mut words = command.args_iter();
-    let (Arg::Simple(name), Arg::Simple(key)) = (words.next()?, words.next()?) else { return None };
-    is_of_one_key(std::str::from_utf8(name).ok()?).then(|| slot_of_key(key))
+/// Asks the node at `asked` which has which slots.
+///
+/// # Errors
+/// The connection's, the server's, or a node that knows of none.
+pub async fn topology(connection: &mut Wire, asked: &Address) -> Result<Topology, Failure> {
+    let ranges = ranges(connection, asked).await?;
+    Topology::of(&ranges).ok_or_else(|| Failure::new(Outcome::Rejected, "cluster: a node knows of no slots"))
 }
 
-/// Whether a command of this name has exactly one key, its first argument.
-pub fn is_of_one_key(name: &str) -> bool {
-    OF_ONE_KEY.iter().any(|known| known.eq_ignore_ascii_case(name))
+/// What an answer to CLUSTER SLOTS of the node at `asked` says; nonsense is left out. A node that doesn't know its own
+/// name says nothing, `?` or nil: it is where it was asked.
+fn read(answer: &Value, asked: &Address) -> Vec<Range> {
+    let Value::Array(ranges) = answer else { return Vec::new() };
+    let slot = |value: &Value| match value {
+        Value::Int(slot) => u16::try_from(*slot).ok().filter(|slot| Slot::new(*slot).is_some()),
+        _ => None,
+    };
+    let node = |value: &Value| {
+        let Value::Array(node) = value else { return None };
+        let [host, Value::Int(port), ..] = node.as_slice() else { return None };
+        let host = match host {
+            Value::Nil => String::new(),
+            host => String::from_redis_value_ref(host).ok()?,
+        };
+        Some((name_of(&host, asked), u16::try_from(*port).ok()?))
+    };
+    let range = |range: &Value| {
+        let Value::Array(range) = range else { return None };
+        let [first, last, nodes @ ..] = range.as_slice() else { return None };
+        let nodes = nodes.iter().filter_map(node).take(NODES_MAX).collect();
+        Some(Range { first: slot(first)?, last: slot(last)?, nodes })
+    };
+    ranges.iter().filter_map(range).take(RANGES_MAX).collect()
 }
 
-/// The slot of a key: CRC-16 (XMODEM) modulo 16,384, of what stands between its first braces if that is something
-/// (Redis cluster specification, "Hash tags").
-fn slot_of_key(key: &[u8]) -> u16 {
-    let tag = key.iter().position(|b| *b == b'{').and_then(|open| {
-        let rest = key.get(open + 1..)?;
-        let close = rest.iter().position(|b| *b == b'}')?;
-        rest.get(..close).filter(|tag| !tag.is_empty())
+/// The host that a node names; its own where it names none.
+fn name_of(host: &str, asked: &Address) -> String {
+    if host.is_empty() || host == "?" { asked.0.clone() } else { host.to_owned() }
+}
+
+/// Where the errors of so many commands send all of them on to, and whether for good. The node at `from` may leave its
+/// own host out. Commands of which only some are sent on are not: the others were done.
+pub fn redirection(error: &RedisError, commands: usize, from: &Address) -> Option<(Address, bool)> {
+    let errors = error.clone().into_server_errors()?;
+    if errors.len() < commands {
+        return None;
+    }
+    let mut all = errors.iter().map(|(_, error)| {
+        let is_moved = match error.kind() {
+            Some(ServerErrorKind::Moved) => true,
+            Some(ServerErrorKind::Ask) => false,
+            _ => return None,
+        };
+        let (_, to) = error.details()?.split_once(' ')?;
+        let (host, port) = to.trim().rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some(((name_of(host, from), port.parse().ok()?), is_moved))
     });
-    State::<XMODEM>::calculate(tag.unwrap_or(key)) % 16_384
-}
-
-/// Where an error sends a command on to, and whether for good. The node at `from` may leave its own host out.
-pub fn redirection(error: &RedisError, from: &Address) -> Option<(Address, bool)> {
-    let (to, _) = error.redirect_node()?;
-    let (host, port) = to.rsplit_once(':')?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let host = if host.is_empty() || host == "?" { from.0.clone() } else { host.to_owned() };
-    Some(((host, port.parse().ok()?), error.kind() == ErrorKind::Server(ServerErrorKind::Moved)))
+    let first = all.next()??;
+    all.all(|other| other.as_ref() == Some(&first)).then_some(first)
 }
 
 #[cfg(test)]
@@ -202,36 +164,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_have_the_slots_of_the_specification() {
-        // Appendix A of the cluster specification: CRC16("123456789") = 0x31C3.
-        assert_eq!(slot_of_key(b"123456789"), 0x31c3);
-        assert_eq!(slot_of_key(b"{user1000}.following"), slot_of_key(b"user1000"));
-        assert_eq!(slot_of_key(b"foo{{bar}}zap"), slot_of_key(b"{bar"));
-        // CLUSTER KEYSLOT foo{}{bar} of a server: the whole key counts.
-        assert_ne!(slot_of_key(b"foo{}{bar}"), slot_of_key(b"bar"));
-        let slot = |words: &[&str]| slot_of_command(redis::cmd(words[0]).arg(&words[1..]));
-        assert_eq!(slot(&["get", "foo"]), Some(12_182));
-        assert_eq!((slot(&["MGET", "a", "b"]), slot(&["PING"])), (None, None));
+    fn a_topology_is_read_and_changed() {
+        let node = |host: Value, port| Value::Array(vec![host, Value::Int(port), Value::Nil]);
+        let named = |host: &str, port| node(Value::BulkString(host.into()), port);
+        let range =
+            |first, last, nodes: Vec<Value>| Value::Array([vec![Value::Int(first), Value::Int(last)], nodes].concat());
+        let asked: Address = ("asked".into(), 9);
+        let slot = |number| Slot::new(number).unwrap();
+        let answer = Value::Array(vec![
+            range(0, 8191, vec![named("a", 1), named("b", 2), named("c", 3)]),
+            range(8192, 9000, vec![named("", 3)]),
+            range(9001, 9002, vec![named("?", 4)]),
+            range(9003, 16_383, vec![node(Value::Nil, 5)]),
+            range(-1, 99_999, vec![named("b", 2)]),
+            Value::Nil,
+        ]);
+        let ranges = read(&answer, &asked);
+        assert_eq!(ranges.len(), 4);
+        assert_eq!(ranges[0].nodes, [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 3)]);
+        let mut topology = Topology::of(&ranges).unwrap();
+        assert_eq!(topology.primary(slot(8191)), Some(&("a".into(), 1)));
+        for (number, port) in [(8192, 3), (9001, 4), (16_383, 5)] {
+            assert_eq!(topology.primary(slot(number)), Some(&("asked".into(), port)), "who leaves its name out");
+        }
+        assert!(topology.has(&("b".into(), 2)));
+        topology.moved(slot(8191), ("c".into(), 4));
+        assert_eq!(topology.primary(slot(8191)), Some(&("c".into(), 4)));
+        assert_eq!(topology.primaries().count(), 5);
+        for nonsense in [Value::Nil, Value::Array(vec![]), Value::Array(vec![range(0, 99_999, vec![named("a", 1)])])] {
+            assert!(Topology::of(&read(&nonsense, &asked)).is_none());
+        }
     }
 
     #[test]
-    fn a_topology_is_read_and_changed() {
-        let node = |host: &str, port| Value::Array(vec![Value::BulkString(host.into()), Value::Int(port)]);
-        let range =
-            |first, last, nodes: Vec<Value>| Value::Array([vec![Value::Int(first), Value::Int(last)], nodes].concat());
-        let answer = Value::Array(vec![
-            range(0, 8191, vec![node("a", 1), node("b", 2)]),
-            range(8192, 16_383, vec![node("", 3)]),
-        ]);
-        let mut topology = Topology::read(&answer, &("asked".into(), 9)).unwrap();
-        assert_eq!(topology.primary(8191), Some(&("a".into(), 1)));
-        assert_eq!(topology.primary(8192), Some(&("asked".into(), 3)));
-        assert!(topology.has(&("b".into(), 2)));
-        topology.moved(8191, ("c".into(), 4));
-        assert_eq!(topology.primary(8191), Some(&("c".into(), 4)));
-        assert_eq!(topology.primaries().count(), 3);
-        for nonsense in [Value::Nil, Value::Array(vec![]), Value::Array(vec![range(0, 99_999, vec![node("a", 1)])])] {
-            assert!(Topology::read(&nonsense, &("asked".into(), 9)).is_none());
+    fn a_redirection_is_followed_only_by_all() {
+        let from: Address = ("here".into(), 1);
+        let error = |text: &str| redis::parse_redis_value(text.as_bytes()).and_then(redis::Value::extract_error);
+        let to = |text: &str, commands| redirection(&error(text).expect_err(text), commands, &from);
+        assert_eq!(to("-MOVED 1 there:2\r\n", 1), Some((("there".into(), 2), true)));
+        assert_eq!(to("-ASK 1 :2\r\n", 1), Some((("here".into(), 2), false)));
+        assert_eq!(to("-MOVED 1 [::1]:2\r\n", 1), Some((("::1".into(), 2), true)));
+        assert_eq!(to("-MOVED 1 there:2\r\n", 2), None, "the other was done");
+        for nonsense in ["-MOVED\r\n", "-MOVED 1\r\n", "-ASK 1 a:b\r\n", "-CROSSSLOT x\r\n"] {
+            assert_eq!(to(nonsense, 1), None, "{nonsense}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! One execution passes: `sync` or `exchange` (the session) → `connection` (write) → server →
 //! `connection` (read) → `document`/`replica` or the mailbox → the session.
 
+mod bounded;
 mod broken;
 mod check;
 mod compile;

@@ -2,20 +2,34 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use yrs::block::ClientID;
-use yrs::encoding::read::{Cursor, Read};
-use yrs::sync::protocol::MessageReader;
+use yrs::encoding::read::{Error, Read};
 use yrs::sync::{Message, SyncMessage};
-use yrs::updates::decoder::{Decode, DecoderV1};
 use yrs::updates::encoder::Encode;
-use yrs::{Doc, GetString, Options, ReadTxn, StateVector, Text, TextRef, Transact, Update};
+use yrs::{Doc, GetString, Options, ReadTxn, StateVector, Text, TextRef, Transact};
 
+use super::bounded::{self, Bounded};
 use super::broken::Broken;
 use slatest_core::model::Outcome;
 
+/// Kinds of messages, and of those of a sync (the protocols `y-sync` and `y-auth`).
+const MESSAGE_SYNC: u8 = 0;
+const MESSAGE_AUTH: u8 = 2;
+const MESSAGE_QUERY_AWARENESS: u8 = 3;
+const SYNC_STEP_1: u8 = 0;
+const SYNC_STEP_2: u8 = 1;
+const SYNC_UPDATE: u8 = 2;
+const AUTH_DENIED: u8 = 0;
+/// What a block takes in memory besides its bytes.
+const BLOCK_BYTES: usize = 256;
+/// Most that one replica may take in memory.
+const WEIGHT_MAX: usize = 32 * 1024 * 1024;
+/// Most bytes of updates that wait for others.
+const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Name of the shared text within a document.
 const TEXT: &str = "content";
 
@@ -24,6 +38,10 @@ pub(super) struct Replica {
     doc: Doc,
     text: TextRef,
     client: ClientID,
+    /// What came since the document was last measured.
+    came: AtomicUsize,
+    /// Bytes of updates that came while some wait for others.
+    waiting: AtomicUsize,
 }
 
 /// An edit that was made to a replica.
@@ -55,7 +73,7 @@ impl Replica {
         options.cleanup_formatting = false;
         let doc = Doc::with_options(options);
         let text = doc.get_or_insert_text(TEXT);
-        Self { doc, text, client }
+        Self { doc, text, client, came: AtomicUsize::default(), waiting: AtomicUsize::default() }
     }
 
     /// The message that starts a sync.
@@ -111,47 +129,105 @@ impl Replica {
 
     fn read(&self, message: &[u8]) -> Result<Taken, Broken> {
         let mut taken = Taken::default();
-        let mut decoder = DecoderV1::new(Cursor::new(message));
+        let mut bounded = Bounded::new(message);
         let mut any = false;
-        for message in MessageReader::new(&mut decoder) {
-            any = true;
-            match message.map_err(|e| malformed(&e.to_string()))? {
-                Message::Sync(SyncMessage::SyncStep1(theirs)) => {
-                    let missing = self.doc.transact().encode_state_as_update_v1(&theirs);
-                    taken.replies.push(frame(SyncMessage::SyncStep2(missing)));
-                }
-                Message::Sync(SyncMessage::SyncStep2(update)) => {
-                    self.apply(&update)?;
-                    taken.synced = true;
-                    taken.changed = true;
-                }
-                Message::Sync(SyncMessage::Update(update)) => {
-                    self.apply(&update)?;
-                    taken.changed = true;
-                }
-                Message::Auth(Some(_)) => return Err(Broken::new(Outcome::Rejected, "sync: permission denied")),
-                // Who else is there, and what a server adds to the protocol, is no state of the document.
-                Message::Auth(None) | Message::AwarenessQuery | Message::Awareness(_) | Message::Custom(..) => {}
+        while bounded.has_content() {
+            match self.read_one(&mut bounded, &mut taken) {
+                Ok(()) => any = true,
+                // What ends early is left, as the protocol's own reader does.
+                Err(Unread::Encoding(Error::EndOfBuffer(_))) => break,
+                Err(Unread::Encoding(error)) => return Err(malformed(&error.to_string())),
+                Err(Unread::Broken(why)) => return Err(why),
             }
         }
         if any { Ok(taken) } else { Err(malformed("the message ends early")) }
     }
 
-    fn apply(&self, update: &[u8]) -> Result<(), Broken> {
-        check_clients(update)?;
-        let update = Update::decode_v1(update).map_err(|e| malformed(&e.to_string()))?;
-        self.doc.transact_mut().apply_update(update).map_err(|e| malformed(&e.to_string()))
+    fn read_one(&self, message: &mut Bounded<'_>, taken: &mut Taken) -> Result<(), Unread> {
+        match message.read_var::<u8>()? {
+            MESSAGE_SYNC => match message.read_var::<u8>()? {
+                SYNC_STEP_1 => {
+                    let theirs = whole(bounded::state_vector(message.read_buf()?))?;
+                    let missing = self.doc.transact().encode_state_as_update_v1(&theirs);
+                    taken.replies.push(frame(SyncMessage::SyncStep2(missing)));
+                }
+                kind @ (SYNC_STEP_2 | SYNC_UPDATE) => {
+                    self.apply(message.read_buf()?)?;
+                    taken.synced |= kind == SYNC_STEP_2;
+                    taken.changed = true;
+                }
+                _ => return Err(malformed("no kind of sync").into()),
+            },
+            MESSAGE_AUTH => {
+                if message.read_var::<u8>()? == AUTH_DENIED {
+                    message.read_string()?;
+                    return Err(Broken::new(Outcome::Rejected, "sync: permission denied").into());
+                }
+            }
+            MESSAGE_QUERY_AWARENESS => {}
+            // Who else is there, and what a server adds to the protocol, is no state of the document.
+            _ => _ = message.read_buf()?,
+        }
+        Ok(())
+    }
+
+    fn apply(&self, bytes: &[u8]) -> Result<(), Broken> {
+        let (update, blocks) = bounded::update(bytes).map_err(|e| malformed(&e.to_string()))?;
+        self.doc.transact_mut().apply_update(update).map_err(|e| malformed(&e.to_string()))?;
+        let waiting = if self.doc.transact().has_missing_updates() {
+            self.waiting.load(Ordering::Relaxed) + bytes.len() + 1
+        } else {
+            0
+        };
+        self.waiting.store(waiting, Ordering::Relaxed);
+        if waiting > WAITING_BYTES_MAX {
+            return Err(too_large("updates wait for others that don't come"));
+        }
+        let came = self.came.load(Ordering::Relaxed) + weight(bytes.len(), blocks);
+        self.came.store(came, Ordering::Relaxed);
+        if came > WEIGHT_MAX / 2 {
+            self.came.store(0, Ordering::Relaxed);
+            // What was deleted and merged since takes no room any more.
+            let state = self.doc.transact().encode_state_as_update_v1(&StateVector::default());
+            let kept = bounded::update(&state).map_or(WEIGHT_MAX + 1, |(_, blocks)| weight(state.len(), blocks));
+            if kept > WEIGHT_MAX {
+                return Err(too_large("the document is too large"));
+            }
+        }
+        Ok(())
     }
 }
 
-/// An update begins with the number of its clients, for which the library makes room before it reads
-/// one; each takes some bytes.
-fn check_clients(update: &[u8]) -> Result<(), Broken> {
-    let clients: u32 = Cursor::new(update).read_var().map_err(|e| malformed(&e.to_string()))?;
-    if clients as usize > update.len() {
-        return Err(malformed("more clients than bytes"));
+/// Why a message can't be taken.
+enum Unread {
+    Encoding(Error),
+    Broken(Broken),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Self::Encoding(error)
     }
-    Ok(())
+}
+
+impl From<Broken> for Unread {
+    fn from(why: Broken) -> Self {
+        Self::Broken(why)
+    }
+}
+
+/// What lies within a message has a length of its own: one that ends early is malformed.
+fn whole<T>(read: Result<T, Error>) -> Result<T, Unread> {
+    read.map_err(|error| malformed(&error.to_string()).into())
+}
+
+/// What an update takes in memory, roughly.
+const fn weight(bytes: usize, blocks: usize) -> usize {
+    bytes.saturating_add(blocks.saturating_mul(BLOCK_BYTES))
+}
+
+fn too_large(detail: &str) -> Broken {
+    Broken::new(Outcome::Disconnected, "sync: document too large").with_detail(format!("sync: {detail}"))
 }
 
 fn malformed(detail: &str) -> Broken {
@@ -221,6 +297,64 @@ mod tests {
             replica.append("goes on", 10);
             assert_eq!(replica.text(), "goes on");
         }
+    }
+
+    /// An update of one item with this content behind `content`'s kind.
+    fn update_of(kind: u8, content: &[u8]) -> Vec<u8> {
+        let mut update = vec![1, 1, 7, 0, kind, 1, 1, b'x'];
+        update.extend_from_slice(content);
+        update.push(0);
+        let mut message = vec![0, 2];
+        let mut length = update.len();
+        while length >= 128 {
+            message.push(length as u8 | 128);
+            length >>= 7;
+        }
+        message.push(length as u8);
+        message.extend(update);
+        message
+    }
+
+    #[test]
+    fn values_within_values_are_taken_to_a_depth_and_refused_beyond() {
+        let nested = |open: &[u8], depth: usize| update_of(8, &[&[1], open.repeat(depth).as_slice(), &[126]].concat());
+        for (open, deep) in [(&[117_u8, 1][..], 60), (&[118, 1, 1, b'k'], 60)] {
+            assert!(Replica::new(3).take(&nested(open, deep)).is_ok());
+            for depth in [100, 50_000, 500_000] {
+                assert!(Replica::new(3).take(&nested(open, depth)).is_err(), "{depth}");
+            }
+        }
+        // A value that says that it has more than can be.
+        assert!(Replica::new(3).take(&update_of(8, &[1, 118, 0xff, 0xff, 0xff, 0x7a])).is_err());
+        // Who is there says how many they are.
+        assert!(Replica::new(3).take(&[1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]).is_ok());
+    }
+
+    #[test]
+    fn a_document_that_grows_without_end_is_given_up() {
+        let (server, replica) = (Replica::new(1), Replica::new(2));
+        let chunk = "x".repeat(1024 * 1024);
+        let refused = (0..200).find_map(|_| replica.take(&bytes(&server.append(&chunk, usize::MAX).frame)).err());
+        assert_eq!(refused.expect("it has no end").kind, "sync: document too large");
+    }
+
+    #[test]
+    fn a_document_that_is_kept_at_its_size_is_taken_for_ever() {
+        let (server, replica) = (Replica::new(1), Replica::new(2));
+        let chunk = "x".repeat(512 * 1024);
+        for _ in 0..100 {
+            replica.take(&bytes(&server.append(&chunk, 1024 * 1024).frame)).unwrap();
+        }
+        assert_eq!(replica.len(), 1024 * 1024);
+    }
+
+    #[test]
+    fn updates_that_wait_for_what_never_comes_are_given_up() {
+        let (server, replica) = (Replica::new(1), Replica::new(2));
+        server.append("lost", usize::MAX);
+        let chunk = "x".repeat(64 * 1024);
+        let refused = (0..100).find_map(|_| replica.take(&bytes(&server.append(&chunk, usize::MAX).frame)).err());
+        assert_eq!(refused.expect("they wait for ever").detail, "sync: updates wait for others that don't come");
     }
 
     proptest! {

@@ -4,31 +4,25 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::broken::Broken;
 use super::connection::{Connection, Task};
 use super::workload::{Shared, WAIT_MAX};
+use crate::Seat;
 use crate::workload::Values;
-use crate::{Seat, TIMEOUT_DEFAULT};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome};
 
-/// How much later than its timeout an execution may end when it had to connect first; the engine
-/// gives up a little later.
-const OVERTIME: Duration = Duration::from_secs(1);
-
-/// How long one execution may take.
+/// How long one execution may take: from the instant at which it was fired, whatever it waits for.
 pub(super) struct Patience {
-    timeout: Duration,
     end: Instant,
 }
 
 impl Patience {
-    /// When to stop waiting for the answer to what is sent now.
-    pub(super) fn answer_by(&self) -> Instant {
-        self.end.min(Instant::now() + self.timeout)
+    /// When to stop waiting for the answer.
+    pub(super) const fn answer_by(&self) -> Instant {
+        self.end
     }
 }
 
@@ -50,11 +44,10 @@ impl Line {
         Values { id, data: &shared.data, captured: &self.captured }
     }
 
-    /// How long one execution may take, counted from now.
+    /// How long one execution may take.
     pub(super) fn patience(&self, arrival: &Arrival) -> Patience {
-        let operation = self.shared.operations.get(arrival.operation);
-        let timeout = operation.map_or(TIMEOUT_DEFAULT, |o| o.timeout).as_duration().min(WAIT_MAX);
-        Patience { timeout, end: Instant::now() + timeout + OVERTIME }
+        let left = arrival.left(self.seat.clock.now()).as_duration().min(WAIT_MAX);
+        Patience { end: Instant::now() + left }
     }
 
     /// Waits for a connection that works, no longer than the operation may take.
@@ -62,7 +55,7 @@ impl Line {
         if self.connection.is_ready() {
             return Ok(());
         }
-        match timeout(patience.timeout, self.connection.ready()).await {
+        match timeout_at(patience.end, self.connection.ready()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(self.failed(None, &why)),
             Err(_) => Err(self.failed(None, &Broken::timed_out("connect"))),

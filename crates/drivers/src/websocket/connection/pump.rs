@@ -79,7 +79,12 @@ impl Connection {
                 timer.as_mut().reset(Instant::now() + self.upkeep.ping);
             }
             match message {
-                Message::Close(frame) => return Err(Broken::closed(frame.as_ref())),
+                Message::Close(frame) => {
+                    // The answer to it (RFC 6455, 5.5.1) is made by the library and waits to be written; a server
+                    // that takes nothing any more goes without.
+                    drop(self.with_socket(|socket| Pin::new(socket).poll_flush(cx)));
+                    return Err(Broken::closed(frame.as_ref()));
+                }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                 Message::Text(_) | Message::Binary(_) => {
                     let heard = inbox.receive(message)?;
