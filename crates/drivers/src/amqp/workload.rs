@@ -127,9 +127,9 @@ impl Shared {
             let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
             let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
             let queues = plan.awaited.iter().map(|queue| Inlet::Queue(queue.clone(), plan.wanted.get(queue).cloned()));
-            let consumers = queues.chain(returns).map(|inlet| {
-                QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, self.destination(seat))
-            });
+            let consumers = queues
+                .chain(returns)
+                .map(|inlet| QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, self.destination(seat)));
             consumers.collect::<Result<Vec<_>, Failure>>()
         };
         for consumer in self.consumers.get_or_try_init(start).await? {
