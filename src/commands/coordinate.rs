@@ -16,6 +16,7 @@ use super::local_agents::LocalAgents;
 use super::prepare::{Found, PlanArgs, run_name, spread};
 use slatest_cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
 use slatest_cluster::identity::{IdentityError, RunAuthority};
+use slatest_cluster::journal::{self, JournalError};
 use slatest_cluster::wire;
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
@@ -181,6 +182,11 @@ pub fn resume(out: &Path, run: &str, invitation: &Invitation, quiet: bool, stop:
         resumable(&folder).map_err(|error| (Exit::Usage, error.to_string()))?;
         let authority = RunAuthority::load(&folder.join(SECRETS)).map_err(|error| {
             (Exit::Usage, format!("run `{run}` can't be gone on with, it was not led by a coordinator: {error}"))
+        })?;
+        // Before anything is written: what is damaged stays as it is, for whoever can make more of it.
+        journal::check(&folder).map_err(|error| {
+            let exit = if matches!(error, JournalError::Damaged { .. }) { Exit::Void } else { Exit::Unexpected };
+            (exit, format!("run `{run}` can't be gone on with, it is void: {error}"))
         })?;
         let writer = RunWriter::resume(&folder).map_err(|error| (Exit::Usage, error.to_string()))?;
         let secrets = Secrets(folder.join(SECRETS));

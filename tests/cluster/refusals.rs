@@ -256,6 +256,33 @@ async fn connections_beyond_the_bound_are_refused() {
     door.close(good).await;
 }
 
+/// Who has no token comes again and again, more of them than there are places: agents join all the same, with a token
+/// and with a certificate, and stay.
+#[tokio::test]
+async fn strangers_without_a_token_keep_nobody_out() {
+    let mut door = Door::open(3).await;
+    let mut strangers = std::collections::VecDeque::new();
+    let mut agents = Vec::new();
+    for name in ["a", "b", "c"] {
+        for _ in 0..120 {
+            strangers.push_back(door.dial().await);
+            if strangers.len() > 120 {
+                strangers.pop_front();
+            }
+        }
+        let identity = door.enroll(&door.token, name).await.unwrap();
+        let agent = door.attend(&identity).await.unwrap();
+        agent.say(from_agent::Body::Hello(hello(name))).await;
+        let Input::Hello { peer, .. } = door.input().await else { panic!("no hello") };
+        agents.push((agent, peer));
+    }
+    for (agent, peer) in &mut agents {
+        door.goes_on(agent, *peer).await;
+    }
+    drop(strangers);
+    door.close(agents).await;
+}
+
 #[tokio::test]
 async fn who_does_not_listen_is_sent_away() {
     let mut door = Door::open(2).await;

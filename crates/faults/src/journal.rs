@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::mark;
 use super::{FaultError, Injected, Undo};
 use slatest_core::files::open_regular;
-use slatest_core::model::redact;
+use slatest_core::model::{Nanos, redact};
 use slatest_core::target::fault::FaultSpec;
 
+/// The latest instant of a run that a line may name.
+const RUN_MAX: Nanos = Nanos::from_secs(400 * 24 * 3600);
 /// Name of the journal in a run's folder.
 pub const JOURNAL_FILE: &str = "drills.jsonl";
 /// Version of what is written.
@@ -113,6 +115,14 @@ impl Entry {
             injected: None,
             detail: redact(detail.as_ref()).into_owned(),
         }
+    }
+
+    /// Whether its instants are some that a run can come to: what is shown of them takes room by their size.
+    fn is_in_time(&self) -> bool {
+        self.injected.as_ref().is_none_or(|injected| {
+            let reported = injected.reported.as_ref().map_or(Nanos::ZERO, |reported| reported.run);
+            [injected.issued.run, injected.acknowledged.run, reported].into_iter().all(|run| run <= RUN_MAX)
+        })
     }
 
     /// Which drill it is of.
@@ -219,6 +229,9 @@ pub fn read(folder: &Path) -> Result<Read, String> {
             continue;
         }
         match serde_json::from_slice::<Entry>(&line) {
+            Ok(entry) if !entry.is_in_time() => {
+                read.unreadable.push(format!("line {number}: an instant that no run comes to"));
+            }
             Ok(entry) if entry.version == VERSION => read.entries.push(entry),
             Ok(entry) => read.unreadable.push(format!("line {number} has version {}", entry.version)),
             Err(e) => read.unreadable.push(format!("line {number}: {e}")),

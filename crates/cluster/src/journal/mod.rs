@@ -4,14 +4,15 @@
 //! `length: u32 LE · CRC-32 of what follows: u32 LE · DEFLATE of protobuf records, each after its length`.
 //! Histograms of one moment look alike, so that a batch takes a fraction of its records. The first record is
 //! the [`Head`]. A coordinator that was killed leaves at most one torn batch at the end: nothing of it was
-//! acknowledged, so it is cut off, and whoever sent it sends it again.
+//! acknowledged, so it is cut off, and whoever sent it sends it again. Anything else that can't be read is damage: it was
+//! acknowledged, nobody sends it again, and the file is left as it is.
 
 mod note;
 mod read;
 mod write;
 
 pub use note::{Lost, Note, NoteBody, OrderNote, SeatNote, Started, Stopped, TakenOver};
-pub use read::{JournalReader, Torn};
+pub use read::{JournalReader, Torn, check};
 pub use write::{Journal, Stored};
 
 use std::io;
@@ -52,6 +53,22 @@ pub enum JournalError {
         path: PathBuf,
         /// Why.
         why: String,
+    },
+    /// Bytes have turned since they were written.
+    #[error(
+        "{}: damaged at byte {at} of {length}: what agents delivered from there on is missing (intervals before it: {kept}); \
+         the file was left as it is",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Bytes before the damage.
+        at: u64,
+        /// Bytes in all.
+        length: u64,
+        /// The last interval of each agent that stands before it.
+        kept: String,
     },
     /// Something was to be written after the end.
     #[error("the journal is closed")]

@@ -1,8 +1,8 @@
 //! Reading a journal back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::DeflateDecoder;
@@ -12,6 +12,12 @@ use super::{
     BATCH_BYTES_MAX, Entry, FRAME_BYTES, Head, JOURNAL_FILE, JournalError, Record, RecordBody, VERSION, checksum,
 };
 use slatest_core::files::open_regular;
+
+/// Most bytes whose checksums are tried to find out whether a batch follows one that is not whole.
+const CHECKED_BYTES_MAX: usize = 1 << 30;
+
+/// Agents that are named where intervals are missing.
+const AGENTS_NAMED_MAX: usize = 20;
 
 /// What lay behind the last whole batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +66,8 @@ impl JournalReader {
     /// The next entry; `None` after the last whole one.
     ///
     /// # Errors
-    /// When the file system says no.
+    /// When the file system says no, or the journal is damaged: only a batch that was not written to its end is left
+    /// out in silence.
     pub fn read(&mut self) -> Result<Option<Entry>, JournalError> {
         while let Some(Record { agent, body }) = self.record()? {
             match body {
@@ -82,12 +89,31 @@ impl JournalReader {
 
     fn record(&mut self) -> Result<Option<Record>, JournalError> {
         while self.batch.is_empty() {
-            let Some(bytes) = self.frame()? else { return Ok(None) };
-            let Some(records) = unpack(&bytes) else { return Ok(None) };
+            let Some(bytes) = self.frame()? else { return self.torn_or_damaged() };
+            let Some(records) = unpack(&bytes) else { return Err(self.damaged()) };
             self.whole += (FRAME_BYTES + bytes.len()) as u64;
             self.batch = records;
         }
         Ok(self.batch.pop_front())
+    }
+
+    /// What lies behind the last good batch: nothing, the beginning of one that was being written (`None`), or damage.
+    fn torn_or_damaged(&mut self) -> Result<Option<Record>, JournalError> {
+        let left = self.length.saturating_sub(self.whole);
+        if left == 0 {
+            return Ok(None);
+        }
+        if left > (FRAME_BYTES + BATCH_BYTES_MAX) as u64 {
+            return Err(self.damaged());
+        }
+        let mut rest = Vec::new();
+        self.file.seek(SeekFrom::Start(self.whole)).map_err(JournalError::io(&self.path, "read"))?;
+        (&mut self.file).take(left).read_to_end(&mut rest).map_err(JournalError::io(&self.path, "read"))?;
+        if is_torn(&rest) { Ok(None) } else { Err(self.damaged()) }
+    }
+
+    fn damaged(&self) -> JournalError {
+        JournalError::Damaged { path: self.path.clone(), at: self.whole, length: self.length, kept: String::new() }
     }
 
     /// The bytes of the next batch; `None` where there is no whole one.
@@ -109,6 +135,37 @@ impl JournalReader {
     }
 }
 
+/// Whether bytes are the beginning of a batch and no more: what a process leaves that is killed while it writes. A
+/// batch that is whole and whose checksum is wrong has turned since, and so has one that others follow.
+fn is_torn(rest: &[u8]) -> bool {
+    // A file system may have made room and not written.
+    if rest.iter().all(|byte| *byte == 0) {
+        return true;
+    }
+    let Some((frame, body)) = rest.split_first_chunk::<FRAME_BYTES>() else { return true };
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = *frame;
+    let (length, sum) = (u32::from_le_bytes([l0, l1, l2, l3]) as usize, u32::from_le_bytes([c0, c1, c2, c3]));
+    // Its length has turned where all that follows has its checksum.
+    length <= BATCH_BYTES_MAX && length > body.len() && checksum(body) != sum && !batch_follows(body)
+}
+
+/// Whether a whole batch stands anywhere in these bytes.
+fn batch_follows(bytes: &[u8]) -> bool {
+    let mut to_check = CHECKED_BYTES_MAX;
+    bytes.windows(FRAME_BYTES).enumerate().any(|(at, frame)| {
+        let Some(([l0, l1, l2, l3], [c0, c1, c2, c3])) =
+            frame.split_first_chunk::<4>().and_then(|(length, sum)| Some((*length, *sum.first_chunk::<4>()?)))
+        else {
+            return false;
+        };
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let body = bytes.get(at + FRAME_BYTES..).and_then(|rest| rest.get(..length));
+        let Some(body) = body.filter(|body| !body.is_empty() && body.len() <= to_check) else { return false };
+        to_check -= body.len();
+        checksum(body) == u32::from_le_bytes([c0, c1, c2, c3])
+    })
+}
+
 /// The records of a batch; `None` where they are none.
 fn unpack(bytes: &[u8]) -> Option<VecDeque<Record>> {
     let mut plain = Vec::new();
@@ -119,4 +176,30 @@ fn unpack(bytes: &[u8]) -> Option<VecDeque<Record>> {
         records.push_back(Record::decode_length_delimited(&mut left).ok()?);
     }
     Some(records)
+}
+
+/// Reads the journal of the run in this folder to its end, to know that all of it can be read.
+///
+/// # Errors
+/// When there is none, it is damaged, or the file system says no. What is missing is told by agent.
+pub fn check(folder: &Path) -> Result<(), JournalError> {
+    let (_, mut reader) = JournalReader::open(folder)?;
+    let mut kept: BTreeMap<u64, u64> = BTreeMap::new();
+    loop {
+        match reader.read() {
+            Ok(Some(Entry::Interval { agent, interval })) => {
+                let last = kept.entry(agent).or_default();
+                *last = interval.number.max(*last);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(JournalError::Damaged { path, at, length, .. }) => {
+                let named = kept.iter().take(AGENTS_NAMED_MAX);
+                let named: Vec<String> = named.map(|(agent, last)| format!("agent {agent} through {last}")).collect();
+                let kept = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
+                return Err(JournalError::Damaged { path, at, length, kept });
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
+use super::places::Place;
 use super::{Refused, notice};
 use crate::identity::certified_name;
 use crate::transport::{
@@ -61,9 +62,22 @@ impl Caller {
 }
 
 impl Door {
-    pub(super) async fn converse<S: Carrier>(self, carrier: S, address: String) {
-        if let Some((tls, caller)) = self.shake_hands(carrier, address).await {
+    pub(super) async fn converse<S: Carrier>(self, carrier: S, address: String, mut place: Place) {
+        let evicted = place.evicted.clone();
+        let (tell, name) = (self.tell.clone(), address.clone());
+        let conversing = async {
+            let Some((tls, caller)) = self.shake_hands(carrier, address).await else { return };
+            if caller.certified.is_some() && !place.name() {
+                notice(&self.tell, caller.name(), "there are too many connections already".to_owned());
+                return;
+            }
             self.serve(tls, caller).await;
+        };
+        tokio::select! {
+            () = conversing => {}
+            () = evicted.cancelled() => {
+                notice(&tell, name, "there are too many connections already without a certificate".to_owned());
+            }
         }
     }
 

@@ -8,6 +8,7 @@
 mod calls;
 mod connection;
 mod outbound;
+mod places;
 mod table;
 
 pub use table::{Connections, Unsent};
@@ -16,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
 
 use self::calls::Calls;
 use self::connection::Door;
+use self::places::Places;
 use super::fleet::{Input, Refusal};
 use super::identity::RunAuthority;
 use super::transport::{Carrier, TransportError};
@@ -32,7 +34,7 @@ use super::{REFUSAL, REFUSED_FOR_GOOD, REFUSED_FOR_NOW};
 const INPUTS: usize = 64;
 /// Notices that may wait; more are not told.
 const REFUSALS: usize = 256;
-/// Connections beyond two for each agent (its old one and its new one).
+/// Connections with a certificate beyond two for each agent (its old one and its new one).
 const MORE_CONNECTIONS: usize = 64;
 /// How long connections have to end when the service does.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -82,7 +84,7 @@ impl Service {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let most = usize::try_from(agents).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(MORE_CONNECTIONS);
-        let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        let places = Places::new(most);
         let calls = Calls::new(authority, connections.clone(), to_fleet, tell.clone());
         let door = Door { tls: tls.into(), calls, tell, stop: stop.clone() };
         tasks.spawn(admit(incoming, door, places, tasks.clone()));
@@ -106,7 +108,7 @@ impl Service {
 async fn admit<S: Carrier>(
     incoming: impl Stream<Item = (S, String)> + Send,
     door: Door,
-    places: Arc<Semaphore>,
+    places: Places,
     tasks: TaskTracker,
 ) {
     let mut incoming = std::pin::pin!(incoming);
@@ -116,15 +118,8 @@ async fn admit<S: Carrier>(
             () = door.stop.cancelled() => return,
         };
         let Some((carrier, address)) = next else { return };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            notice(&door.tell, address, "there are too many connections already".to_owned());
-            continue;
-        };
-        let door = door.clone();
-        tasks.spawn(async move {
-            door.converse(carrier, address).await;
-            drop(place);
-        });
+        let place = places.enter(&address);
+        tasks.spawn(door.clone().converse(carrier, address, place));
     }
 }
 
