@@ -30,6 +30,8 @@ mod http_truths;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "kafka")]
+mod kafka_answers;
+#[cfg(feature = "kafka")]
 mod kafka_faults;
 #[cfg(feature = "redis")]
 mod redis;

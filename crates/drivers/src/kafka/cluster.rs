@@ -9,10 +9,13 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::Metadata;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafka, RDKafkaRespErr};
 
+use super::connecting::{self, Native};
 use super::context::{Context, Troubles};
+use super::handshake::{self, HandshakeError};
 use super::security::Security;
+use crate::dial::Dial;
 use crate::{CONNECT_TIMEOUT, ConnectError};
 use slatest_core::model::Outcome;
 use slatest_core::target::Guard;
@@ -21,10 +24,23 @@ use slatest_core::target::Guard;
 /// and a far broker still gets its time.
 const METADATA_WAIT_MIN: Duration = Duration::from_millis(250);
 
+/// Longest wait for the answers to our own first questions.
+const GREETING_WAIT: Duration = Duration::from_secs(3);
+/// Largest answer that librdkafka reads, in bytes: a fetch, with one record over its bound.
+const ANSWER_BYTES_MAX: u32 = 64 << 20;
+/// Largest fetch, in bytes, unless its first batch alone is larger.
+const FETCH_BYTES_MAX: u32 = 16 << 20;
+
 /// The role of a client that only looks.
 struct Look;
 
 impl ConsumerContext for Context<Look> {}
+
+impl<C: ConsumerContext> Native for BaseConsumer<C> {
+    fn native(&self) -> *mut RDKafka {
+        self.client().native_ptr()
+    }
+}
 
 /// Where the brokers are and what is wanted of them.
 pub(super) struct Cluster {
@@ -32,6 +48,8 @@ pub(super) struct Cluster {
     pub(super) brokers: Vec<String>,
     /// Hosts that may be contacted.
     pub(super) guard: Guard,
+    /// Connects, behind the guard.
+    pub(super) dial: Arc<Dial>,
     pub(super) security: Arc<Security>,
     /// Every topic of the workload.
     pub(super) topics: BTreeSet<String>,
@@ -83,7 +101,9 @@ impl Cluster {
             // measured with that.
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "500")
-            .set("log.connection.close", "false");
+            .set("log.connection.close", "false")
+            .set("receive.message.max.bytes", ANSWER_BYTES_MAX.to_string())
+            .set("fetch.max.bytes", FETCH_BYTES_MAX.to_string());
         self.security.apply(&mut config);
         config
     }
@@ -101,18 +121,47 @@ impl Cluster {
             self.guard.check(host).map_err(|reason| not_allowed(reason, "is a bootstrap broker"))?;
         }
         let started = Instant::now();
-        let context = Context::new(&self.security, Look);
+        self.greet()?;
+        let context = Context::new(self, Look);
         let troubles = Arc::clone(&context.troubles);
         // A consumer without a group: unlike an idempotent producer it asks for nothing by itself.
         let mut config = self.config();
         config.set("enable.auto.commit", "false");
-        let client: BaseConsumer<Context<Look>> = config.create_with_context(context).map_err(|e| Refusal {
+        let client: BaseConsumer<Context<Look>> = connecting::create(&config, context).map_err(|e| Refusal {
             outcome: Outcome::Disconnected,
             kind: "client configuration".into(),
             reason: self.security.redact(&format!("librdkafka doesn't take the configuration: {e}")),
         })?;
         let metadata = fetch(&client, &troubles, started)?;
         self.judge(&metadata, started.elapsed())
+    }
+
+    /// A first exchange of our own with each bootstrap broker that speaks plain text.
+    fn greet(&self) -> Result<(), Refusal> {
+        let Some(metadata) = self.security.plain() else { return Ok(()) };
+        let one = async |broker: &str| match split(broker) {
+            Some(place) => handshake::greet(&self.dial, place, metadata, GREETING_WAIT).await,
+            None => Ok(()),
+        };
+        let all = async { futures_util::future::join_all(self.brokers.iter().map(|broker| one(broker))).await };
+        // On a thread of its own: this may be called where a runtime runs already.
+        let greeted = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let greeted = runtime.block_on(all);
+                runtime.shutdown_background();
+                std::io::Result::Ok(greeted)
+            });
+            thread.join().ok().and_then(Result::ok).unwrap_or_default()
+        });
+        for (broker, greeted) in self.brokers.iter().zip(greeted) {
+            // Where nothing was answered, librdkafka says why: another broker may be there.
+            if let Err(error @ HandshakeError::Broken { .. }) = greeted {
+                let (kind, reason) = ("connect: broken answer".into(), format!("{broker}: {error}"));
+                return Err(Refusal { outcome: Outcome::Disconnected, kind, reason });
+            }
+        }
+        Ok(())
     }
 
     fn judge(&self, metadata: &Metadata, elapsed: Duration) -> Result<Topology, Refusal> {

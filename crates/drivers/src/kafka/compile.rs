@@ -12,6 +12,7 @@ use super::producer;
 use super::security::Security;
 use super::workload::{KafkaWorkload, Plan};
 use crate::awaited::Intake;
+use crate::dial::Dial;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
 use crate::workload::{OperationSpec, Template, WorkloadFile};
@@ -90,7 +91,8 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<KafkaWorkload, Pro
         }
     }
     let timeout = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);
-    let cluster = Cluster { brokers, guard: context.guard.clone(), security: Arc::new(security), topics };
+    let dial = Arc::new(Dial::new(context.guard.clone()));
+    let cluster = Cluster { brokers, guard: context.guard.clone(), dial, security: Arc::new(security), topics };
     Ok(KafkaWorkload::new(Plan {
         endpoint: context.endpoint_name.to_owned(),
         operations,
@@ -126,12 +128,16 @@ fn group(settings: &Settings, context: &CompileContext<'_>) -> Result<Group, Pro
     match &settings.group {
         None => {
             let unique = Uuid::new_v4().simple();
-            Ok(Group { name: format!("slatest-{}-{}-{unique}", context.run, context.scenario), own: true })
+            Ok(Group {
+                name: format!("slatest-{}-{}-{unique}", context.run, context.scenario),
+                own: true,
+                start: settings.start,
+            })
         }
         Some(name) if name.trim().is_empty() => {
             Err(context.source.problem_at(name, "settings.group", "a consumer group needs a name").into())
         }
-        Some(name) => Ok(Group { name: name.value.clone(), own: false }),
+        Some(name) => Ok(Group { name: name.value.clone(), own: false, start: settings.start }),
     }
 }
 

@@ -13,7 +13,9 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::sync::watch;
 
 use super::cluster::{Cluster, Refusal};
+use super::connecting;
 use super::context::Context;
+use super::file::Start;
 use super::headers::recognise;
 use crate::awaited::{Awaited, Intake};
 use crate::envelope::Sender;
@@ -39,6 +41,8 @@ pub(super) struct Group {
     pub(super) name: String,
     /// Whether nobody else is in it.
     pub(super) own: bool,
+    /// Where it starts in partitions for which it committed nothing.
+    pub(super) start: Start,
 }
 
 /// What the consumer does with records.
@@ -55,6 +59,7 @@ pub(super) struct Assignment {
     positions: Mutex<Positions>,
     /// Partitions that are consumed from a known offset; none before the first assignment.
     assigned: watch::Sender<Option<usize>>,
+    start: Start,
 }
 
 impl Assignment {
@@ -62,21 +67,28 @@ impl Assignment {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where each partition starts: where this consumer or its group left off, else at its end as
-    /// of now. The offsets are explicit, so nothing that is produced from here on is missed, however
+    /// Where each partition starts: where this consumer or its group left off, else at its start or
+    /// its end as of now. The offsets are explicit, so nothing that is produced from here on is missed, however
     /// long the first fetch takes.
     fn starts(
         &self,
         consumer: &BaseConsumer<Context<Self>>,
         partitions: &TopicPartitionList,
     ) -> KafkaResult<TopicPartitionList> {
+        if partitions.count() == 0 {
+            // A member without a partition: the group has more members than there are.
+            return Ok(TopicPartitionList::new());
+        }
         let committed = consumer.committed_offsets(partitions.clone(), OFFSETS_TIMEOUT)?;
         let mut wanted = partitions.clone();
-        wanted.set_all_offsets(Offset::End)?;
-        let ends = consumer.offsets_for_times(wanted, OFFSETS_TIMEOUT)?;
+        wanted.set_all_offsets(match self.start {
+            Start::Earliest => Offset::Beginning,
+            Start::Latest => Offset::End,
+        })?;
+        let bounds = consumer.offsets_for_times(wanted, OFFSETS_TIMEOUT)?;
         let mut positions = self.positions();
         let mut starts = TopicPartitionList::with_capacity(partitions.count());
-        for partition in ends.elements() {
+        for partition in bounds.elements() {
             partition.error()?;
             let (topic, number) = (partition.topic(), partition.partition());
             let known = positions.get(topic).and_then(|p| p.get(&number)).copied();
@@ -142,15 +154,17 @@ impl GroupConsumer {
         destination: Destination,
     ) -> Result<Self, Refusal> {
         let (assigned_sender, assigned) = watch::channel(None);
-        let context =
-            Context::new(&cluster.security, Assignment { positions: Mutex::default(), assigned: assigned_sender });
+        let context = Context::new(
+            cluster,
+            Assignment { positions: Mutex::default(), assigned: assigned_sender, start: group.start },
+        );
         let refused = |what: &str, error: String| Refusal {
             outcome: Outcome::Disconnected,
             kind: format!("consumer: {what}"),
             reason: cluster.security.redact(&error),
         };
-        let consumer: BaseConsumer<Context<Assignment>> =
-            config(cluster, group).create_with_context(context).map_err(|e| refused("configuration", e.to_string()))?;
+        let consumer: BaseConsumer<Context<Assignment>> = connecting::create(&config(cluster, group), context)
+            .map_err(|e| refused("configuration", e.to_string()))?;
         consumer.subscribe(topics).map_err(|e| refused("subscription", e.to_string()))?;
         let consumer = Arc::new(consumer);
         let stop = Arc::new(AtomicBool::new(false));
@@ -173,7 +187,8 @@ impl GroupConsumer {
         Ok(Self { assigned, lags, stop, _running: running })
     }
 
-    /// Waits until partitions are assigned: all `partitions` where the group is ours alone.
+    /// Waits until the group has dealt its partitions: all `partitions` to us where it is ours alone, else any number,
+    /// none included.
     ///
     /// # Errors
     /// When that takes longer than [`ASSIGNMENT_TIMEOUT`].
@@ -217,7 +232,7 @@ fn config(cluster: &Cluster, group: &Group) -> ClientConfig {
     let mut config = cluster.config();
     config
         .set("group.id", &group.name)
-        .set("auto.offset.reset", "latest")
+        .set("auto.offset.reset", group.start.name())
         // A group of our own is never joined again: what it had is kept here.
         .set("enable.auto.commit", if group.own { "false" } else { "true" })
         .set("auto.commit.interval.ms", "1000")

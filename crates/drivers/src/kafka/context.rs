@@ -9,7 +9,9 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::cluster::Cluster;
 use super::security::Security;
+use crate::dial::Dial;
 
 /// The troubles of one client, as librdkafka tells them.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub(super) struct Troubles {
     fatal: AtomicBool,
     /// The latest that says more than "all brokers are down".
     latest: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    /// The first host that the brokers advertised and the guard refused, and why.
+    refused: Mutex<Option<(String, String)>>,
 }
 
 impl Troubles {
@@ -50,6 +54,18 @@ impl Troubles {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A host that the brokers advertise is not allowed; nothing was sent there.
+    pub(super) fn refuse(&self, host: &str, reason: String) {
+        tracing::warn!(target: "librdkafka", "{reason}; the brokers advertise it, and nothing is sent there");
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get_or_insert_with(|| (host.to_owned(), reason));
+    }
+
+    /// The first host that was refused, and why.
+    pub(super) fn refused(&self) -> Option<(String, String)> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn tell(&self, code: RDKafkaErrorCode, reason: String) {
         match code {
             RDKafkaErrorCode::AllBrokersDown => self.down.store(true, Ordering::Relaxed),
@@ -68,12 +84,15 @@ impl Troubles {
 pub(super) struct Context<R> {
     pub(super) security: Arc<Security>,
     pub(super) troubles: Arc<Troubles>,
+    /// Connects.
+    pub(super) dial: Arc<Dial>,
     pub(super) role: R,
 }
 
 impl<R> Context<R> {
-    pub(super) fn new(security: &Arc<Security>, role: R) -> Self {
-        Self { security: Arc::clone(security), troubles: Arc::default(), role }
+    pub(super) fn new(cluster: &Cluster, role: R) -> Self {
+        let (security, dial) = (Arc::clone(&cluster.security), Arc::clone(&cluster.dial));
+        Self { security, troubles: Arc::default(), dial, role }
     }
 }
 

@@ -51,6 +51,27 @@ pub enum Acks {
     None,
 }
 
+/// Where a group starts that has committed nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// At the first record that is kept.
+    Earliest,
+    /// At the end as of now.
+    #[default]
+    Latest,
+}
+
+impl Start {
+    /// As librdkafka names it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Earliest => "earliest",
+            Self::Latest => "latest",
+        }
+    }
+}
+
 /// Settings of the workload as a whole.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +89,12 @@ pub struct Settings {
     /// Consumer group. Without it, each process of each run has a group of its own, which starts at
     /// the end of every partition. A named group goes on where it committed, and shares the
     /// partitions with its other members: operations that wait for their own record then miss those
-    /// that another member gets.
+    /// that another member gets. A member without a partition is idle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Located<String>>,
+    /// Where a group starts to `consume` a partition for which it committed nothing. Default `latest`.
+    #[serde(default, alias = "auto_offset_reset")]
+    pub start: Start,
 }
 
 /// When a produced record is done.

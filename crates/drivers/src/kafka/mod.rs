@@ -4,14 +4,16 @@
 //! a busy worker doesn't read as a slow broker. The workload has one consumer for all workers, on a
 //! thread of its own, because a record may come back in any partition.
 //!
-//! Hosts that the brokers advertise are checked against the allow list before the first record.
-//! librdkafka itself follows brokers that join the cluster later.
+//! librdkafka follows every host that the brokers advertise, at any time: names are looked up and sockets connected
+//! by callbacks that ask the allow list first.
 
 mod cluster;
 mod compile;
+mod connecting;
 mod consumer;
 mod context;
 mod file;
+mod handshake;
 mod headers;
 mod producer;
 mod read_back;

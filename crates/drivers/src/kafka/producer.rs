@@ -5,10 +5,12 @@ use std::sync::atomic::Ordering;
 
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafka;
 use rdkafka::{ClientConfig, Message};
 use tokio::sync::{Notify, oneshot};
 
 use super::cluster::Cluster;
+use super::connecting::{self, Native};
 use super::context::{Context, Troubles};
 use super::file::{Acks, Settings};
 use super::reports::Reports;
@@ -78,6 +80,12 @@ impl ProducerContext for Context<Deliveries> {
     }
 }
 
+impl Native for ThreadedProducer<Context<Deliveries>> {
+    fn native(&self) -> *mut RDKafka {
+        self.client().native_ptr()
+    }
+}
+
 /// A record to send: topic, key and value borrowed, headers and flight owned.
 pub(super) type Record<'a> = BaseRecord<'a, str, str, Box<Flight>>;
 
@@ -110,9 +118,9 @@ impl Producer {
             reports: Arc::clone(&reports),
             freed: Arc::clone(&freed),
         };
-        let context = Context::new(&cluster.security, role);
+        let context = Context::new(cluster, role);
         let troubles = Arc::clone(&context.troubles);
-        let client = config.create_with_context(context)?;
+        let client: ThreadedProducer<Context<Deliveries>> = connecting::create(config, context)?;
         tokio::spawn(Arc::clone(&reports).hand_out());
         Ok(Self { client, troubles, reports, freed })
     }
@@ -186,7 +194,9 @@ impl Producer {
 
     /// The same where time ran out: with no broker reachable, that is why.
     pub(super) fn overdue(&self, kind: &str) -> (Outcome, String) {
-        if self.troubles.down() {
+        if self.troubles.refused().is_some() {
+            (Outcome::Disconnected, "guard: host not allowed".into())
+        } else if self.troubles.down() {
             (Outcome::Disconnected, "AllBrokersDown".into())
         } else {
             (Outcome::TimedOut, kind.to_owned())

@@ -10,6 +10,7 @@ use rdkafka::message::Headers;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::compile::Action;
+use super::connecting;
 use super::context::{Context, Troubles};
 use super::workload::Plan;
 use crate::envelope::WRITE;
@@ -62,10 +63,10 @@ pub(super) fn read_back(plan: &Plan, reading: &mut ReadBack<'_>) -> Result<(), R
         .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "20")
         .set("queued.max.messages.kbytes", "65536");
-    let context = Context::new(&plan.cluster.security, Reader);
+    let context = Context::new(&plan.cluster, Reader);
     let troubles = Arc::clone(&context.troubles);
     let consumer: BaseConsumer<Context<Reader>> =
-        config.create_with_context(context).map_err(|e| failed(e.to_string()))?;
+        connecting::create(&config, context).map_err(|e| failed(e.to_string()))?;
     let patience = reading.patience().as_duration();
     let mut ranges = BTreeMap::new();
     let mut starts = TopicPartitionList::new();

@@ -138,6 +138,16 @@ impl Security {
         }
     }
 
+    /// Whether metadata can be had at once (no SASL first), where the brokers speak plain text; `None` with TLS.
+    pub(super) fn plain(&self) -> Option<bool> {
+        let protocol = self.properties.iter().find(|(key, _)| *key == "security.protocol");
+        match protocol?.1.as_str() {
+            "plaintext" => Some(true),
+            "sasl_plaintext" => Some(false),
+            _ => None,
+        }
+    }
+
     /// A fresh OAUTHBEARER token.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ impl KafkaSession {
         Completion::failed(outcome, sent, self.now(), kind)
     }
 
-    async fn produce(&mut self, arrival: &Arrival, record: &Record, limit: Nanos) -> Completion {
+    async fn produce(&mut self, arrival: &Arrival, record: &Record, ledger: bool) -> Completion {
         if self.producer.fatal() {
             match self.shared.producer(&self.seat) {
                 Ok(producer) => self.producer = producer,
@@ -67,7 +67,6 @@ impl KafkaSession {
             return self.failed(None, (Outcome::Rejected, "too many records awaited".into()));
         }
         let mut headers = headers::headers(&self.shared.plan.sender, id, awaited, rendered.headers.len());
-        let ledger = self.shared.plan.operations.get(arrival.operation).is_some_and(|o| o.ledger);
         if ledger {
             let write = self.shared.plan.sender.identity.execution(arrival, self.seat.index).write_id().to_string();
             headers = headers.insert(Header { key: WRITE, value: Some(&write) });
@@ -76,14 +75,14 @@ impl KafkaSession {
             headers = headers.insert(Header { key: name, value: Some(value) });
         }
         let handing = rendered.hand_over(record, headers, Flight { report, awaited }, &self.producer);
-        let left = self.left(sent, limit);
+        let left = self.left(arrival);
         match self.limit.hold(left, handing).await {
             Ok(Ok(())) => {}
             Ok(Err(code)) => return self.failed(None, self.producer.judge(code)),
             Err(_) => return self.failed(Some(sent), self.producer.overdue("QueueFull")),
         }
         let mut progress = Progress::default();
-        let left = self.left(sent, limit);
+        let left = self.left(arrival);
         let end = self.limit.hold(left, progress.follow(delivered, waiting)).await;
         let completion = self.conclude(sent, &progress, end.ok());
         if ledger { completion.with_written(self.written(record, &progress)) } else { completion }
@@ -128,14 +127,14 @@ impl KafkaSession {
         timing(timing(completion, ACKNOWLEDGED, progress.acknowledged), CONSUMED, progress.consumed)
     }
 
-    async fn consume(&self, topic: &str, limit: Nanos) -> Completion {
+    async fn consume(&self, arrival: &Arrival, topic: &str) -> Completion {
         let sent = self.now();
         let Some(intake) = self.shared.plan.intakes.get(topic) else {
             return self.failed(None, (Outcome::Rejected, "topic not consumed".into()));
         };
         match intake.take() {
             Taken::Already => Completion::ok(sent, self.now()),
-            Taken::Later(record) => match timeout(self.left(sent, limit), record).await {
+            Taken::Later(record) => match timeout(self.left(arrival), record).await {
                 Ok(Ok(at)) => Completion::ok(sent, at.max(sent)),
                 Ok(Err(_)) => self.failed(Some(sent), (Outcome::Unknown, "the consumer was closed".into())),
                 Err(_) => self.failed(Some(sent), (Outcome::TimedOut, "no record".into())),
@@ -143,8 +142,8 @@ impl KafkaSession {
         }
     }
 
-    fn left(&self, sent: Nanos, limit: Nanos) -> Duration {
-        (sent + limit).since(self.now()).as_duration()
+    fn left(&self, arrival: &Arrival) -> Duration {
+        arrival.left(self.now()).as_duration()
     }
 
     fn render(&self, arrival: &Arrival, record: &Record) -> Result<Rendered, RenderError> {
@@ -240,8 +239,8 @@ impl Session for KafkaSession {
                 return self.failed(None, (Outcome::Rejected, "no such operation".into()));
             };
             match action {
-                Action::Produce(record) => self.produce(arrival, record, operation.timeout).await,
-                Action::Consume { topic } => self.consume(topic, operation.timeout).await,
+                Action::Produce(record) => self.produce(arrival, record, operation.ledger).await,
+                Action::Consume { topic } => self.consume(arrival, topic).await,
             }
         })
     }

@@ -179,11 +179,11 @@ impl Workload for KafkaWorkload {
     /// Every awaited record that was acknowledged must come back.
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
         Box::pin(async move {
-            let awaited = &self.shared.awaited;
-            if self.shared.consumer.get().is_none() || !self.shared.plan.group.own {
-                return Vec::new();
+            let mut findings = self.shared.plan.cluster.dial.findings();
+            if self.shared.consumer.get().is_some() && self.shared.plan.group.own {
+                findings.extend(self.shared.awaited.settle(patience).await);
             }
-            awaited.settle(patience).await.into_iter().collect()
+            findings
         })
     }
 
