@@ -11,8 +11,10 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
-#[cfg(any(feature = "http", feature = "websocket"))]
+#[cfg(any(feature = "http", feature = "sql", feature = "websocket"))]
 mod dial;
+#[cfg(any(feature = "redis", feature = "websocket"))]
+mod endpoint_url;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "sql"))]

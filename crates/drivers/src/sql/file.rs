@@ -18,10 +18,14 @@ pub type File = WorkloadFile<SqlSettings, SqlRequest, SqlCheck, LedgerRead<SqlLe
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqlSettings {
-    /// Connections to each server that the sessions of one worker share, from 1 to 1000. Default:
+    /// Connections to each server that the sessions of the scenario share, from 1 to 1000. Default:
     /// as many as the scenario has sessions, at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u64>>,
+    /// Most bytes of one answer of PostgreSQL, from 1024 to 1 GiB; a larger one is an error. Rows are counted as they
+    /// come and not kept, so a large answer takes no memory. Default: 16 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_bytes_max: Option<Located<u64>>,
 }
 
 /// Where a statement may run.

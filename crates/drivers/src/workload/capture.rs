@@ -84,11 +84,25 @@ impl Captures {
         self.wanted.iter().any(|(_, from)| matches!(from, From::Path(_)))
     }
 
+    /// Whether one of them may look into a member of the document, rather than take it whole.
+    #[cfg(feature = "sql")]
+    pub(crate) fn reach_into(&self, member: &str) -> bool {
+        let whole = [format!("$.{member}"), format!("$['{member}']"), format!("$[\"{member}\"]")];
+        self.wanted.iter().any(|(_, from)| match from {
+            From::Header(_) => false,
+            From::Path(path) => {
+                let rest = whole.iter().find_map(|whole| path.written.trim().strip_prefix(whole.as_str()));
+                let elsewhere = rest.is_none() && ["$..", "$.*", "$[*"].iter().any(|any| path.written.starts_with(any));
+                elsewhere || rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+            }
+        })
+    }
+
     /// Takes the values out of an answer into the user's captures. `header` looks a header up by
     /// its lower-case name.
     ///
     /// # Errors
-    /// Names the first capture that found nothing.
+    /// Names the first capture that found nothing, or null.
     pub fn take<'h>(
         &self,
         document: Option<&Value>,
@@ -97,6 +111,11 @@ impl Captures {
     ) -> Result<(), CaptureError> {
         for (name, from) in &self.wanted {
             let value = match from {
+                // What has no value isn't the text `null`.
+                From::Path(path) if document.and_then(|d| path.first(d)).is_some_and(Value::is_null) => {
+                    into.remove(name);
+                    return Err(CaptureError(format!("{name} is null")));
+                }
                 From::Header(header_name) => header(header_name).map(str::to_owned),
                 From::Path(path) => document.and_then(|d| path.first(d)).map(|v| match v {
                     Value::String(text) => text.clone(),
