@@ -43,6 +43,10 @@ mod scripted;
 mod sql;
 #[cfg(feature = "sql")]
 mod sql_faults;
+#[cfg(feature = "sql")]
+mod sql_hostile;
+#[cfg(feature = "sql")]
+mod sql_session;
 mod stack;
 mod suite;
 #[cfg(feature = "websocket")]

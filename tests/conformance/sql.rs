@@ -225,13 +225,13 @@ fn a_host_that_takes_writes_is_found_among_several() {
 fn many_operations_share_few_servers_behind_a_pooler() {
     let table = Table::new();
     let (clients, rounds) = (12_usize, 5_u64);
-    let workload = table.workload().replace("connections: 2", "connections: 1");
+    let workload = table.workload().replace("connections: 2", &format!("connections: {clients}"));
     let subject = Subject::new("sql", workload, stack().endpoint("pooled"));
     worker(async {
         let bench = subject.prepare().await;
         let mut sessions = Vec::new();
         for client in 0..clients {
-            // Each worker has a connection of its own.
+            // The workers share the connections of the scenario.
             let seat = slatest_drivers::Seat { worker: client, ..bench.seat(0) };
             sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
         }

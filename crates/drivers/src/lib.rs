@@ -11,8 +11,10 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
-#[cfg(any(feature = "http", feature = "websocket", feature = "amqp"))]
+#[cfg(any(feature = "http", feature = "websocket", feature = "amqp", feature = "sql", feature = "redis", feature = "kafka"))]
 mod dial;
+#[cfg(any(feature = "redis", feature = "websocket"))]
+mod endpoint_url;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod envelope;
 #[cfg(any(feature = "redis", feature = "sql"))]

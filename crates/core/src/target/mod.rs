@@ -26,7 +26,7 @@ pub use endpoint::{
 };
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
-pub use tls::{PEM_BYTES_MAX, TlsError, TlsFiles, client_config};
+pub use tls::{PEM_BYTES_MAX, TlsError, TlsFiles, Verification, client_config, client_config_verifying};
 
 use crate::source::Located;
 

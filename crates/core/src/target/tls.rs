@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::files::read_bytes;
 
@@ -50,11 +54,36 @@ impl<'a> TlsFiles<'a> {
     }
 }
 
-/// A client configuration; `folder` is where relative paths start, `alpn` the protocols offered.
+/// What of a server's certificate is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// That a known authority signed it, and that it is for the name that was asked for.
+    AuthorityAndName,
+    /// That a known authority signed it.
+    Authority,
+    /// Nothing; the server only proves that it has the certificate's key.
+    Nothing,
+}
+
+/// A client configuration that verifies certificates and their names; `folder` is where relative paths start, `alpn`
+/// the protocols offered.
 ///
 /// # Errors
 /// When a file can't be used.
 pub fn client_config(files: TlsFiles<'_>, folder: &Path, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config_verifying(Verification::AuthorityAndName, files, folder, alpn)
+}
+
+/// A client configuration that verifies as much as `verification` says, for protocols in which users can ask for less.
+///
+/// # Errors
+/// When a file can't be used.
+pub fn client_config_verifying(
+    verification: Verification,
+    files: TlsFiles<'_>,
+    folder: &Path,
+    alpn: &[&[u8]],
+) -> Result<Arc<ClientConfig>, TlsError> {
     let pem = |path: &Path, reason: String| TlsError::Pem { path: path.display().to_string(), reason };
     let certificates = |written: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let path = folder.join(written);
@@ -77,8 +106,16 @@ pub fn client_config(files: TlsFiles<'_>, folder: &Path, alpn: &[&[u8]]) -> Resu
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = builder.with_root_certificates(roots);
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match verification {
+        Verification::AuthorityAndName => builder.with_root_certificates(roots),
+        less => {
+            let authorities = (less == Verification::Authority).then_some(roots);
+            let verifier = Arc::new(Lenient { authorities, algorithms });
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        }
+    };
     let mut config = match (files.cert, files.key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
@@ -92,4 +129,51 @@ pub fn client_config(files: TlsFiles<'_>, folder: &Path, alpn: &[&[u8]]) -> Resu
     };
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// Verifies less than a name.
+#[derive(Debug)]
+struct Lenient {
+    /// The authorities of which one must have signed; without any, everybody may.
+    authorities: Option<RootCertStore>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(authorities) = &self.authorities {
+            let parsed = ParsedCertificate::try_from(certificate)?;
+            verify_server_cert_signed_by_trust_anchor(&parsed, authorities, others, now, self.algorithms.all)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
 }

@@ -214,6 +214,7 @@ impl Address {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("a URL can't carry credentials here: use `username` and `password: { env: NAME }`".into());
         }
+        crate::endpoint_url::refuse_extras(&url).map_err(|e| e.to_string())?;
         let tls = match url.scheme() {
             "redis" => false,
             "rediss" => true,

@@ -1,35 +1,37 @@
 //! From a workload file to what runs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use secrecy::ExposeSecret as _;
-use sqlx::postgres::PgSslMode;
+use tokio_rustls::TlsConnector;
 
-use super::dsn::Dsn;
+use super::dsn::{Dsn, Place, SslMode};
 use super::file::{File, Param, Role, SqlCheck, SqlLedger, SqlRequest};
+use super::postgres::{Host, Login, Tls};
 use super::read_back::Table;
 use super::run::Script;
 use super::server::{Postgres, Server, Sqlite};
 use super::statement::Statement;
 use super::{Compiled, Plan};
+use crate::dial::Dial;
 use crate::identity::Identity;
 use crate::workload::{Captures, LedgerRead, OperationSpec, Template};
 use crate::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
-use slatest_core::files::read_bytes;
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Located;
-use slatest_core::target::PEM_BYTES_MAX;
-use slatest_core::target::{Endpoint, PostgresEndpoint, Secret, client_config};
+use slatest_core::target::{Endpoint, PostgresEndpoint, Secret, TlsFiles, Verification, client_config_verifying};
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
 pub const TIMINGS: [&str; 2] = ["pool_wait", "query"];
 /// Most connections of a scenario to one server.
 const CONNECTIONS_MAX: u64 = 10_000;
-/// Connections of a worker to one server when nothing is said.
+/// Connections of a scenario to one server when nothing is said.
 const CONNECTIONS_DEFAULT: u64 = 20;
+/// Most bytes of one answer: when nothing is said, and the bounds of what can be said.
+const ANSWER_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+const ANSWER_BYTES: std::ops::RangeInclusive<u64> = 1024..=1024 * 1024 * 1024;
 /// Longest that a SQLite statement waits for another's lock.
 const BUSY_TIMEOUT_MAX: Nanos = Nanos::from_secs(5);
 
@@ -48,7 +50,6 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     for (index, spec) in file.operations.iter().enumerate() {
         let key = format!("operations[{index}]");
         let operation = Operation::of(spec, &TIMINGS, &[]);
-        let timeout = operation.timeout;
         operations.push(operation);
         let captures = Captures::compile(context.source, &spec.capture, &format!("{key}.capture"));
         let check = spec.check.clone().unwrap_or_default();
@@ -63,7 +64,6 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
                 steps,
                 transaction: !spec.request.transaction.is_empty(),
                 role,
-                timeout,
                 rows: check.rows.map(|b| b.value),
                 affected: check.affected.map(|b| b.value),
                 captures,
@@ -77,9 +77,17 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         let message = format!("a scenario has from 1 to {CONNECTIONS_MAX} connections, not {connections}");
         problems.0.push(context.source.problem_at(connections, "settings.connections", message));
     }
-    let longest = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);
+    let answer_bytes_max = file.settings.as_ref().and_then(|s| s.answer_bytes_max.as_ref());
+    if let Some(bytes) = answer_bytes_max
+        && !ANSWER_BYTES.contains(&bytes.value)
+    {
+        let message = format!("an answer may have from {} to {} bytes", ANSWER_BYTES.start(), ANSWER_BYTES.end());
+        problems.0.push(context.source.problem_at(bytes, "settings.answer_bytes_max", message));
+    }
+    let answer_bytes_max = answer_bytes_max.map_or(ANSWER_BYTES_DEFAULT, |bytes| bytes.value);
+    let dial = Arc::new(Dial::new(context.guard.clone()));
     let shortest = operations.iter().map(|o| o.timeout).min().unwrap_or(TIMEOUT_DEFAULT);
-    let servers = problems.take(servers(context, longest, shortest));
+    let servers = problems.take(servers(context, &dial, answer_bytes_max, shortest));
     let scripts = compiler.scripts.into();
     let default = context.sessions.unwrap_or(CONNECTIONS_DEFAULT).clamp(1, CONNECTIONS_DEFAULT);
     let connections = connections.map_or(default, |c| c.value);
@@ -94,6 +102,8 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
             replicas: replicas.into_iter().map(Arc::new).collect(),
             ledger_tables: ledger_tables.into_iter().collect(),
             connections: usize::try_from(connections).unwrap_or(1),
+            dial,
+            seed: context.seed,
             endpoint: context.endpoint_name.to_owned(),
             identity: Identity::of(context),
         }),
@@ -208,13 +218,18 @@ fn bounds(context: &CompileContext<'_>, check: &SqlCheck, key: &str) -> Result<(
     problems.or(())
 }
 
-fn servers(context: &CompileContext<'_>, longest: Nanos, shortest: Nanos) -> Result<(Server, Vec<Server>), Problems> {
+fn servers(
+    context: &CompileContext<'_>,
+    dial: &Arc<Dial>,
+    answer_bytes_max: u64,
+    shortest: Nanos,
+) -> Result<(Server, Vec<Server>), Problems> {
     let key = format!("endpoints.{}", context.endpoint_name);
     match context.endpoint {
         Endpoint::Postgres(endpoint) => {
             let mut problems = Problems::default();
             let mut server = |secret: &Secret, key: String| {
-                let server = postgres(context, endpoint, secret, longest);
+                let server = postgres(context, endpoint, secret, dial, answer_bytes_max);
                 problems.take(server.map_err(|e| Problems::from(context.target.problem(key, e))))
             };
             let primary = server(&endpoint.postgres, format!("{key}.postgres"));
@@ -244,37 +259,82 @@ fn postgres(
     context: &CompileContext<'_>,
     endpoint: &PostgresEndpoint,
     secret: &Secret,
-    statement_timeout: Nanos,
+    dial: &Arc<Dial>,
+    answer_bytes_max: u64,
 ) -> Result<Postgres, String> {
     let text = secret.resolve(context.target_folder)?;
-    let mut dsn = Dsn::parse(text.expose_secret())?;
-    let files = endpoint.tls_files();
-    // Only to find mistakes in the files early; sqlx makes its own.
-    client_config(files, context.target_folder, &[]).map_err(|e| e.to_string())?;
-    let ca = files.ca.map(|path| pem(context.target_folder, path)).transpose()?;
-    let identity = match (files.cert, files.key) {
-        (Some(cert), Some(key)) => Some((pem(context.target_folder, cert)?, pem(context.target_folder, key)?)),
-        _ => None,
+    let dsn = Dsn::parse(text.expose_secret()).map_err(|e| e.to_string())?;
+    let hosts = dsn.places.iter().map(|place| {
+        context.guard.check(match place {
+            Place::Tcp(host, _) => host,
+            Place::Socket(_) => "localhost",
+        })?;
+        let tls = tls(context, endpoint, &dsn, place)?;
+        Ok(Arc::new(Host { place: place.clone(), tls, dial: Arc::clone(dial) }))
+    });
+    let hosts = hosts.collect::<Result<Vec<_>, String>>()?;
+    let addresses = dsn.addresses();
+    let login = Login {
+        user: dsn.user,
+        password: dsn.password,
+        database: dsn.database,
+        application_name: dsn.application_name.unwrap_or_else(|| "slatest".to_owned()),
+        options: dsn.options,
     };
-    for host in &mut dsn.hosts {
-        context.guard.check(if host.get_socket().is_some() { "localhost" } else { host.get_host() })?;
-        if let Some(ca) = &ca {
-            // With a CA of one's own, the name is checked too unless the DSN says otherwise.
-            let mode = match host.get_ssl_mode() {
-                PgSslMode::VerifyCa => PgSslMode::VerifyCa,
-                _ => PgSslMode::VerifyFull,
-            };
-            *host = host.clone().ssl_root_cert_from_pem(ca.clone()).ssl_mode(mode);
-        }
-        if let Some((cert, key)) = &identity {
-            *host = host.clone().ssl_client_cert_from_pem(cert).ssl_client_key_from_pem(key);
-        }
-    }
-    let prepared = endpoint.prepared_statements;
-    Ok(Postgres { dsn, prepared, statement_timeout, last_good: AtomicUsize::new(0) })
+    Ok(Postgres {
+        hosts,
+        wanted: dsn.wanted,
+        login,
+        prepared: endpoint.prepared_statements,
+        connect_timeout: dsn.connect_timeout,
+        answer_bytes_max,
+        addresses,
+        secrets: dsn.secrets,
+        last_good: AtomicUsize::new(0),
+    })
 }
 
-fn pem(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
-    let path = folder.join(path);
-    read_bytes(&path, PEM_BYTES_MAX).map_err(|error| format!("{} {error}", path.display()))
+/// How the connection to a place is secured. A certificate is verified with its name wherever the DSN doesn't ask for
+/// less; a place on this machine may do without TLS, as long as neither the DSN nor the endpoint names a certificate.
+fn tls(context: &CompileContext<'_>, endpoint: &PostgresEndpoint, dsn: &Dsn, place: &Place) -> Result<Tls, String> {
+    let own = endpoint.tls_files();
+    let both = |name, one: Option<&str>, other: Option<&str>| {
+        if one.is_some() && other.is_some() {
+            return Err(format!("the endpoint's `{name}` and the DSN's say the same thing twice; leave one out"));
+        }
+        Ok(())
+    };
+    both("ca", own.ca, dsn.sslrootcert.as_deref())?;
+    both("cert", own.cert, dsn.sslcert.as_deref())?;
+    both("key", own.key, dsn.sslkey.as_deref())?;
+    // libpq's word for the authorities of the system, which are taken anyway.
+    let system = dsn.sslrootcert.as_deref() == Some("system");
+    let files = TlsFiles {
+        ca: own.ca.or(dsn.sslrootcert.as_deref().filter(|_| !system)),
+        cert: own.cert.or(dsn.sslcert.as_deref()),
+        key: own.key.or(dsn.sslkey.as_deref()),
+    };
+    let unnamed = files.named().next().is_none() && !system;
+    let mode = match dsn.sslmode {
+        Some(SslMode::Disable) if !unnamed => {
+            return Err("sslmode=disable, and a certificate is named: leave one out".to_owned());
+        }
+        Some(mode @ (SslMode::Disable | SslMode::VerifyCa)) => mode,
+        // Whoever names an authority wants it to be asked.
+        Some(mode) if files.ca.is_none() && !system => mode,
+        None if unnamed && place.is_local() => SslMode::Prefer,
+        None | Some(_) => SslMode::VerifyFull,
+    };
+    let verification = match mode {
+        SslMode::Disable => return Ok(Tls::Off),
+        SslMode::Prefer | SslMode::Require => Verification::Nothing,
+        SslMode::VerifyCa => Verification::Authority,
+        SslMode::VerifyFull => Verification::AuthorityAndName,
+    };
+    let config = client_config_verifying(verification, files, context.target_folder, &[]).map_err(|e| e.to_string())?;
+    let connector = TlsConnector::from(config);
+    Ok(match mode {
+        SslMode::Prefer => Tls::Prefer(connector),
+        mode => Tls::Always(connector, matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull)),
+    })
 }

@@ -1,4 +1,4 @@
-//! What an error of the database library stands for.
+//! What an error of SQLite's library stands for.
 
 use sqlx::Error;
 
@@ -10,28 +10,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let disconnected = |kind: String| Self::new(Outcome::Disconnected, kind).broken();
         match &error {
-            Error::Database(answer) => {
-                let code = answer.code().unwrap_or_default();
-                let detail = answer.message().to_owned();
-                if answer.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-                    return sqlite(&code).with_detail(detail);
-                }
-                let kind = format!("sqlstate {code}");
-                let failure = match &*code {
-                    // The server or the pooler in front of it is going away or lost its peer.
-                    "57P01" | "57P02" | "57P03" | "57P05" => disconnected(kind),
-                    code if code.starts_with("08") => disconnected(kind),
-                    // The server's own statement timeout, set to the operation's.
-                    "57014" => Self::new(Outcome::TimedOut, kind),
-                    // A primary that became a standby: the next connection looks for the new one.
-                    "25006" => Self::new(Outcome::Rejected, kind).broken(),
-                    _ => Self::new(Outcome::Rejected, kind),
-                };
-                failure.with_detail(detail)
-            }
+            Error::Database(answer) => sqlite(&answer.code().unwrap_or_default()).with_detail(answer.message()),
             Error::Io(io) => disconnected(io_kind("connection", io)).with_detail(io.to_string()),
-            Error::Tls(why) => disconnected("tls".into()).with_detail(format!("TLS: {why}")),
-            Error::Protocol(why) => disconnected("protocol".into()).with_detail(why.clone()),
             Error::WorkerCrashed => disconnected("sqlite worker".into()).with_detail(error.to_string()),
             other => Self::new(Outcome::Rejected, "client").broken().with_detail(other.to_string()),
         }

@@ -23,6 +23,10 @@ pub struct SqlSettings {
     /// as the scenario has sessions, at most 20.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Located<u64>>,
+    /// Most bytes of one answer of PostgreSQL, from 1024 to 1 GiB; a larger one is an error. Rows are counted as they
+    /// come and not kept, so a large answer takes no memory. Default: 16 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_bytes_max: Option<Located<u64>>,
 }
 
 /// Where a statement may run.

@@ -1,5 +1,7 @@
-//! Whether every server of the endpoint answers, and knows what the workload's statements name.
+//! Whether every server of the endpoint answers, knows what the workload's statements name, and gives the connections
+//! that the workload asks for. Nothing of it stays there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Row as _;
@@ -7,7 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Compiled;
 use super::file::Role;
-use super::parameter::Wire;
+use super::pool::Pool;
+use super::postgres::Connection;
 use super::server::{Link, Live, Server};
 use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, Health, Unreachable};
@@ -15,6 +18,11 @@ use slatest_core::model::{Nanos, Outcome};
 
 /// Longest that one server may take for all of its answers, after it is connected.
 const ANSWERS: Duration = Duration::from_secs(20);
+/// What a statement is called that is there for a moment.
+const PROBE: &str = "slatest_check";
+/// How often two sessions are compared, and how long the second one is waited for.
+const PROBES: usize = 5;
+const OTHER: Duration = Duration::from_secs(2);
 
 /// Asks every server of the endpoint.
 ///
@@ -36,12 +44,26 @@ pub async fn health(compiled: &Compiled) -> Result<Health, Unreachable> {
 }
 
 /// Asks one server, as far as the operations of `role` (all where there is none) need it.
-async fn ask(compiled: &Compiled, server: &Server, role: Option<Role>) -> Result<String, String> {
+async fn ask(compiled: &Compiled, server: &Arc<Server>, role: Option<Role>) -> Result<String, String> {
     let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
     let mut live = server.connect(&[], deadline).await.map_err(|f| reason(&f))?;
-    live.wires = vec![None; compiled.scripts.len()];
     let answers = async {
-        let detail = describe(server, &mut live).await.map_err(|f| reason(&f))?;
+        let mut detail = describe(server, &mut live).await.map_err(|f| reason(&f))?;
+        if let (Link::Postgres(connection, prepared), Server::Postgres(postgres)) = (&mut live.link, &**server) {
+            let pooler = pooled(connection, server).await.map_err(|f| reason(&f))?;
+            if let Some(Pooler::Transaction) = pooler.filter(|_| *prepared) {
+                return Err("a pooler in transaction mode stands before the server: each transaction may run on \
+                            another connection, where a prepared statement isn't known; set `prepared_statements: \
+                            false` in the endpoint"
+                    .to_owned());
+            }
+            if pooler.is_some() {
+                detail += ", behind a pooler";
+            }
+            if let Some(warning) = postgres.hosts.iter().filter_map(|h| h.tls.warning()).next() {
+                detail += &format!(", {warning}");
+            }
+        }
         for (plan, operation) in compiled.plans.iter().zip(&compiled.operations) {
             if role.is_some_and(|role| role != plan.role) {
                 continue;
@@ -50,26 +72,29 @@ async fn ask(compiled: &Compiled, server: &Server, role: Option<Role>) -> Result
                 let Some(script) = compiled.scripts.get(*index) else { continue };
                 let name = &operation.name;
                 let said = |f: Failure| format!("operation `{name}`: the server refuses its query: {}", f.detail);
-                if let Link::Postgres(_, false) = live.link {
-                    live.prepare_once(&script.statement.text).await.map_err(said)?;
-                } else if let Link::Sqlite(..) = live.link {
-                    live.prepare_sqlite(&script.statement.text).await.map_err(said)?;
-                } else {
-                    live.prepare(*index, script).await.map_err(said)?;
-                    unsendable(&live, *index).map_or(Ok(()), |(place, wire)| {
-                        Err(format!(
-                            "operation `{name}`: the value of ${place} has the type {wire}, which can't be sent as it \
-                             is: write ${place}::text::{wire} in the query"
-                        ))
-                    })?;
+                match &mut live.link {
+                    // Without a name it is kept until the next one, and by no other session.
+                    Link::Postgres(connection, _) => {
+                        connection.prepare("", &script.statement.text, &script.types()).await.map_err(said)?;
+                    }
+                    Link::Sqlite(..) => live.prepare_sqlite(&script.statement.text).await.map_err(said)?,
                 }
             }
         }
         Ok::<_, String>(detail)
     };
     let answer = timeout_at(Instant::now() + ANSWERS, answers).await;
-    let detail = answer.map_err(|_| format!("connected, but no answer within {} s", ANSWERS.as_secs()))??;
+    let mut detail = answer.map_err(|_| format!("connected, but no answer within {} s", ANSWERS.as_secs()))??;
     live.close().await;
+    if let Server::Postgres(_) = **server {
+        // As many as a run opens, without its statements.
+        let pool = Pool::new(Arc::clone(server), Arc::default(), compiled.connections, compiled.seed);
+        pool.fill(0).await.map_err(|f| reason(&f))?;
+        pool.close().await;
+        if let Some(shortage) = pool.shortage() {
+            detail += &format!(", {shortage}");
+        }
+    }
     Ok(detail)
 }
 
@@ -80,25 +105,94 @@ fn reason(failure: &Failure) -> String {
     }
 }
 
-fn unsendable(live: &Live, index: usize) -> Option<(usize, &str)> {
-    let wires = live.wires.get(index)?.as_deref()?;
-    wires.iter().enumerate().find_map(|(place, wire)| match wire {
-        Wire::Other(name) => Some((place + 1, name.as_str())),
-        _ => None,
-    })
+/// What stands between a session and its server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pooler {
+    /// One that gives a session to each client, or keeps prepared statements in step by itself.
+    Harmless,
+    /// One that gives a client another session for each transaction.
+    Transaction,
+}
+
+/// Looks for a pooler: the process that works isn't the one that was announced when the session began. What a named
+/// statement becomes is looked at inside a transaction, which stays on one server, and taken back there.
+async fn pooled(connection: &mut Connection, server: &Server) -> Result<Option<Pooler>, Failure> {
+    let first = process(connection).await?;
+    if first == connection.process() {
+        return Ok(None);
+    }
+    connection.execute_once("begin", &[], &[], 0).await?;
+    match connection.prepare(PROBE, "select 1", &[]).await {
+        Ok(_) => {}
+        // Somebody's check was cut off before it took it back; with a session of one's own it wouldn't be seen.
+        Err(failure) if failure.kind == "sqlstate 42P05" => {
+            connection.execute_once("rollback", &[], &[], 0).await?;
+            return Ok(Some(Pooler::Transaction));
+        }
+        Err(failure) => return Err(failure),
+    }
+    let count = format!("select count(*)::text from pg_prepared_statements where name = '{PROBE}'");
+    let verbatim = connection.text(&count).await?.as_deref() != Some("0");
+    connection.forget(PROBE).await?;
+    connection.execute_once("commit", &[], &[], 0).await?;
+    let shared = verbatim && shared(connection, first, server).await?;
+    Ok(Some(if shared { Pooler::Transaction } else { Pooler::Harmless }))
+}
+
+/// Whether a second session works on the first one's server, or the first one on several: then neither has one of its
+/// own.
+async fn shared(connection: &mut Connection, first: Option<i32>, server: &Server) -> Result<bool, Failure> {
+    let mut second = None;
+    for _ in 0..PROBES {
+        let now = process(connection).await?;
+        if now != first {
+            return Ok(true);
+        }
+        let other = async {
+            let live = match &mut second {
+                Some(live) => live,
+                none => none.insert(server.connect(&[], Instant::now() + OTHER).await?),
+            };
+            match &mut live.link {
+                Link::Postgres(connection, _) => process(connection).await,
+                Link::Sqlite(..) => Ok(None),
+            }
+        };
+        // Where each session has a server, the second one may wait for the first to leave.
+        match timeout_at(Instant::now() + OTHER, other).await {
+            Ok(Ok(other)) if other == first => {
+                close(second).await;
+                return Ok(true);
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return Ok(false),
+        }
+    }
+    close(second).await;
+    Ok(false)
+}
+
+async fn close(live: Option<Live>) {
+    if let Some(live) = live {
+        live.close().await;
+    }
+}
+
+/// The process that works for a session at this moment.
+async fn process(connection: &mut Connection) -> Result<Option<i32>, Failure> {
+    Ok(connection.text("select pg_backend_pid()::text").await?.and_then(|text| text.parse().ok()))
 }
 
 /// One line: what it is, where, and how long a round trip takes.
 async fn describe(server: &Server, live: &mut Live) -> Result<String, Failure> {
     match &mut live.link {
         Link::Postgres(connection, _) => {
-            let query = "select current_setting('server_version'), pg_is_in_recovery()::text";
-            let row = sqlx::raw_sql(query).fetch_one(&mut **connection).await?;
-            let column = |at: usize| row.try_get_raw(at).ok().and_then(|v| v.as_str().ok().map(str::to_owned));
-            let version = column(0).unwrap_or_default();
-            let role = if column(1).as_deref() == Some("true") { "standby" } else { "primary" };
+            let version = connection.text("select current_setting('server_version')").await?.unwrap_or_default();
+            let standby = connection.text("select pg_is_in_recovery()::text").await?;
+            let role = if standby.as_deref() == Some("true") { "standby" } else { "primary" };
+            let version: String = version.chars().filter(|c| !c.is_control()).take(60).collect();
             let begun = Instant::now();
-            sqlx::raw_sql("select 1").execute(&mut **connection).await?;
+            connection.execute_once("select 1", &[], &[], 0).await?;
             let trip = Nanos::from(begun.elapsed());
             Ok(format!("PostgreSQL {version} {role} at {}, round trip {trip}", server.address()))
         }
@@ -111,24 +205,6 @@ async fn describe(server: &Server, live: &mut Live) -> Result<String, Failure> {
 }
 
 impl Live {
-    /// Has PostgreSQL look at a statement and forget it again, in one transaction, so that behind a
-    /// pooler nothing of it stays on the server that others get next.
-    async fn prepare_once(&mut self, text: &str) -> Result<(), Failure> {
-        let first = text.split(|c: char| !c.is_alphabetic()).find(|w| !w.is_empty()).unwrap_or_default();
-        let known = ["select", "insert", "update", "delete", "merge", "values", "with"];
-        if !known.contains(&first.to_lowercase().as_str()) {
-            return Ok(());
-        }
-        let Link::Postgres(connection, _) = &mut self.link else { return Ok(()) };
-        sqlx::raw_sql("begin").execute(&mut **connection).await?;
-        let prepare = format!("prepare slatest_check as {text}");
-        let looked = sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut **connection).await;
-        let end = if looked.is_ok() { "deallocate slatest_check; commit" } else { "rollback" };
-        sqlx::raw_sql(end).execute(&mut **connection).await?;
-        looked?;
-        Ok(())
-    }
-
     /// Has SQLite look at a statement.
     async fn prepare_sqlite(&mut self, text: &str) -> Result<(), Failure> {
         use sqlx::{Executor as _, SqlSafeStr as _};

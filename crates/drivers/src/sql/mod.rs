@@ -7,6 +7,7 @@ mod file;
 mod health;
 mod parameter;
 mod pool;
+mod postgres;
 mod read_back;
 mod row;
 mod run;
@@ -14,21 +15,23 @@ mod server;
 mod session;
 mod statement;
 
-/// A statement or a DSN, whatever it says: taken apart, or refused in words.
+/// A statement, a DSN or a server's message, whatever it says: taken apart, or refused in words.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
+    postgres::fuzz(bytes);
     let text = String::from_utf8_lossy(bytes);
-    for refused in [statement::Statement::parse(&text).err(), dsn::Dsn::parse(&text).err()].into_iter().flatten() {
+    let dsn = dsn::Dsn::parse(&text).err().map(|error| error.to_string());
+    for refused in [statement::Statement::parse(&text).err(), dsn].into_iter().flatten() {
         assert!(!refused.trim().is_empty(), "refused without a reason");
     }
 }
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use schemars::{Schema, schema_for};
+use tokio::sync::OnceCell;
 
 use self::file::{Bounds, Role};
 use self::pool::Pool;
@@ -36,11 +39,12 @@ use self::read_back::Table;
 use self::run::Script;
 use self::server::Server;
 use self::session::SqlSession;
+use super::dial::Dial;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable,
-    Workload,
+    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
+    Unreachable, Workload,
 };
 use crate::workload::{Captures, Data, Template};
 use slatest_core::model::{Nanos, Problems};
@@ -59,7 +63,11 @@ impl Driver for Sql {
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {
         let compiled = compile::workload(context)?;
-        Ok(Arc::new(SqlWorkload { compiled: Arc::new(compiled), pools: Mutex::new(BTreeMap::new()) }))
+        Ok(Arc::new(SqlWorkload {
+            compiled: Arc::new(compiled),
+            pools: Mutex::default(),
+            told: AtomicBool::new(false),
+        }))
     }
 
     fn schema(&self) -> Schema {
@@ -81,6 +89,9 @@ struct Compiled {
     ledger_tables: Vec<Table>,
     /// Connections of the scenario to each server, in all.
     connections: usize,
+    /// Dials every host of the endpoint.
+    dial: Arc<Dial>,
+    seed: u64,
     endpoint: String,
     identity: Identity,
 }
@@ -92,7 +103,6 @@ struct Plan {
     /// Whether they stand in a transaction.
     transaction: bool,
     role: Role,
-    timeout: Nanos,
     rows: Option<Bounds>,
     affected: Option<Bounds>,
     captures: Captures,
@@ -100,25 +110,30 @@ struct Plan {
 
 struct SqlWorkload {
     compiled: Arc<Compiled>,
-    /// Per worker; they live as long as a session of it does.
-    pools: Mutex<BTreeMap<usize, Weak<Pools>>>,
+    /// They live as long as a session does.
+    pools: Mutex<Weak<Pools>>,
+    /// Whether it was told what the servers gave; every worker asks.
+    told: AtomicBool,
 }
 
-/// The pools of one worker.
+/// The pools of a scenario.
 struct Pools {
     primary: Pool,
     replicas: Vec<Pool>,
     /// Reads so far, to take the replicas in turn.
     reads: AtomicUsize,
+    /// Set when they are filled; who comes first fills them, the others wait.
+    filled: OnceCell<()>,
 }
 
 impl Pools {
     fn new(compiled: &Compiled, connections: usize) -> Self {
-        let pool = |server: &Arc<Server>| Pool::new(Arc::clone(server), Arc::clone(&compiled.scripts), connections);
+        let pool = |server: &Arc<Server>| compiled.pool(server, connections);
         Self {
             primary: pool(&compiled.primary),
             replicas: compiled.replicas.iter().map(pool).collect(),
             reads: AtomicUsize::new(0),
+            filled: OnceCell::new(),
         }
     }
 
@@ -135,10 +150,15 @@ impl Pools {
     ///
     /// # Errors
     /// The primary's, when no server gave any. One that is away only fails what needs it.
-    async fn fill(&self) -> Result<(), Failure> {
-        let primary = self.primary.fill().await;
-        let replicas = futures_util::future::join_all(self.replicas.iter().map(Pool::fill)).await;
+    async fn fill(&self, worker: usize) -> Result<(), Failure> {
+        let primary = self.primary.fill(worker).await;
+        let replicas = futures_util::future::join_all(self.replicas.iter().map(|pool| pool.fill(worker))).await;
         if replicas.iter().any(Result::is_ok) { Ok(()) } else { primary }
+    }
+
+    /// What each server gave that gave fewer connections than were asked for.
+    fn shortages(&self) -> Vec<String> {
+        std::iter::once(&self.primary).chain(&self.replicas).filter_map(Pool::shortage).collect()
     }
 
     /// Closes what is idle.
@@ -148,16 +168,22 @@ impl Pools {
     }
 }
 
+impl Compiled {
+    /// An empty pool of so many connections to one server.
+    fn pool(&self, server: &Arc<Server>, connections: usize) -> Pool {
+        Pool::new(Arc::clone(server), Arc::clone(&self.scripts), connections, self.seed)
+    }
+}
+
 impl SqlWorkload {
-    /// The worker's pools, and whether they are new.
-    fn pools(&self, seat: &Seat) -> (Arc<Pools>, bool) {
-        let mut all = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pools) = all.get(&seat.worker).and_then(Weak::upgrade) {
-            return (pools, false);
-        }
-        let pools = Arc::new(Pools::new(&self.compiled, seat.share_of(self.compiled.connections)));
-        all.insert(seat.worker, Arc::downgrade(&pools));
-        (pools, true)
+    /// The pools of this process, which has its share of the scenario's connections.
+    fn pools(&self, seat: &Seat) -> Arc<Pools> {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Pools::new(&self.compiled, seat.process_share_of(self.compiled.connections)));
+            *pools = Arc::downgrade(&new);
+            new
+        })
     }
 }
 
@@ -180,13 +206,25 @@ impl Workload for SqlWorkload {
 
     fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let (pools, new) = self.pools(seat);
-            if new {
-                pools.fill().await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
-            }
+            let pools = self.pools(seat);
+            let filled = pools.filled.get_or_try_init(|| pools.fill(seat.worker)).await;
+            filled.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
             let session = SqlSession::new(Arc::clone(&self.compiled), pools, seat.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
+    }
+
+    fn settle(&self, _patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let mut findings = Vec::new();
+        if let Some(pools) = pools
+            && !self.told.swap(true, Ordering::Relaxed)
+        {
+            let finding = |detail| Finding { check: "connections".into(), holds: true, detail };
+            findings.extend(pools.shortages().into_iter().map(finding));
+            findings.extend(self.compiled.dial.findings());
+        }
+        Box::pin(std::future::ready(findings))
     }
 
     fn read_back<'a>(&'a self, reading: &'a mut ReadBack<'_>) -> LocalBoxFuture<'a, Result<(), ReadBackError>> {

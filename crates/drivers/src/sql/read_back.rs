@@ -94,7 +94,7 @@ async fn read_table(
         let rows = match page {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) => {
-                let words = server.redact(&error.to_string());
+                let words = server.redact(&error.detail);
                 return Err(ReadBackError::Store(format!("{}: {}: {words}", server.address(), table.table)));
             }
             Err(_) => {
@@ -118,21 +118,19 @@ async fn read_table(
     }
 }
 
-/// One page: texts and how often each is there. By the simple protocol, which goes through every pooler.
-async fn page(live: &mut Live, statement: String) -> Result<Vec<(String, u64)>, sqlx::Error> {
+/// One page: texts and how often each is there. In one piece, which goes through every pooler.
+async fn page(live: &mut Live, statement: String) -> Result<Vec<(String, u64)>, Failure> {
     let mut found = Vec::with_capacity(PAGE);
-    let query = sqlx::raw_sql(AssertSqlSafe(statement));
     match &mut live.link {
         Link::Postgres(connection, _) => {
-            let mut rows = connection.fetch(query);
-            while let Some(row) = rows.try_next().await? {
-                let text = |at| Ok::<_, sqlx::Error>(row.try_get_raw(at)?.as_str().map(str::to_owned).ok());
-                let (Some(id), Some(copies)) = (text(0)?, text(1)?) else { continue };
+            for row in connection.execute_once(&statement, &[], &[], PAGE).await?.kept {
+                let mut texts = row.into_iter();
+                let (Some(Some(id)), Some(Some(copies))) = (texts.next(), texts.next()) else { continue };
                 found.push((id, copies.parse().unwrap_or(1)));
             }
         }
         Link::Sqlite(_, connection) => {
-            let mut rows = connection.fetch(query);
+            let mut rows = connection.fetch(sqlx::raw_sql(AssertSqlSafe(statement)));
             while let Some(row) = rows.try_next().await? {
                 if row.try_get_raw(0)?.is_null() {
                     continue;

@@ -2,16 +2,16 @@
 
 use futures_util::stream::{BoxStream, StreamExt as _};
 use serde_json::Value;
-use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments as _, AssertSqlSafe, Either, Executor as _, SqlSafeStr as _, Statement as _};
+use sqlx::{AssertSqlSafe, Either, Executor as _};
 
-use super::parameter::{BadValue, Kind, Wire};
+use super::parameter::{BadValue, Kind};
 use super::row;
 use super::server::{Link, Live};
 use super::statement::Statement;
 use crate::failure::Failure;
-use slatest_core::model::Outcome;
+use crate::workload::Captures;
+use slatest_core::model::{Outcome, WORKLOAD_FAULT};
 
 /// A statement and what was said of the types of its values.
 #[derive(Clone, Debug)]
@@ -35,7 +35,14 @@ pub struct Answer {
 
 impl From<BadValue> for Failure {
     fn from(bad: BadValue) -> Self {
-        Self::new(Outcome::Rejected, bad.to_string())
+        Self::new(Outcome::Rejected, format!("{WORKLOAD_FAULT}{bad}"))
+    }
+}
+
+impl Script {
+    /// The numbers of the types that the server is told; 0 lets it choose.
+    pub fn types(&self) -> Vec<u32> {
+        self.kinds.iter().map(|kind| kind.oid()).collect()
     }
 }
 
@@ -46,21 +53,15 @@ impl Live {
     /// What the server has against it.
     pub async fn prepare(&mut self, index: usize, script: &Script) -> Result<(), Failure> {
         if let Link::Postgres(connection, true) = &mut self.link
-            && self.wires.get(index).is_some_and(Option::is_none)
+            && let Some(prepared) = self.prepared.get_mut(index)
+            && prepared.is_none()
         {
-            let types: Vec<_> = script.kinds.iter().map(|kind| kind.declared()).collect();
-            let text = AssertSqlSafe(script.statement.text.clone()).into_sql_str();
-            let prepared = connection.prepare_with(text, &types).await?;
-            let wires = match prepared.parameters() {
-                Some(Either::Left(types)) => types.iter().map(Wire::of).collect(),
-                _ => Vec::new(),
-            };
-            self.wires[index] = Some(wires.into());
+            *prepared = Some(connection.prepare(&name(index), &script.statement.text, &script.types()).await?);
         }
         Ok(())
     }
 
-    /// Executes one statement with its values.
+    /// Executes one statement with its values. The first row is read where something is captured.
     ///
     /// # Errors
     /// A value that doesn't fit, or what the server has against it.
@@ -69,37 +70,30 @@ impl Live {
         index: usize,
         script: &Script,
         values: &[String],
-        first_wanted: bool,
+        captures: &Captures,
     ) -> Result<Answer, Failure> {
         self.prepare(index, script).await?;
-        let wires = self.wires.get(index).cloned().flatten();
+        let wanted = !captures.is_empty();
+        let text = &script.statement.text;
         let mut answer = match &mut self.link {
-            Link::Postgres(connection, true) => {
-                let wires = wires.as_deref().unwrap_or_default();
-                let mut arguments = PgArguments::default();
-                for (wire, value) in wires.iter().zip(values) {
-                    arguments.add(wire.encode(value)?).map_err(|_| BadValue("short enough"))?;
-                }
-                let text = AssertSqlSafe(script.statement.text.clone());
-                let results = connection.fetch_many(sqlx::query_with(text, arguments));
-                collect(results, |r| r.rows_affected(), first_wanted.then_some(row::postgres)).await
-            }
-            Link::Postgres(connection, false) => {
-                let literals = script.kinds.iter().zip(values).map(|(kind, value)| kind.literal(value));
-                let text = script.statement.with_literals(&literals.collect::<Result<Vec<_>, _>>()?);
-                let results = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(&mut **connection);
-                collect(results, |r| r.rows_affected(), first_wanted.then_some(row::postgres)).await
+            Link::Postgres(connection, _) => {
+                let kept = usize::from(wanted);
+                let reply = match self.prepared.get(index).cloned().flatten() {
+                    Some(columns) => connection.execute(&name(index), columns, values, kept).await?,
+                    None => connection.execute_once(text, &script.types(), values, kept).await?,
+                };
+                let first = reply.kept.into_iter().next().map(|row| row::postgres(&reply.columns, row, captures));
+                Answer { rows: reply.rows, affected: reply.affected, first }
             }
             Link::Sqlite(_, connection) => {
                 let mut arguments = SqliteArguments::default();
                 for (kind, value) in script.kinds.iter().zip(values) {
                     kind.add_sqlite(value, &mut arguments)?;
                 }
-                let text = AssertSqlSafe(script.statement.text.clone());
-                let results = connection.fetch_many(sqlx::query_with(text, arguments));
-                collect(results, |r| r.rows_affected(), first_wanted.then_some(row::sqlite)).await
+                let results = connection.fetch_many(sqlx::query_with(AssertSqlSafe(text.clone()), arguments));
+                collect(results, |r| r.rows_affected(), wanted.then_some(row::sqlite)).await?
             }
-        }?;
+        };
         if !script.statement.counts_written {
             answer.affected = 0;
         }
@@ -112,11 +106,15 @@ impl Live {
     /// What the server has against it.
     pub async fn control(&mut self, word: &'static str) -> Result<(), Failure> {
         match &mut self.link {
-            Link::Postgres(connection, _) => sqlx::raw_sql(word).execute(&mut **connection).await.map(|_| ())?,
-            Link::Sqlite(_, connection) => sqlx::raw_sql(word).execute(&mut **connection).await.map(|_| ())?,
+            Link::Postgres(connection, _) => connection.execute_once(word, &[], &[], 0).await.map(|_| ()),
+            Link::Sqlite(_, connection) => Ok(sqlx::raw_sql(word).execute(&mut **connection).await.map(|_| ())?),
         }
-        Ok(())
     }
+}
+
+/// What a statement is prepared as.
+fn name(index: usize) -> String {
+    format!("slatest_{index}")
 }
 
 /// Counts what comes and keeps nothing but the first row.

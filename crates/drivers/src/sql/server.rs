@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
-use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 use tokio::time::{Instant, timeout_at};
 
-use super::dsn::{Dsn, Wanted, address};
-use super::parameter::Wire;
+use super::dsn::Wanted;
+use super::postgres::{Column, Connection, FULL, Host, Login};
 use super::run::Script;
 use crate::failure::Failure;
 use slatest_core::model::hide;
@@ -21,7 +20,6 @@ use slatest_core::model::{Nanos, Outcome};
 const PROGRESS_INTERVAL: i32 = 4096;
 
 /// Where statements can be sent.
-#[derive(Debug)]
 pub enum Server {
     /// PostgreSQL, or a pooler in front of it.
     Postgres(Postgres),
@@ -30,21 +28,28 @@ pub enum Server {
 }
 
 /// One DSN of a PostgreSQL endpoint.
-#[derive(Debug)]
 pub struct Postgres {
-    /// Hosts and login.
-    pub dsn: Dsn,
-    /// Whether named prepared statements work. Where they don't, values are written into the text:
-    /// a pooler in transaction mode may give each message of the extended protocol to another server.
+    /// In the order in which they are tried.
+    pub hosts: Vec<Arc<Host>>,
+    /// Which of them is wanted.
+    pub wanted: Wanted,
+    /// Who signs in.
+    pub login: Login,
+    /// Whether named prepared statements work. Where they don't, a statement goes out in one piece with its values.
     pub prepared: bool,
-    /// Longest timeout of the workload's operations; the server gives up then too.
-    pub statement_timeout: Nanos,
+    /// Longest wait for one host, where the DSN says so.
+    pub connect_timeout: Option<Duration>,
+    /// Most bytes of one answer.
+    pub answer_bytes_max: u64,
+    /// Where it leads, without credentials.
+    pub addresses: String,
+    /// What must not be shown.
+    pub secrets: Vec<String>,
     /// The host that was good the last time; tried first.
     pub last_good: AtomicUsize,
 }
 
 /// A SQLite file.
-#[derive(Debug)]
 pub struct Sqlite {
     /// Where it is.
     pub path: PathBuf,
@@ -56,14 +61,14 @@ pub struct Sqlite {
 pub struct Live {
     /// The connection itself.
     pub link: Link,
-    /// Types of the values of each statement, where it is prepared on this connection.
-    pub wires: Vec<Option<Arc<[Wire]>>>,
+    /// Columns of the answer of each statement that is prepared on this connection.
+    pub prepared: Vec<Option<Arc<[Column]>>>,
 }
 
 /// The connection itself.
 pub enum Link {
     /// PostgreSQL, and whether its statements are prepared.
-    Postgres(Box<PgConnection>, bool),
+    Postgres(Box<Connection>, bool),
     /// SQLite, and what ends its running statement.
     Sqlite(Abandon, Box<SqliteConnection>),
 }
@@ -79,12 +84,32 @@ impl Drop for Abandon {
 }
 
 impl Live {
+    /// Whether the next may have it.
+    pub fn is_idle(&self) -> bool {
+        match &self.link {
+            Link::Postgres(connection, _) => connection.is_idle(),
+            Link::Sqlite(..) => true,
+        }
+    }
+
+    /// Moves it to the current thread's runtime.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn settle(&mut self) -> Result<(), Failure> {
+        match &mut self.link {
+            Link::Postgres(connection, _) => connection.settle(),
+            // It has a thread of its own.
+            Link::Sqlite(..) => Ok(()),
+        }
+    }
+
     /// Says goodbye to the server.
     pub async fn close(self) {
-        // A courtesy: a connection that can't say it is gone already.
         match self.link {
-            Link::Postgres(connection, _) => drop(connection.close().await),
+            Link::Postgres(connection, _) => connection.close().await,
             Link::Sqlite(abandon, connection) => {
+                // A courtesy: a connection that can't say goodbye is gone already.
                 drop(connection.close().await);
                 drop(abandon);
             }
@@ -96,7 +121,7 @@ impl Server {
     /// Where it is, without credentials.
     pub fn address(&self) -> String {
         match self {
-            Self::Postgres(postgres) => postgres.dsn.addresses(),
+            Self::Postgres(postgres) => postgres.addresses.clone(),
             Self::Sqlite(sqlite) => sqlite.path.display().to_string(),
         }
     }
@@ -105,7 +130,7 @@ impl Server {
     pub fn redact(&self, words: &str) -> String {
         match self {
             Self::Postgres(postgres) => {
-                postgres.dsn.secrets.iter().fold(words.to_owned(), |words, secret| hide(&words, secret))
+                postgres.secrets.iter().fold(words.to_owned(), |words, secret| hide(&words, secret))
             }
             Self::Sqlite(_) => words.to_owned(),
         }
@@ -116,12 +141,11 @@ impl Server {
     /// # Errors
     /// When none of its hosts gives one until `deadline`.
     pub async fn connect(&self, scripts: &[Script], deadline: Instant) -> Result<Live, Failure> {
-        let count = scripts.len();
         let link = match self {
-            Self::Postgres(postgres) => postgres.connect(count, deadline).await?,
-            Self::Sqlite(sqlite) => timeout_at(deadline, sqlite.connect(count)).await.map_err(late)??,
+            Self::Postgres(postgres) => postgres.connect(deadline).await?,
+            Self::Sqlite(sqlite) => timeout_at(deadline, sqlite.connect(scripts.len())).await.map_err(late)??,
         };
-        let mut live = Live { link, wires: vec![None; count] };
+        let mut live = Live { link, prepared: vec![None; scripts.len()] };
         let prepare = async {
             for (index, script) in scripts.iter().enumerate() {
                 // One that can't be prepared says so each time it is executed.
@@ -150,8 +174,8 @@ enum Fit {
 }
 
 impl Postgres {
-    async fn connect(&self, statements: usize, deadline: Instant) -> Result<Link, Failure> {
-        let hosts = &self.dsn.hosts;
+    async fn connect(&self, deadline: Instant) -> Result<Link, Failure> {
+        let hosts = &self.hosts;
         let first = self.last_good.load(Ordering::Relaxed);
         let mut last = Failure::new(Outcome::Disconnected, "connect: no host");
         let mut second_best = None;
@@ -161,18 +185,17 @@ impl Postgres {
             // A host that swallows packets must leave time for those after it.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / u32::try_from(hosts.len() - attempt).unwrap_or(1);
-            match timeout_at(Instant::now() + share, self.connect_one(host, statements)).await {
+            let share = self.connect_timeout.map_or(share, |own| own.min(share));
+            match timeout_at(Instant::now() + share, self.connect_one(host)).await {
                 Ok(Ok((connection, Fit::Best))) => {
                     self.last_good.store(index, Ordering::Relaxed);
                     return Ok(Link::Postgres(Box::new(connection), self.prepared));
                 }
                 Ok(Ok((connection, Fit::SecondBest))) => second_best = Some(connection),
-                Ok(Err(failure)) => {
-                    last = Failure { detail: format!("{}: {}", address(host), failure.detail), ..failure }
-                }
+                Ok(Err(failure)) => last = Failure { detail: format!("{}: {}", host.place, failure.detail), ..failure },
                 Err(elapsed) => {
                     let failure = late(elapsed);
-                    last = Failure { detail: format!("{}: no answer in time", address(host)), ..failure };
+                    last = Failure { detail: format!("{}: no answer in time", host.place), ..failure };
                 }
             }
         }
@@ -181,47 +204,39 @@ impl Postgres {
             .ok_or_else(|| last.connecting())
     }
 
-    async fn connect_one(&self, host: &PgConnectOptions, statements: usize) -> Result<(PgConnection, Fit), Failure> {
-        let capacity = if self.prepared { statements.max(1) } else { 0 };
-        let options = host.clone().statement_cache_capacity(capacity);
-        let mut connection = PgConnection::connect_with(&options).await?;
-        let mut fit = Fit::Best;
-        if self.dsn.wanted != Wanted::Any {
-            let row = sqlx::raw_sql("select pg_is_in_recovery()::text").fetch_one(&mut connection).await?;
-            let standby = row.try_get_raw(0).ok().and_then(|v| v.as_str().ok().map(|s| s == "true")).unwrap_or(false);
-            fit = match (self.dsn.wanted, standby) {
-                (Wanted::PreferStandby, false) => Fit::SecondBest,
-                (Wanted::Primary, true) => {
-                    return Err(Failure::new(Outcome::Disconnected, "connect: no primary").broken());
-                }
-                (Wanted::Standby, false) => {
-                    return Err(Failure::new(Outcome::Disconnected, "connect: no standby").broken());
-                }
-                _ => Fit::Best,
-            };
+    async fn connect_one(&self, host: &Arc<Host>) -> Result<(Connection, Fit), Failure> {
+        let mut connection = Connection::open(Arc::clone(host), &self.login, self.answer_bytes_max).await?;
+        if self.wanted == Wanted::Any {
+            return Ok((connection, Fit::Best));
         }
-        if self.prepared {
-            // Not through a pooler in transaction mode: settings would stay on a server that
-            // others get next.
-            let millis = self.statement_timeout.as_duration().as_millis().max(1);
-            let settings = format!("set statement_timeout = {millis}");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(settings)).execute(&mut connection).await?;
-            if connection.server_version_num().is_some_and(|v| v >= 140_000) {
-                // A statement whose client gave up earlier ends too.
-                sqlx::raw_sql("set client_connection_check_interval = 1000").execute(&mut connection).await?;
-            }
-        }
+        let standby = connection.text("select pg_is_in_recovery()::text").await?.as_deref() == Some("true");
+        let unfit = |kind: &str| Failure::new(Outcome::Disconnected, kind).broken();
+        let fit = match (self.wanted, standby) {
+            (Wanted::PreferStandby, false) => Fit::SecondBest,
+            (Wanted::Primary, true) => return Err(unfit("connect: no primary")),
+            (Wanted::Standby, false) => return Err(unfit("connect: no standby")),
+            _ => Fit::Best,
+        };
         Ok((connection, fit))
+    }
+}
+
+impl Failure {
+    /// Whether the server has no place for another connection.
+    pub(super) fn is_full(&self) -> bool {
+        self.kind == FULL
     }
 }
 
 impl Sqlite {
     async fn connect(&self, statements: usize) -> Result<Link, Failure> {
         let busy: Duration = self.busy_timeout.as_duration();
+        // The file keeps the journal mode that it has, and the session SQLite's own defaults: foreign keys aren't
+        // checked unless the application asks for it, and the library asks for it by itself.
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
+            .foreign_keys(false)
             .busy_timeout(busy)
             .statement_cache_capacity(statements.max(1));
         let options = sqlx::ConnectOptions::disable_statement_logging(options);

@@ -12,14 +12,14 @@ use super::{Compiled, Plan, Pools};
 use crate::failure::Failure;
 use crate::workload::Values;
 use crate::{Seat, Session};
-use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, Written};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WORKLOAD_FAULT, WriteOutcome, Written};
 
 /// Index of `pool_wait` in an operation's timings.
 const POOL_WAIT: u8 = 0;
 /// Index of `query` in an operation's timings.
 const QUERY: u8 = 1;
 
-/// One user: what it captured, and its worker's connections.
+/// One user: what it captured, and the scenario's connections.
 pub struct SqlSession {
     compiled: Arc<Compiled>,
     pools: Arc<Pools>,
@@ -43,7 +43,8 @@ impl SqlSession {
         let rendered = plan.steps.iter().map(|(_, templates)| {
             templates.iter().map(|t| t.render(&values).map(std::borrow::Cow::into_owned)).collect()
         });
-        rendered.collect::<Result<_, _>>().map_err(|e| Failure::new(Outcome::Rejected, e.to_string()))
+        let unbuilt = |e: crate::workload::RenderError| Failure::new(Outcome::Rejected, format!("{WORKLOAD_FAULT}{e}"));
+        rendered.collect::<Result<_, _>>().map_err(unbuilt)
     }
 
     async fn operation(&mut self, arrival: &Arrival) -> Completion {
@@ -52,13 +53,13 @@ impl SqlSession {
             return Completion::failed(Outcome::Unknown, None, self.now(), "no such operation");
         };
         let begun = self.now();
-        let deadline = Instant::now() + plan.timeout.as_duration();
+        let deadline = Instant::now() + arrival.left(begun).as_duration();
         let values = match self.values(plan, arrival) {
             Ok(values) => values,
             Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
         };
         let pools = Arc::clone(&self.pools);
-        let mut lease = match pools.for_role(plan.role).lease(deadline).await {
+        let mut lease = match pools.for_role(plan.role).lease(self.seat.worker, deadline).await {
             Ok(lease) => lease,
             Err(failure) => {
                 let done = self.now();
@@ -73,15 +74,26 @@ impl SqlSession {
             Err(_) => Err(Failure::new(Outcome::TimedOut, "query: timed out").broken()),
         };
         let answered = self.now();
-        // A connection that still owes an answer, or stands in a broken transaction, is closed.
-        let usable = match &result {
-            Ok(_) => true,
-            Err(failure) => !failure.broken && !plan.transaction,
-        };
-        if usable {
-            lease.give_back();
-        } else {
-            drop(lease);
+        // A connection that still owes an answer is closed; one that stands in a broken transaction leaves it first.
+        match &result {
+            Ok(_) => lease.give_back(),
+            Err(failure) if failure.broken => drop(lease),
+            Err(_) => {
+                let left = match lease.live() {
+                    Ok(live) if plan.transaction => timeout_at(deadline, live.control("rollback")).await.is_ok(),
+                    _ => true,
+                };
+                if left {
+                    lease.give_back();
+                }
+            }
+        }
+        // What could not be built was never sent.
+        if let Err(failure) = &result
+            && failure.kind.starts_with(WORKLOAD_FAULT)
+        {
+            let ended = Completion::failed(failure.outcome, None, answered, failure.kind.clone());
+            return ended.with_timing(POOL_WAIT, sent - begun);
         }
         // What a server refuses outside a commit it has not done.
         let refused = matches!(&result, Err(failure)
@@ -127,20 +139,20 @@ async fn script(
     lease: &mut Lease<'_>,
     values: &[Vec<String>],
 ) -> Result<Answer, Failure> {
+    let live = lease.live()?;
     if plan.transaction {
-        lease.live.control("begin").await?;
+        live.control("begin").await?;
     }
     let mut whole = Answer::default();
-    let wanted = !plan.captures.is_empty();
     for ((index, _), values) in plan.steps.iter().zip(values) {
         let Some(script) = compiled.scripts.get(*index) else { continue };
-        let answer = lease.live.run(*index, script, values, wanted).await?;
+        let answer = live.run(*index, script, values, &plan.captures).await?;
         whole.rows = answer.rows;
         whole.affected += answer.affected;
         whole.first = answer.first.or(whole.first);
     }
     if plan.transaction {
-        lease.live.control("commit").await?;
+        live.control("commit").await?;
     }
     Ok(whole)
 }
@@ -152,7 +164,7 @@ impl Session for SqlSession {
 
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, ()> {
         Box::pin(async move {
-            // The worker's last user says goodbye for all.
+            // The last user says goodbye for all.
             if Arc::strong_count(&self.pools) == 1 {
                 self.pools.close().await;
             }

@@ -1,4 +1,4 @@
-//! A statement taken apart: text between placeholders, how many placeholders, what it does.
+//! A statement looked at: how many placeholders it has, what it does. It is sent as it is written.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::file::Role;
 /// Most placeholders of one statement.
 const PARAMS_MAX: usize = 1000;
 
-/// A statement ready to be sent in either way: prepared as it is, or with its values written in.
+/// A statement ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// The whole text.
+    /// The whole text, as written.
     pub text: Arc<str>,
     /// How many values it takes.
     pub params: usize,
@@ -19,14 +19,6 @@ pub struct Statement {
     /// Whether the number that comes with its end is of rows that it wrote. A server counts what a
     /// query selects there too, and SQLite repeats what an earlier statement wrote.
     pub counts_written: bool,
-    pieces: Vec<Piece>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    /// Placeholder by index from 0.
-    Param(usize),
 }
 
 impl Statement {
@@ -40,12 +32,10 @@ impl Statement {
                         params"
                 .into());
         }
-        let text = text.trim().trim_end_matches(';').trim_end();
-        let mut lexer = Lexer { rest: text, pieces: Vec::new(), plain: String::new(), words: Vec::new() };
+        let rest = text.trim().trim_end_matches(';').trim_end();
+        let mut lexer = Lexer { rest, used: Vec::new(), words: Vec::new() };
         lexer.run()?;
-        let (pieces, words) = (lexer.pieces, lexer.words);
-        let mut used: Vec<usize> =
-            pieces.iter().filter_map(|p| if let Piece::Param(i) = p { Some(*i) } else { None }).collect();
+        let (mut used, words) = (lexer.used, lexer.words);
         used.sort_unstable();
         used.dedup();
         if let Some((gap, _)) = used.iter().enumerate().find(|(i, used)| i != *used) {
@@ -63,26 +53,14 @@ impl Statement {
         if words.is_empty() {
             return Err("the query is empty".into());
         }
-        Ok(Self { text: text.into(), params: used.len(), role, counts_written, pieces })
-    }
-
-    /// The text with `values` (already literals) in the place of the placeholders.
-    pub fn with_literals(&self, values: &[String]) -> String {
-        let mut whole = String::with_capacity(self.text.len() + values.iter().map(String::len).sum::<usize>());
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => whole.push_str(text),
-                Piece::Param(index) => whole.push_str(values.get(*index).map_or("NULL", String::as_str)),
-            }
-        }
-        whole
+        Ok(Self { text: text.into(), params: used.len(), role, counts_written })
     }
 }
 
 struct Lexer<'a> {
     rest: &'a str,
-    pieces: Vec<Piece>,
-    plain: String,
+    /// Placeholders by index from 0, each time that one stands there.
+    used: Vec<usize>,
     /// Lower-case words outside quotes and comments.
     words: Vec<String>,
 }
@@ -104,20 +82,11 @@ impl Lexer<'_> {
                 c => self.keep(c.len_utf8()),
             }
         }
-        self.flush();
         Ok(())
     }
 
     fn keep(&mut self, length: usize) {
-        let (kept, rest) = self.rest.split_at(length);
-        self.plain.push_str(kept);
-        self.rest = rest;
-    }
-
-    fn flush(&mut self) {
-        if !self.plain.is_empty() {
-            self.pieces.push(Piece::Text(std::mem::take(&mut self.plain)));
-        }
+        self.rest = &self.rest[length..];
     }
 
     fn word(&mut self) -> Result<(), String> {
@@ -180,8 +149,7 @@ impl Lexer<'_> {
             if number == 0 || number > PARAMS_MAX {
                 return Err(format!("a placeholder must lie from $1 to ${PARAMS_MAX}"));
             }
-            self.flush();
-            self.pieces.push(Piece::Param(number - 1));
+            self.used.push(number - 1);
             self.rest = &after[digits..];
             return Ok(());
         }
@@ -212,9 +180,7 @@ mod tests {
             where x = $1 and y = $2 or z = $1;"#;
         let statement = parsed(text);
         assert_eq!(statement.params, 2);
-        let filled = statement.with_literals(&["'one'".into(), "'two'".into()]);
-        assert!(filled.ends_with("where x = 'one' and y = 'two' or z = 'one'"), "{filled}");
-        assert!(filled.starts_with(r#"select '$1', "$2", $a$ $3 $a$, e'\'$4', a$5 /* $6 /* $7 */ */"#), "{filled}");
+        assert_eq!(&*statement.text, text, "it is sent as it is written");
     }
 
     #[test]

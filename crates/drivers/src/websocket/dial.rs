@@ -18,6 +18,7 @@ use url::{Host, Url};
 use super::broken::Broken;
 use crate::CompileContext;
 use crate::dial::{Dial, DialError};
+use crate::endpoint_url::refuse_extras;
 use slatest_core::model::{Outcome, Problems};
 use slatest_core::target::{WebsocketEndpoint, client_config};
 
@@ -58,6 +59,7 @@ impl Dialer {
             let problem = wrong("credentials don't belong in the URL".into());
             return Err(problem.with_help("use `token: { env: NAME }`").into());
         }
+        refuse_extras(&url).map_err(|error| wrong(error.to_string()))?;
         let secure = match url.scheme() {
             "ws" => false,
             "wss" => true,

@@ -58,11 +58,25 @@ impl Captures {
         self.wanted.iter().any(|(_, from)| matches!(from, From::Path(_)))
     }
 
+    /// Whether one of them may look into a member of the document, rather than take it whole.
+    #[cfg(feature = "sql")]
+    pub(crate) fn reach_into(&self, member: &str) -> bool {
+        let whole = [format!("$.{member}"), format!("$['{member}']"), format!("$[\"{member}\"]")];
+        self.wanted.iter().any(|(_, from)| match from {
+            From::Header(_) => false,
+            From::Path(path) => {
+                let rest = whole.iter().find_map(|whole| path.written.trim().strip_prefix(whole.as_str()));
+                let elsewhere = rest.is_none() && ["$..", "$.*", "$[*"].iter().any(|any| path.written.starts_with(any));
+                elsewhere || rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+            }
+        })
+    }
+
     /// Takes the values out of an answer into the user's captures. `header` looks a header up by
     /// its lower-case name.
     ///
     /// # Errors
-    /// Names the first capture that found nothing.
+    /// Names the first capture that found nothing, or null.
     pub fn take<'h>(
         &self,
         document: Option<&Value>,
@@ -76,6 +90,11 @@ impl Captures {
                 From::Path(path) => {
                     let found = document.map_or(Ok(None), |d| path.find(d));
                     match found.map_err(|e| CaptureError(format!("{name}: {e}")))? {
+                        // What has no value isn't the text `null`.
+                        Some(Value::Null) => {
+                            into.remove(name);
+                            return Err(CaptureError(format!("{name} is null")));
+                        }
                         Some(Value::String(text)) => Some(Cow::Borrowed(text.as_str())),
                         Some(other) => Some(Cow::Owned(short(other).ok_or_else(too_long)?)),
                         None => None,
