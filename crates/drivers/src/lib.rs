@@ -11,6 +11,7 @@
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
+mod captured;
 #[cfg(any(feature = "http", feature = "websocket"))]
 mod dial;
 #[cfg(any(feature = "amqp", feature = "kafka"))]

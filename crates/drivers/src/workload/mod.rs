@@ -24,4 +24,5 @@ pub use file::{FlowSpec, OperationSpec, StepSpec, WorkloadFile, WorkloadHead};
 pub use json_template::JsonTemplate;
 pub use ledger::{Example, LedgerRead, LedgerSpec, LedgerSwitch};
 pub use template::{RenderError, Template};
+pub(crate) use template_bounds::names_in;
 pub use values::{ExecutionId, Values};
