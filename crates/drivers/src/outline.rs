@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{CompileContext, Flow, Step};
+use crate::captured::check_captured;
 use crate::workload::{Data, FlowSpec, StepSpec, WorkloadFile};
-use slatest_core::model::Problems;
+use slatest_core::model::{Problems, suggest};
 use slatest_core::source::{Located, Source};
 
 /// Most steps of one flow after nested flows are unrolled.
@@ -70,6 +71,10 @@ pub fn outline<S, R, C, L>(context: &CompileContext<'_>, file: &WorkloadFile<S, 
     }
     let captures: BTreeSet<&String> = file.operations.iter().flat_map(|o| o.capture.keys()).collect();
     let captures = captures.into_iter().cloned().collect();
+    // Where names are wrong, what they lead to is not known.
+    if problems.0.is_empty() {
+        problems.take(check_captured(source));
+    }
     match problems.take(Data::load(source, &file.data)) {
         Some(data) => problems.or(Outline { data: Arc::new(data), captures, flows }),
         None => Err(problems),
@@ -132,7 +137,9 @@ impl<'a> Unroller<'a> {
                         path.pop();
                     } else {
                         let message = format!("`{name}` is neither an operation nor a flow of this workload");
-                        return Err(self.source.problem_at(step, key, message).into());
+                        let flows = self.flows.iter().map(|flow| flow.name.as_str());
+                        let help = suggest(name, self.names.keys().copied().chain(flows));
+                        return Err(self.source.problem_at(step, key, message).with_help(help).into());
                     }
                 }
             }

@@ -26,4 +26,5 @@ pub use json_path::{JsonPath, TooLarge};
 pub use json_template::JsonTemplate;
 pub use ledger::{Example, LedgerRead, LedgerSpec, LedgerSwitch};
 pub use template::{RenderError, Template};
+pub(crate) use template_bounds::names_in;
 pub use values::{ExecutionId, Values};

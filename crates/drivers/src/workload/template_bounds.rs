@@ -82,6 +82,27 @@ pub(super) fn bounded_template(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// The names that the expressions of a text ask for and must be there: not those that `default` or `defined` stand by.
+pub(crate) fn names_in(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min() {
+        let close = if rest[at..].starts_with("{{") { "}}" } else { "%}" };
+        rest = &rest[at + 2..];
+        let Ok(Some(tag)) = Tag::read(rest, close) else { break };
+        let token = |i: usize| tag.tokens.get(i).map_or("", |token| &rest[token.clone()]);
+        let optional = (0..tag.tokens.len()).any(|i| matches!(token(i), "default" | "defined" | "d"));
+        for i in (0..tag.tokens.len()).filter(|_| !optional) {
+            let member = i > 0 && matches!(token(i - 1), "." | "|");
+            if is_word(token(i)) && !member {
+                names.push(token(i).to_owned());
+            }
+        }
+        rest = &rest[(tag.length + 2).min(rest.len())..];
+    }
+    names
+}
+
 /// What stands between two braces.
 struct Tag {
     length: usize,
