@@ -12,7 +12,14 @@ mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
 mod captured;
-#[cfg(any(feature = "http", feature = "websocket", feature = "amqp", feature = "sql", feature = "redis", feature = "kafka"))]
+#[cfg(any(
+    feature = "http",
+    feature = "websocket",
+    feature = "amqp",
+    feature = "sql",
+    feature = "redis",
+    feature = "kafka"
+))]
 mod dial;
 #[cfg(any(feature = "redis", feature = "websocket"))]
 mod endpoint_url;

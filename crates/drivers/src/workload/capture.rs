@@ -65,8 +65,8 @@ impl Captures {
         self.wanted.iter().any(|(_, from)| match from {
             From::Header(_) => false,
             From::Path(path) => {
-                let rest = whole.iter().find_map(|whole| path.written.trim().strip_prefix(whole.as_str()));
-                let elsewhere = rest.is_none() && ["$..", "$.*", "$[*"].iter().any(|any| path.written.starts_with(any));
+                let rest = whole.iter().find_map(|whole| path.written().trim().strip_prefix(whole.as_str()));
+                let elsewhere = rest.is_none() && ["$..", "$.*", "$[*"].iter().any(|any| path.written().starts_with(any));
                 elsewhere || rest.is_some_and(|rest| rest.starts_with(['.', '[']))
             }
         })
