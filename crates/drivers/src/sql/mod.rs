@@ -63,11 +63,7 @@ impl Driver for Sql {
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {
         let compiled = compile::workload(context)?;
-        Ok(Arc::new(SqlWorkload {
-            compiled: Arc::new(compiled),
-            pools: OnceLock::new(),
-            told: AtomicBool::new(false),
-        }))
+        Ok(Arc::new(SqlWorkload { compiled: Arc::new(compiled), pools: OnceLock::new(), told: AtomicBool::new(false) }))
     }
 
     fn schema(&self) -> Schema {

@@ -171,8 +171,7 @@ impl Connection {
             self.frames.write(&bytes).await?;
             self.frames.stream_mut().shutdown().await?;
             // Until the server has closed it, it counts there.
-            self.frames.stream_mut().read(&mut [0; 16]).await?;
-            Ok::<_, FrameError>(())
+            Ok::<_, FrameError>(self.frames.stream_mut().read(&mut [0; 16]).await?)
         };
         // A courtesy: a connection that can't say it is gone already.
         drop(tokio::time::timeout(GOODBYE, goodbye).await);
