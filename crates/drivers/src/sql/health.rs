@@ -85,15 +85,15 @@ async fn ask(compiled: &Compiled, server: &Arc<Server>, role: Option<Role>) -> R
     };
     let answer = timeout_at(Instant::now() + ANSWERS, answers).await;
     let mut detail = answer.map_err(|_| format!("connected, but no answer within {} s", ANSWERS.as_secs()))??;
-    live.close().await;
+    // As many as a run opens, without its statements.
+    let pool = Pool::new(Arc::clone(server), Arc::default(), compiled.connections, compiled.seed);
+    pool.adopt(0, live);
     if let Server::Postgres(_) = **server {
-        // As many as a run opens, without its statements.
-        let pool = Pool::new(Arc::clone(server), Arc::default(), compiled.connections, compiled.seed);
         pool.fill(0).await.map_err(|f| reason(&f))?;
-        pool.close().await;
-        if let Some(shortage) = pool.shortage() {
-            detail += &format!(", {shortage}");
-        }
+    }
+    pool.close().await;
+    if let Some(shortage) = pool.shortage() {
+        detail += &format!(", {shortage}");
     }
     Ok(detail)
 }

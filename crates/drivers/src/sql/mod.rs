@@ -27,7 +27,7 @@ pub fn fuzz(bytes: &[u8]) {
 }
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use schemars::{Schema, schema_for};
@@ -63,11 +63,7 @@ impl Driver for Sql {
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {
         let compiled = compile::workload(context)?;
-        Ok(Arc::new(SqlWorkload {
-            compiled: Arc::new(compiled),
-            pools: Mutex::default(),
-            told: AtomicBool::new(false),
-        }))
+        Ok(Arc::new(SqlWorkload { compiled: Arc::new(compiled), pools: OnceLock::new(), told: AtomicBool::new(false) }))
     }
 
     fn schema(&self) -> Schema {
@@ -110,8 +106,8 @@ struct Plan {
 
 struct SqlWorkload {
     compiled: Arc<Compiled>,
-    /// They live as long as a session does.
-    pools: Mutex<Weak<Pools>>,
+    /// Made for the first worker that asks.
+    pools: OnceLock<Arc<Pools>>,
     /// Whether it was told what the servers gave; every worker asks.
     told: AtomicBool,
 }
@@ -124,6 +120,8 @@ struct Pools {
     reads: AtomicUsize,
     /// Set when they are filled; who comes first fills them, the others wait.
     filled: OnceCell<()>,
+    /// Sessions that use them.
+    sessions: AtomicUsize,
 }
 
 impl Pools {
@@ -134,6 +132,7 @@ impl Pools {
             replicas: compiled.replicas.iter().map(pool).collect(),
             reads: AtomicUsize::new(0),
             filled: OnceCell::new(),
+            sessions: AtomicUsize::new(0),
         }
     }
 
@@ -144,6 +143,14 @@ impl Pools {
         }
         let turn = self.reads.fetch_add(1, Ordering::Relaxed) % self.replicas.len();
         self.replicas.get(turn).unwrap_or(&self.primary)
+    }
+
+    /// Opens the connections to every server, unless that was done.
+    ///
+    /// # Errors
+    /// Those of [`Self::fill`].
+    async fn filled(&self, worker: usize) -> Result<(), Failure> {
+        self.filled.get_or_try_init(|| self.fill(worker)).await.copied()
     }
 
     /// Opens the connections to every server.
@@ -177,13 +184,9 @@ impl Compiled {
 
 impl SqlWorkload {
     /// The pools of this process, which has its share of the scenario's connections.
-    fn pools(&self, seat: &Seat) -> Arc<Pools> {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.upgrade().unwrap_or_else(|| {
-            let new = Arc::new(Pools::new(&self.compiled, seat.process_share_of(self.compiled.connections)));
-            *pools = Arc::downgrade(&new);
-            new
-        })
+    fn pools(&self, seat: &Seat) -> &Arc<Pools> {
+        let share = || seat.process_share_of(self.compiled.connections);
+        self.pools.get_or_init(|| Arc::new(Pools::new(&self.compiled, share())))
     }
 }
 
@@ -204,18 +207,26 @@ impl Workload for SqlWorkload {
         Box::pin(health::health(&self.compiled))
     }
 
+    /// Fills the pools before the first arrival, whose time it isn't. What stands in the way shows when a session is
+    /// wanted.
+    fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
+        Box::pin(async move {
+            drop(self.pools(seat).filled(seat.worker).await);
+            Ok(())
+        })
+    }
+
     fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let pools = self.pools(seat);
-            let filled = pools.filled.get_or_try_init(|| pools.fill(seat.worker)).await;
-            filled.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
+            let pools = Arc::clone(self.pools(seat));
+            pools.filled(seat.worker).await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
             let session = SqlSession::new(Arc::clone(&self.compiled), pools, seat.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
 
     fn settle(&self, _patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
-        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let pools = self.pools.get();
         let mut findings = Vec::new();
         if let Some(pools) = pools
             && !self.told.swap(true, Ordering::Relaxed)

@@ -15,8 +15,10 @@ use slatest_core::model::Outcome;
 
 /// Longest goodbye.
 const GOODBYE: Duration = Duration::from_millis(800);
-/// How many connections are opened at a time when the pool is filled.
-const OPENED_AT_ONCE: usize = 4;
+/// How many connections are opened at a time when the pool is filled: at first, and at most. In between it doubles, so
+/// that a server with room for few is hardly asked in vain.
+const OPENED_AT_ONCE: usize = 2;
+const OPENED_AT_ONCE_MAX: usize = 32;
 /// Wait after a server said that it has no place for another connection: at first, and at most. In between it doubles.
 const BACK_OFF: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(30);
@@ -181,14 +183,20 @@ impl Pool {
     pub async fn fill(&self, worker: usize) -> Result<(), Failure> {
         let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
         let mut opened = Vec::with_capacity(self.size);
-        let mut failed = None;
-        while opened.len() < self.size && failed.is_none() {
-            let wave = (self.size - opened.len()).min(OPENED_AT_ONCE);
+        let there = self.state().open;
+        let (mut failed, mut refused) = (None, 0);
+        let mut at_once = OPENED_AT_ONCE;
+        while there + opened.len() < self.size && failed.is_none() {
+            let wave = (self.size - there - opened.len()).min(at_once);
+            at_once = (at_once * 2).min(OPENED_AT_ONCE_MAX);
             let mut wave: futures_util::stream::FuturesUnordered<_> = (0..wave).map(|_| self.open(deadline)).collect();
             while let Some(result) = wave.next().await {
                 match result {
                     Ok(live) => opened.push(live),
-                    Err(failure) if failure.is_full() => failed = Some(failure),
+                    Err(failure) if failure.is_full() => {
+                        refused += 1;
+                        failed = Some(failure);
+                    }
                     // What was opened is closed with the error.
                     Err(failure) => {
                         self.state().open -= opened.len();
@@ -197,12 +205,12 @@ impl Pool {
                 }
             }
         }
-        let given = opened.len();
+        let given = there + opened.len();
         {
             let mut state = self.state();
             state.idle.extend(opened.into_iter().map(|live| (worker, live)));
             if let Some(failure) = failed {
-                state.refused += 1;
+                state.refused += refused;
                 state.given = given;
                 state.again = Instant::now() + state.back_off;
                 state.back_off *= 2;
@@ -219,15 +227,20 @@ impl Pool {
     /// What is said of a server that gave fewer connections than were asked for: `5 of 10`.
     pub fn shortage(&self) -> Option<String> {
         let state = self.state();
-        let times = if state.refused == 1 { "once" } else { "more than once" };
         (state.refused > 0).then(|| {
+            let (given, size, refused) = (state.given, self.size, state.refused);
             format!(
-                "the server gave {} of {} connections and refused the others {times}: {}",
-                state.given,
-                self.size,
+                "the server gave {given} of {size} connections, and refused {refused} more: {}",
                 self.server.address()
             )
         })
+    }
+
+    /// Takes a connection in that was opened elsewhere.
+    pub fn adopt(&self, worker: usize, live: Live) {
+        let mut state = self.state();
+        state.open += 1;
+        state.idle.push((worker, live));
     }
 
     /// Closes its idle connections, within a second.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout_at};
@@ -29,7 +30,8 @@ pub struct SqlSession {
 
 impl SqlSession {
     /// A user on a worker.
-    pub const fn new(compiled: Arc<Compiled>, pools: Arc<Pools>, seat: Seat) -> Self {
+    pub fn new(compiled: Arc<Compiled>, pools: Arc<Pools>, seat: Seat) -> Self {
+        pools.sessions.fetch_add(1, Ordering::AcqRel);
         Self { compiled, pools, seat, captured: BTreeMap::new() }
     }
 
@@ -165,7 +167,7 @@ impl Session for SqlSession {
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, ()> {
         Box::pin(async move {
             // The last user says goodbye for all.
-            if Arc::strong_count(&self.pools) == 1 {
+            if self.pools.sessions.fetch_sub(1, Ordering::AcqRel) == 1 {
                 self.pools.close().await;
             }
         })

@@ -16,6 +16,8 @@ use super::stream::Stream;
 use crate::failure::Failure;
 use slatest_core::model::{Outcome, WORKLOAD_FAULT};
 
+/// Longest goodbye.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// Longest that a request to cancel may take.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most requests to cancel at a time, over all sessions of the process; past it a connection is only closed.
@@ -164,11 +166,15 @@ impl Connection {
     pub async fn close(mut self) {
         let mut bytes = BytesMut::new();
         frontend::terminate(&mut bytes);
-        // A courtesy: a connection that can't say it is gone already.
-        if self.frames.write(&bytes).await.is_ok() {
-            drop(self.frames.stream_mut().shutdown().await);
-        }
         self.busy = false;
+        let goodbye = async {
+            self.frames.write(&bytes).await?;
+            self.frames.stream_mut().shutdown().await?;
+            // Until the server has closed it, it counts there.
+            Ok::<_, FrameError>(self.frames.stream_mut().read(&mut [0; 16]).await?)
+        };
+        // A courtesy: a connection that can't say it is gone already.
+        drop(tokio::time::timeout(GOODBYE, goodbye).await);
     }
 
     fn bind(&mut self, name: &str, values: &[String]) -> Result<(), Failure> {
