@@ -81,9 +81,14 @@ impl Inbound {
         }
     }
 
-    /// What a publisher's timeout is counted as.
+    /// Whether the broker takes no messages now.
+    pub(super) fn is_blocked(&self) -> bool {
+        *self.blocked.borrow()
+    }
+
+    /// What a timeout is counted as.
     pub(super) fn late(&self, kind: &str) -> Failure {
-        Failure::new(Outcome::TimedOut, if *self.blocked.borrow() { "connection blocked" } else { kind })
+        Failure::new(Outcome::TimedOut, if self.is_blocked() { "connection blocked" } else { kind })
     }
 
     /// A consumer took a message.
