@@ -95,6 +95,17 @@ impl Pool {
         Err(refused.unwrap_or_else(|| Failure::new(Outcome::Disconnected, "connect: no connection")))
     }
 
+    /// One of the connections, opened where none stands.
+    ///
+    /// # Errors
+    /// Why it can't be opened.
+    pub(super) async fn any_connection(&self) -> Result<Arc<Connected>, Failure> {
+        match self.lines.iter().find(|line| self.stands(line)).or(self.lines.first()) {
+            Some(line) => self.connection(line).await,
+            None => self.broker.connect().await.map(Arc::new),
+        }
+    }
+
     async fn connection(&self, line: &Line) -> Result<Arc<Connected>, Failure> {
         let broker = Arc::clone(&self.broker);
         let open = async move { broker.connect().await.map(Arc::new) };

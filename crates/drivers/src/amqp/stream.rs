@@ -23,7 +23,7 @@ use slatest_core::model::Outcome;
 const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// Bytes of messages that were delivered and that no consumer took yet, above which no more is read: lapin would keep
 /// whatever comes.
-const DELIVERED_BYTES_MAX: u64 = 32 << 20;
+const DELIVERED_BYTES_MAX: u64 = 24 << 20;
 
 /// What is known of a connection beside what lapin says.
 #[derive(Debug, Default)]
