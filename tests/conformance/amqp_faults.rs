@@ -219,18 +219,23 @@ fn a_blocked_connection_is_named_and_what_waits_for_it_is_never_sent() {
         let sent = Arc::clone(&sent);
         move |n| {
             sent.store(n + 1, Ordering::SeqCst);
-            if n == 0 { Reaction::Blocks(Duration::from_secs(8)) } else { Reaction::Ack }
+            if n == 0 { Reaction::Blocks(Duration::from_secs(15)) } else { Reaction::Ack }
         }
     });
     worker(async {
         let bench = subject(&folder, server.address()).prepare().await;
-        let mut session = bench.session(0).await;
+        let mut sessions = [bench.session(0).await, bench.session(1).await];
         for seq in 0..2 {
-            let blocked = bench.execute(&mut *session, "send", seq).await;
+            let session = &mut *sessions[usize::try_from(seq).expect("few")];
+            let blocked = bench.execute(session, "send", seq).await;
             assert_eq!((blocked.outcome, blocked.error.as_deref()), (Outcome::TimedOut, Some("connection blocked")));
             assert_eq!(blocked.sent.is_some(), seq == 0, "only the first was sent: {blocked:?}");
         }
-        for seq in 2..100 {
+        // A session that begins meanwhile doesn't wait, but its operation does, as long as its own time.
+        let mut session = bench.session(2).await;
+        let blocked = bench.execute(&mut *session, "send", 2).await;
+        assert_eq!((blocked.outcome, blocked.error.as_deref()), (Outcome::TimedOut, Some("connection blocked")));
+        for seq in 3..100 {
             if bench.execute(&mut *session, "send", seq).await.outcome == Outcome::Ok {
                 assert_eq!((sent.load(Ordering::SeqCst), server.connections()), (2, 1), "on the same connection");
                 return;

@@ -74,7 +74,7 @@ async fn serve(mut stream: TcpStream, hostility: Hostility, number: Arc<AtomicUs
                 let limited =
                     matches!(hostility, Hostility::Limit(limit) if number.fetch_add(1, Ordering::SeqCst) >= limit);
                 if limited {
-                    method(stream, 0, 10, 50, b"\x02\x12\x1dNOT_ALLOWED - limit is reached\x00\x0a\x00\x28").await;
+                    method(stream, 0, 10, 50, b"\x02\x12\x1eNOT_ALLOWED - limit is reached\x00\x0a\x00\x28").await;
                 } else {
                     method(stream, 0, 10, 41, b"\x00").await;
                 }

@@ -1,5 +1,6 @@
 //! Readers of what comes from outside, as the targets in `fuzz/` reach them. Not compiled otherwise.
 
+pub use super::amqp::fuzz as frames;
 pub use super::envelope::fuzz as headers;
 pub use super::http::fuzz as http;
 pub use super::redis::fuzz as resp;

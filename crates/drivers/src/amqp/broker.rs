@@ -227,7 +227,7 @@ impl Broker {
             let (host, port) = (node.uri.authority.host.as_str(), node.uri.authority.port);
             let socket = self.dial.connect(host, port, patience).await.map_err(Failure::dialling)?;
             let opened = connection::open(socket, &node.uri, self.tls.as_ref(), &self.name, &inbound).await;
-            opened.map_err(|failure| failure.during("connect"))
+            opened.map_err(|failure| failure.refused_at_the_door().during("connect"))
         };
         match timeout(patience, opening).await {
             Ok(opened) => opened.map_err(|failure| self.redacted(failure)),

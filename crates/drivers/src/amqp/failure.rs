@@ -40,6 +40,12 @@ impl Failure {
         self.kind.ends_with("NOT_ALLOWED") || self.kind.ends_with("too many channels")
     }
 
+    /// The same while signing in: a limit closes the connection, and is an answer all the same. Every node of the
+    /// cluster would give it.
+    pub(super) fn refused_at_the_door(self) -> Self {
+        if self.is_limit() { Self { outcome: Outcome::Rejected, ..self } } else { self }
+    }
+
     /// An error of the connection.
     pub(super) fn io(error: &io::Error) -> Self {
         if let Some(violation) = error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()) {

@@ -282,5 +282,7 @@ impl FrameCheck {
     }
 }
 
+#[cfg(fuzzing)]
+pub mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,9 @@ mod take;
 mod wanted;
 mod workload;
 
+#[cfg(fuzzing)]
+pub use frames::fuzz::fuzz;
+
 use std::sync::Arc;
 
 use schemars::{Schema, schema_for};

@@ -20,10 +20,10 @@ use slatest_core::model::Outcome;
 
 /// Youngest age at which a channel that refuses messages is given up. A queue that is full refuses them on any.
 const RENEWED_AFTER: Duration = Duration::from_secs(1);
-/// Pause after a failed try where no other connection can be used instead.
-const PAUSE_ALONE: Duration = Duration::from_millis(100);
-/// Pause where another can.
-const PAUSE_BESIDE: Duration = Duration::from_secs(5);
+/// Pause after a failed try.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Pause after the broker said that it gives no more.
+const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A channel, and the connection that it is on.
 #[derive(Clone)]
@@ -80,13 +80,11 @@ impl Pool {
     /// # Errors
     /// Why none can be opened.
     pub(super) async fn channel(&self, session: u64) -> Result<Lane, Failure> {
-        let place = |count: usize, number: u64| usize::try_from(number % count.max(1) as u64).unwrap_or(0);
-        let lines = self.lines();
-        let (first, turn) = (place(lines.len(), session), session / lines.len().max(1) as u64);
+        let (first, turn) = (self.first(session), session / self.lines().len().max(1) as u64);
         let mut refused = None;
-        for line in lines[first..].iter().chain(&lines[..first]) {
-            // Others are only asked where they stand: they have sessions of their own that open them.
-            if refused.is_some() && !self.stands(line) {
+        for line in self.lines()[first..].iter().chain(&self.lines()[..first]) {
+            // Others are only asked where they stand or come up: they have sessions of their own that open them.
+            if refused.is_some() && !self.stands(line) && !line.connection.is_opening() {
                 continue;
             }
             match self.connection(line).await {
@@ -110,14 +108,26 @@ impl Pool {
         &self.lines[..self.share.load(Ordering::Relaxed).min(self.lines.len())]
     }
 
+    /// One of the connections, opened where none stands.
+    ///
+    /// # Errors
+    /// Why it can't be opened.
+    pub(super) async fn any_connection(&self) -> Result<Arc<Connected>, Failure> {
+        match self.lines().iter().find(|line| self.stands(line)).or(self.lines().first()) {
+            Some(line) => self.connection(line).await,
+            None => self.broker.connect().await.map(Arc::new),
+        }
+    }
+
     async fn connection(&self, line: &Line) -> Result<Arc<Connected>, Failure> {
         let broker = Arc::clone(&self.broker);
         let open = async move { broker.connect().await.map(Arc::new) };
-        let pause = if self.standing() > 0 { PAUSE_BESIDE } else { PAUSE_ALONE };
+        // A limit doesn't go away soon; what can't be reached may be back at once.
+        let pause = |failure: &Failure| if failure.is_limit() { PAUSE_LIMIT } else { PAUSE };
         let opened = line.connection.get(|connected| connected.stands(), pause, open).await;
         self.given.fetch_max(self.standing(), Ordering::Relaxed);
         if let Err(failure) = &opened
-            && self.standing() > 0
+            && failure.is_limit()
         {
             self.refusal.get_or_init(|| failure.reason.clone());
         }
@@ -132,11 +142,17 @@ impl Pool {
         let open = async move {
             let failure = || Failure::new(Outcome::TimedOut, "channel: timed out");
             let channel = timeout(CONNECT_TIMEOUT.as_duration(), connection.channel(purpose)).await;
-            let channel = channel.unwrap_or_else(|_| Err(failure()))?;
+            let channel = channel.unwrap_or_else(|_| {
+                // A broker that opens no channel in that time won't come back, unless it blocks who publishes.
+                if !connection.inbound.is_blocked() {
+                    connection.inbound.abandon();
+                }
+                Err(failure())
+            })?;
             Ok(Lane { channel, inbound: Arc::clone(&connection.inbound), at: Instant::now() })
         };
         let stands = |lane: &Lane| lane.channel.status().connected();
-        let opened = slot.get(stands, PAUSE_ALONE, open).await;
+        let opened = slot.get(stands, |_: &Failure| PAUSE, open).await;
         let Err(failure) = opened else { return opened };
         if !failure.is_limit() {
             return Err(failure);
@@ -157,17 +173,32 @@ impl Pool {
         if lane.at.elapsed() < RENEWED_AFTER {
             return;
         }
-        for slot in self.lines.iter().flat_map(|line| &line.lanes) {
+        for slot in self.lines().iter().flat_map(|line| &line.lanes) {
             let same =
                 |held: &Lane| held.channel.id() == lane.channel.id() && Arc::ptr_eq(&held.inbound, &lane.inbound);
             slot.forget(same);
         }
     }
 
-    /// Opens every connection, for a look; gives how many the broker lets in.
-    pub(super) async fn open_all(&self) -> usize {
+    /// What waiting too long for a session's channel is counted as.
+    pub(super) fn late(&self, session: u64) -> Failure {
+        let connection = self.lines()[self.first(session)].connection.peek(|connected| connected.stands());
+        let late = |connected: Arc<Connected>| connected.inbound.late("connect: timed out");
+        connection.map_or_else(|| Failure::new(Outcome::TimedOut, "connect: timed out"), late)
+    }
+
+    /// Whether the broker let us in before, so that what waits for it can be an operation.
+    pub(super) fn was_open(&self) -> bool {
+        self.given.load(Ordering::Relaxed) > 0
+    }
+
+    /// Opens every connection, for a look.
+    pub(super) async fn open_all(&self) {
         futures_util::future::join_all(self.lines().iter().map(|line| self.connection(line))).await;
-        self.standing()
+    }
+
+    fn first(&self, session: u64) -> usize {
+        usize::try_from(session % self.lines().len().max(1) as u64).unwrap_or(0)
     }
 
     /// What the broker did not give.

@@ -56,7 +56,7 @@ impl AmqpSession {
     /// The session's channel among those of a pool, at most until the arrival's deadline.
     async fn lane(&self, arrival: &Arrival, pool: &Pool) -> Result<Lane, Failure> {
         let opened = timeout(self.left(arrival), pool.channel(self.seat.index)).await;
-        opened.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "connect: timed out")))
+        opened.unwrap_or_else(|_| Err(pool.late(self.seat.index)))
     }
 
     async fn publish(&self, arrival: &Arrival, message: &Message) -> Completion {

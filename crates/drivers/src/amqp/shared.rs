@@ -42,7 +42,7 @@ impl<T: Clone + Send + Sync + 'static> Opened<T> {
     pub(super) async fn get(
         self: &Arc<Self>,
         stands: impl Fn(&T) -> bool,
-        pause: Duration,
+        pause: impl FnOnce(&Failure) -> Duration + Send + 'static,
         open: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
         let mut opening = {
@@ -59,7 +59,7 @@ impl<T: Clone + Send + Sync + 'static> Opened<T> {
                         let opened = open.await;
                         *this.lock() = match &opened {
                             Ok(open) => State::Open(open.clone()),
-                            Err(failure) => State::Failed(failure.clone(), Instant::now() + pause),
+                            Err(failure) => State::Failed(failure.clone(), Instant::now() + pause(failure)),
                         };
                         sender.send_replace(Some(opened));
                     })?;
@@ -70,6 +70,11 @@ impl<T: Clone + Send + Sync + 'static> Opened<T> {
         };
         let opened = opening.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
         opened.unwrap_or_else(|| Err(Failure::new(Outcome::Disconnected, "connect: interrupted")))
+    }
+
+    /// Whether somebody opens it now.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(&*self.lock(), State::Opening(opening) if opening.has_changed().is_ok())
     }
 
     /// It, where it is open and so.

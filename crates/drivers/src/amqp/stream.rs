@@ -23,7 +23,7 @@ use slatest_core::model::Outcome;
 const UNSENT_BYTES_MAX: usize = 16 << 20;
 /// Bytes of messages that were delivered and that no consumer took yet, above which no more is read: lapin would keep
 /// whatever comes.
-const DELIVERED_BYTES_MAX: u64 = 32 << 20;
+const DELIVERED_BYTES_MAX: u64 = 24 << 20;
 
 /// What is known of a connection beside what lapin says.
 #[derive(Debug, Default)]
@@ -81,9 +81,14 @@ impl Inbound {
         }
     }
 
-    /// What a publisher's timeout is counted as.
+    /// Whether the broker takes no messages now.
+    pub(super) fn is_blocked(&self) -> bool {
+        *self.blocked.borrow()
+    }
+
+    /// What a timeout is counted as.
     pub(super) fn late(&self, kind: &str) -> Failure {
-        Failure::new(Outcome::TimedOut, if *self.blocked.borrow() { "connection blocked" } else { kind })
+        Failure::new(Outcome::TimedOut, if self.is_blocked() { "connection blocked" } else { kind })
     }
 
     /// A consumer took a message.

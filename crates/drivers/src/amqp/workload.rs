@@ -99,7 +99,7 @@ impl Shared {
             if plan.declared.is_empty() {
                 return Ok(());
             }
-            let connection = plan.broker.connect().await?;
+            let connection = self.any_connection().await?;
             let channel = connection.channel(Purpose::Ask).await?;
             for queue in &plan.declared {
                 let options = QueueDeclareOptions { durable: queue.durable, ..QueueDeclareOptions::default() };
@@ -165,6 +165,14 @@ impl Shared {
         self.clogged.load(Ordering::Relaxed)
     }
 
+    /// A connection to ask with: one that operations have anyhow, because the broker may give no more.
+    async fn any_connection(&self) -> Result<Arc<Connected>, Failure> {
+        match self.pools().next() {
+            Some(pool) => pool.any_connection().await,
+            None => self.plan.broker.connect().await.map(Arc::new),
+        }
+    }
+
     /// The pools that operations use.
     fn pools(&self) -> impl Iterator<Item = &Pool> {
         let publishes = self.plan.actions.iter().any(|action| matches!(action, Action::Publish(_)));
@@ -176,7 +184,7 @@ impl Shared {
     async fn inspect(&self) -> Result<String, Failure> {
         let plan = &self.plan;
         let started = Instant::now();
-        let connection = plan.broker.connect().await?;
+        let connection = self.any_connection().await?;
         let elapsed = Nanos::from(started.elapsed());
         let mut found = Vec::new();
         let declared = |name: &String| plan.declared.iter().any(|q| q.name.value == *name);
@@ -188,7 +196,6 @@ impl Shared {
             look_for_exchange(&connection, exchange).await?;
             found.push(format!("exchange {exchange}"));
         }
-        drop(connection);
         for pool in self.pools() {
             pool.open_all().await;
             found.extend(pool.shortage());
@@ -294,7 +301,10 @@ impl Workload for AmqpWorkload {
             self.shared.declare().await?;
             self.shared.consume(seat).await?;
             for pool in self.shared.pools() {
-                bounded("connect", pool.channel(seat.index)).await?;
+                // Later an operation waits for its channel, with its own deadline, and says what it waited for.
+                if !pool.was_open() {
+                    bounded("connect", pool.channel(seat.index)).await?;
+                }
             }
             let session = AmqpSession::new(Arc::clone(&self.shared), seat.clone());
             Ok(Box::new(session) as Box<dyn Session>)

@@ -60,7 +60,7 @@ fn what_a_broker_says_is_handed_on() {
         method(0, 10, 41, b"\x00"),
         frame(HEARTBEAT, 0, b""),
         method(1, 20, 11, b"\x00\x00\x00\x00"),
-        delivery(5, b"\x20\x00\x00\x00\x00\x04\x01aV\x00"),
+        delivery(5, b"\x20\x00\x00\x00\x00\x03\x01aV"),
         frame(BODY, 1, b"hello"),
         method(0, 10, 60, b"\x03low"),
         method(0, 10, 61, b""),
