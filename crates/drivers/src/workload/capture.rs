@@ -22,7 +22,7 @@ impl JsonPath {
     /// In words, when it is malformed.
     pub fn compile(written: &str) -> Result<Self, String> {
         let query = jsonpath_rust::parser::parse_json_path(written)
-            .map_err(|e| format!("`{written}` is not a JSONPath: {e}"))?;
+            .map_err(|_| format!("`{written}` is not a JSONPath: write it like $.id, $.items[0].id or $..name"))?;
         Ok(Self { query, written: written.to_owned() })
     }
 
