@@ -35,6 +35,7 @@ mod schema;
 #[cfg(feature = "sandbox")]
 mod selftest;
 mod series;
+mod usage;
 mod writes;
 
 use std::process::ExitCode;
@@ -96,7 +97,10 @@ enum Command {
 
 /// Parses the command line, runs the verb and turns its end into an exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
     cli.color.apply();
     log::start();
     match cli.command {

@@ -150,8 +150,21 @@ impl Found {
     /// # Errors
     /// As [`Found::resolve`].
     pub fn resolve_as(&self, args: &PlanArgs, run: &str) -> Result<Resolved, Exit> {
-        let resolved = resolve(&self.library, &self.profile, &self.target, &args.overrides(), run)
-            .map_err(|p| invalid(&p, &[&self.profile, &self.target]))?;
+        let resolved = resolve(&self.library, &self.profile, &self.target, &args.overrides(), run).map_err(|p| {
+            let exit = invalid(&p, &[&self.profile, &self.target]);
+            if args.target.is_none() && self.name == SANDBOX {
+                say!("slatest: no target was named, so it is the embedded sandbox; --target NAME names another");
+            }
+            exit
+        })?;
+        let named = std::path::Path::new(&self.profile.name).file_stem().and_then(|stem| stem.to_str());
+        if named.is_some_and(|named| named != resolved.plan.profile) {
+            say!(
+                "slatest: warning: the profile in {} calls itself `{}`: its results have that name",
+                self.profile.name,
+                resolved.plan.profile
+            );
+        }
         guard(args, &self.name, &resolved)?;
         let refused = drills::refusal(&resolved.plan, &resolved.target, args.drills)
             .or_else(|| drills::commands_refusal(&resolved.plan, args.drills, args.allow_commands));

@@ -71,7 +71,7 @@ fn every_verb_ends_with_its_own_code_whoever_listens() {
 
 #[test]
 fn a_run_whose_folder_is_gone_tells_its_verdict_and_is_no_pass() {
-    for (below, code) in [("50%", [96, 97]), ("0.000001%", [99, 97])] {
+    for (below, code) in [("50%", [96, 97]), ("0.0001%", [99, 97])] {
         let scratch = Scratch::new();
         let objective = format!("{{ name: o, scope: 'api/*', indicator: error_rate, below: {below} }}");
         scratch.profile(SHORT, &objective);

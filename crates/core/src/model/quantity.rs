@@ -25,8 +25,9 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let length = humantime::parse_duration(text)
-            .map_err(|e| format!("`{text}` is not a duration: {e}; write it with a unit, like 500ms, 20s or 1h 30m"))?;
+        let length = humantime::parse_duration(text).map_err(|_| {
+            format!("`{text}` is not a duration: write it as a number with a unit, like 500ms, 20s or 1h 30m")
+        })?;
         if length.is_zero() {
             return Err(format!("`{text}`: a duration must be above zero"));
         }

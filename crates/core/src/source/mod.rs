@@ -1,6 +1,7 @@
 //! Files that users write: their text, where each value stands in it, and YAML behind one door.
 
 mod located;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use serde_path_to_error::Segment;
 pub use located::Located;
 
 use crate::files::read_text;
-use crate::model::{Place, Problem, Problems, nearest};
+use crate::model::{Place, Problem, Problems};
 
 /// Most bytes that a file of a user may have.
 const SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -69,10 +70,11 @@ impl Source {
             let text = error.without_snippet().to_string();
             // The place is said by us, in one form for all problems.
             let message = text.split(" at line ").next().unwrap_or(&text).trim().to_owned();
-            let help = did_you_mean(&message);
             let veiled = message.contains(CREDENTIAL_WRITTEN);
-            let problem = Problem { veiled, ..Problem::new(place, message) };
-            Problems::from(match help {
+            let told = words::told(&message, place.line, &self.text);
+            let (line, column) = told.at.unwrap_or((place.line, place.column));
+            let problem = Problem { veiled, ..Problem::new(Place { line, column, ..place }, told.message) };
+            Problems::from(match told.help {
                 Some(help) => problem.with_help(help),
                 None => problem,
             })
@@ -122,17 +124,6 @@ fn path_of_keys(path: &serde_path_to_error::Path) -> String {
         }
     }
     out
-}
-
-/// The way out of `unknown field `x`, expected one of `a`, `b``.
-fn did_you_mean(message: &str) -> Option<String> {
-    if !message.starts_with("unknown ") {
-        return None;
-    }
-    let written = message.split('`').nth(1)?;
-    let known = message.rsplit_once("expected one of ").or_else(|| message.rsplit_once("expected "))?.1;
-    let known = known.split([',', ' ', '`']).filter(|name| !name.is_empty());
-    nearest(written, known).map(|name| format!("did you mean `{name}`?"))
 }
 
 #[cfg(test)]

@@ -55,7 +55,10 @@ impl Guard {
         if self.hosts.is_match(&bare) {
             Ok(())
         } else {
-            Err(format!("host `{host}` is not on the target's allow list ({})", self.written.join(", ")))
+            Err(format!(
+                "host `{host}` is not on the target's allow list ({}); if load may go there, name it: `allow: {{ hosts: [{host}] }}`",
+                self.written.join(", ")
+            ))
         }
     }
 }

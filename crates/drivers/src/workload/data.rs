@@ -202,7 +202,12 @@ impl Reading<'_> {
             }
         };
         let rows = read(&self.source.path(path)).map_err(|why| {
-            self.problem(path, field, why).with_help("the path starts from the folder of the workload file")
+            let help = if why.contains(": line ") {
+                "mend the line in that file"
+            } else {
+                "the path starts from the folder of the workload file"
+            };
+            self.problem(path, field, why).with_help(help)
         })?;
         Ok(Kind::Rows { rows, sequential })
     }

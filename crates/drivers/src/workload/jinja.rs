@@ -148,6 +148,14 @@ fn said(error: &Error) -> String {
     if error.kind() == ErrorKind::WriteFailure {
         return format!("yields more than {} MiB", RENDERED_BYTES_MAX / 1024 / 1024);
     }
+    if error.kind() == ErrorKind::SyntaxError {
+        return match error.detail() {
+            Some(detail) if detail.contains("end of input") => {
+                "the template is not closed: write `{{ name }}`, `{% if … %} … {% endif %}`".into()
+            }
+            _ => "the template can't be read: inside `{{ }}` stands a name, a call or a filter, like `{{ seq }}`, `{{ random.int(1, 9) }}`, `{{ name | urlencode }}`".into(),
+        };
+    }
     match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),

@@ -11,6 +11,10 @@ use slatest_core::measure::{Series, Threshold};
 use slatest_core::model::{Nanos, OperationId, Percent, Problem, Problems, Rate, Span, suggest};
 use slatest_core::source::{Located, Source};
 
+/// Least share that an objective is told by, and least distance of a quantile from 0 and 1: one of ten million. Nearer,
+/// no run is long enough, and how long it would have to be takes for ever to reckon.
+const SHARE_MIN: f64 = 1e-7;
+
 /// Resolves the objectives of a profile, and gives each operation the thresholds that it needs.
 /// Objectives on nothing but scenarios that were left out are noted there.
 ///
@@ -128,9 +132,13 @@ impl Objective<'_> {
             }
         }
         if let Some(quantile) = &spec.quantile
-            && !(quantile.value > 0.0 && quantile.value < 1.0)
+            && !(SHARE_MIN..=1.0 - SHARE_MIN).contains(&quantile.value)
         {
-            let message = format!("a quantile must lie between 0 and 1, and be neither: {quantile}");
+            let message = if quantile.value > 0.0 && quantile.value < 1.0 {
+                format!("a quantile must lie from {SHARE_MIN} to {}: {quantile}", 1.0 - SHARE_MIN)
+            } else {
+                format!("a quantile must lie between 0 and 1, and be neither: {quantile}")
+            };
             problems.0.push(self.problem(quantile, "quantile", message).with_help("write the 95th percentile as 0.95"));
         }
         if let Some(abort) = &spec.abort_on_fail
@@ -181,10 +189,16 @@ impl Objective<'_> {
 
     fn share(&self, bound: Option<&Located<BoundValue>>, key: &str) -> Result<f64, Problems> {
         match bound {
-            Some(Located { value: BoundValue::Share(Percent(share)), .. }) if *share > 0.0 && *share < 1.0 => {
+            Some(Located { value: BoundValue::Share(Percent(share)), .. })
+                if (SHARE_MIN..=1.0 - SHARE_MIN).contains(share) =>
+            {
                 Ok(*share)
             }
-            other => Err(self.bound(other, key, "a share above 0% and under 100%, like 0.1%")),
+            other => Err(self.bound(
+                other,
+                key,
+                "a share above 0% and under 100%, like 0.1% (0.00001% is the least that can be told)",
+            )),
         }
     }
 
@@ -303,7 +317,20 @@ impl Scope<'_> {
         }
         let known = operations.iter().map(|operation| operation.address.as_str());
         let all = known.clone().collect::<Vec<_>>().join(", ");
-        let help = match slatest_core::model::nearest(written, known) {
+        // The part that is wrong is the scenario, or else the operation.
+        let scenarios = operations.iter().filter_map(|operation| operation.address.split_once('/'));
+        let meant = written.split_once('/').and_then(|(scenario, rest)| {
+            if scenarios.clone().any(|(known, _)| known == scenario) {
+                return None;
+            }
+            let near = slatest_core::model::nearest(scenario, scenarios.clone().map(|(known, _)| known))?;
+            Some(format!("{near}/{rest}"))
+        });
+        let meant = meant.as_deref().filter(|meant| {
+            let fits = |glob: GlobMatcher| operations.iter().any(|operation| glob.is_match(&operation.address));
+            self::pattern(meant).is_ok_and(fits)
+        });
+        let help = match meant.or_else(|| slatest_core::model::nearest(written, known)) {
             Some(near) => format!("did you mean `{near}`? There is {all}"),
             None => format!("there is {all}"),
         };

@@ -38,6 +38,10 @@ impl<'de> Deserialize<'de> for BoundValue {
             text.trim().parse().map(Self::Share)
         } else if text.contains('/') {
             text.parse().map(Self::Rate)
+        } else if text.trim().parse::<f64>().is_ok() {
+            Err(format!(
+                "`{text}` has no unit: write a share like 1% for error_rate and ratio, a time like 500ms for times, a rate like 300/s for throughput"
+            ))
         } else {
             text.parse().map(Self::Duration)
         };
