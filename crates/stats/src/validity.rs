@@ -13,6 +13,11 @@ const ACHIEVED_SHORT_MAX: f64 = 0.01;
 /// The dispatch lag's p99 may be this share of an objective's own limit, and of the shortest timeout. Whether it
 /// decided a verdict is told by brackets; past this share the load is another one than was planned.
 pub const LAG_SHARE_MAX: f64 = 0.1;
+/// This share of the windows may hold other arrivals than were planned for them.
+const WINDOWS_OFF_MAX: f64 = 0.05;
+/// So many may always: a lateness that stays the same leaves the first window of the load short and fills one behind
+/// its last.
+const EDGES: u64 = 2;
 /// A firewall may block this share of an operation: the same as arrivals may be missing, because
 /// what is blocked never reached the target and its load was lighter than planned.
 pub const BLOCKED_SHARE_MAX: f64 = 0.01;
@@ -39,6 +44,8 @@ pub struct Evidence {
     /// Anderson–Darling's A² of the gaps between arrivals that were really fired against the planned
     /// law, with the number of gaps; `None` where there were too few, or no law to hold them against.
     pub spacing: Option<(f64, usize)>,
+    /// Windows whose count of arrivals was not the planned one, of how many.
+    pub arrivals_off: (u64, u64),
     /// The shortest timeout of an operation: what bounds lateness, whatever is asked of the target.
     pub shortest_timeout: Option<Nanos>,
     /// Whether recovery times are read from its windows.
@@ -116,6 +123,7 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
     let mut checks = vec![
         achieved(evidence),
         fleet::worst(evidence, dispatch_lag, lag),
+        arrivals_by_window(evidence),
         spacing(evidence),
         ledger(evidence),
         dropped(evidence),
@@ -183,6 +191,21 @@ fn dispatch_lag(e: &Evidence) -> Check {
             "arrivals were fired late by the generator itself{waited}: use a quieter machine, a lower rate, or agents"
         )
     });
+    Check::new(name, Effect::Void, measured, bound, broken)
+}
+
+/// The schedule is known exactly: were as many arrivals fired in each window as were planned for it?
+fn arrivals_by_window(e: &Evidence) -> Check {
+    let name = "arrivals by window";
+    let (off, windows) = e.arrivals_off;
+    let bound = format!("≤ {}% of the windows off by more than 5%", WINDOWS_OFF_MAX * 100.0);
+    if windows == 0 {
+        return Check::sound(name, "none planned ahead".into(), bound);
+    }
+    let measured = format!("{off} of {windows} windows off");
+    let broken = (off > EDGES && off as f64 > WINDOWS_OFF_MAX * windows as f64).then_some(
+        "the generator fired bursts and gaps where the plan has none: use a quieter machine, a lower rate, or agents",
+    );
     Check::new(name, Effect::Void, measured, bound, broken)
 }
 

@@ -6,7 +6,7 @@ mod end;
 pub use end::{findings, resources, spacing, write_finding, write_resources};
 
 use super::wire;
-use slatest_core::measure::{ByLateness, ErrorKinds, Latencies, OperationShape, Tally, V2Error, Window};
+use slatest_core::measure::{ByLateness, ErrorKinds, FiredArrivals, Latencies, OperationShape, Tally, V2Error, Window};
 use slatest_core::model::{Nanos, OUTCOMES, OperationId};
 
 /// Most values that one histogram of a window may hold; thousands of days of such windows can be summed.
@@ -149,6 +149,10 @@ impl Codec {
             in_flight_time: Nanos(from.in_flight_time_ns),
             stall: Nanos(from.stall_ns),
             spoiled: from.spoiled,
+            arrivals: FiredArrivals {
+                fired: from.fired,
+                late: from.late.iter().map(|late| (late.planned_window, late.count)).collect(),
+            },
             ..Window::default()
         };
         if !window.is_possible() {
@@ -271,6 +275,13 @@ pub fn write(window: &Window) -> wire::Window {
         dispatch_lag: window.dispatch_lag.to_v2().into(),
         stall_ns: window.stall.0,
         spoiled: window.spoiled,
+        fired: window.arrivals.fired,
+        late: window
+            .arrivals
+            .late
+            .iter()
+            .map(|&(planned_window, count)| wire::LateArrivals { planned_window, count })
+            .collect(),
     }
 }
 

@@ -84,6 +84,10 @@ fn window(index: u64) -> impl Strategy<Value = Window> {
             in_flight,
             in_flight_time: Nanos(in_flight * 7),
             dispatch_lag,
+            arrivals: FiredArrivals {
+                fired: in_flight,
+                late: if in_flight > 4 { vec![(0, 2), (index - 1, 1)] } else { vec![] },
+            },
             stall: Nanos(stall),
             spoiled,
             ..Window::default()

@@ -1,5 +1,6 @@
 //! Histograms and counters: recorded by one worker without locks, merged without loss.
 
+mod arrivals;
 mod batches;
 mod cohort;
 mod course;
@@ -11,6 +12,7 @@ mod threshold;
 mod timeline;
 mod window;
 
+pub use arrivals::{ArrivalShape, FiredArrivals};
 pub use batches::{Batches, Counter};
 pub use cohort::{CoarseTimes, Cohort};
 pub use course::{Course, Flow};

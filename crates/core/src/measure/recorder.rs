@@ -1,5 +1,6 @@
 //! Where one worker counts: owned, without locks.
 
+use super::arrivals::FiredArrivals;
 use super::cohort::{Cohort, cohort_of};
 use super::{ByLateness, Latencies, OperationShape, Series, Tally, Window};
 use crate::model::{Completion, Nanos, OperationId, Outcome};
@@ -13,6 +14,7 @@ pub struct Recorder {
     /// By operation × (judged, unjudged); allocated when first used.
     tallies: Vec<[Option<Box<Tally>>; 2]>,
     dispatch_lag: Latencies,
+    arrivals: FiredArrivals,
     in_flight: u64,
     /// Operations under way × time in the open window, up to `looked_at`.
     in_flight_time: Nanos,
@@ -31,6 +33,7 @@ impl Recorder {
             index: 0,
             tallies,
             dispatch_lag: Latencies::default(),
+            arrivals: FiredArrivals::default(),
             in_flight: 0,
             in_flight_time: Nanos::ZERO,
             looked_at: Nanos::ZERO,
@@ -78,6 +81,7 @@ impl Recorder {
     pub fn fired(&mut self, operation: OperationId, judged: bool, intended: Nanos, fired: Nanos) {
         self.due(operation, judged, intended);
         self.dispatch_lag.record(fired - intended);
+        self.arrivals.fired(intended.0 / self.length.0, self.index);
     }
 
     /// A step of a flow, or a virtual user's next operation, began: planned by the engine itself, so
@@ -198,6 +202,7 @@ impl Recorder {
             ..Window::default()
         };
         std::mem::swap(&mut window.dispatch_lag, &mut self.dispatch_lag);
+        window.arrivals = std::mem::take(&mut self.arrivals);
         for (i, [judged, unjudged]) in self.tallies.iter_mut().enumerate() {
             let operation = OperationId(i as u16);
             window.judged.extend(judged.take().map(|t| (operation, *t)));

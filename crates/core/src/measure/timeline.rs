@@ -1,6 +1,6 @@
 //! All windows of a run, added up in constant memory.
 
-use super::{Batches, Course, Latencies, OperationShape, Tally, Window};
+use super::{ArrivalShape, Batches, Course, Latencies, OperationShape, Tally, Window};
 use crate::model::{Nanos, OperationId};
 
 /// The sums over all windows seen so far: what verdicts and summaries are made of. Its memory does
@@ -17,6 +17,8 @@ pub struct Timeline {
     pub course: Course,
     /// How late the generator was.
     pub dispatch_lag: Latencies,
+    /// Whether arrivals were fired in the windows for which they were planned.
+    pub arrivals: ArrivalShape,
     /// Operations under way at the end of the latest window; their ends are in no tally. None where
     /// a run ended by itself: what never answered has ended as unknown.
     pub in_flight: u64,
@@ -42,6 +44,7 @@ impl Timeline {
             batches: Batches::new(shapes),
             course: Course::new(shapes.len()),
             dispatch_lag: Latencies::default(),
+            arrivals: ArrivalShape::default(),
             in_flight: 0,
             in_flight_time: Nanos::ZERO,
             windows: 0,
@@ -64,6 +67,7 @@ impl Timeline {
         self.batches.add(window);
         self.course.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
+        self.arrivals.add(window.index, &window.arrivals);
         self.in_flight_time += window.in_flight_time;
         if window.late {
             return;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arrivals::FiredArrivals;
 use super::cohort::{Cohort, merge_cohorts};
 use super::tally::COUNT_MAX;
 use super::{Latencies, Tally, Threshold};
@@ -53,6 +54,9 @@ pub struct Window {
     pub in_flight_time: Nanos,
     /// Fired − intended of the arrivals fired in it: how late the generator itself was.
     pub dispatch_lag: Latencies,
+    /// Arrivals that were fired in it, and for which windows they were planned.
+    #[serde(default, skip_serializing_if = "FiredArrivals::is_empty")]
+    pub arrivals: FiredArrivals,
     /// The longest time in it that the generator's machine stood still; zero when it did not.
     #[serde(default, skip_serializing_if = "Nanos::is_zero")]
     pub stall: Nanos,
@@ -113,6 +117,7 @@ impl Window {
         let end = self.index.checked_add(1).and_then(|windows| windows.checked_mul(self.length.0));
         end.is_some_and(|end| end <= RUN_LENGTH_MAX.0)
             && self.in_flight <= COUNT_MAX
+            && self.arrivals.is_possible(self.index)
             && self.dispatch_lag.count() <= COUNT_MAX
             && self.all().all(|(_, tally)| tally.is_possible())
             && self
@@ -130,6 +135,7 @@ impl Window {
         merge_sorted(&mut self.unjudged, other.unjudged);
         self.in_flight += other.in_flight;
         self.in_flight_time += other.in_flight_time;
+        self.arrivals.merge(&other.arrivals);
         self.dispatch_lag.merge(&other.dispatch_lag);
         self.stall = self.stall.max(other.stall);
         self.spoiled |= other.spoiled;

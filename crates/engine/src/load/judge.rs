@@ -108,6 +108,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         in_flight: *in_flight + facts.agents.iter().map(|agent| agent.in_flight).sum::<u64>(),
         most_blocked,
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
+        arrivals_off: (facts.timeline.arrivals.off(), facts.timeline.arrivals.windows()),
         spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
         shortest_timeout: plan.shortest_timeout(),
         drills: !plan.drills.is_empty(),

@@ -30,7 +30,7 @@ fn a_sound_run_breaks_nothing() {
 
 #[test]
 fn each_bound_is_held() {
-    let cases: [(&str, bool, Evidence); 20] = [
+    let cases: [(&str, bool, Evidence); 21] = [
         ("arrivals achieved", true, Evidence { fired: 989, ..sound() }),
         ("dispatch lag p99", true, Evidence { dispatch_lag_p99: Some(Nanos(100_000_001)), ..sound() }),
         ("ledger", true, Evidence { planned: 1_001, ..sound() }),
@@ -46,6 +46,7 @@ fn each_bound_is_held() {
             Evidence { outcomes: [999, 0, 0, 0, 1, 0, 0], most_blocked: Some(("api/list".into(), 0.001)), ..sound() },
         ),
         ("generator CPU", true, Evidence { cpu_secs: 14.0, ..sound() }),
+        ("arrivals by window", true, Evidence { arrivals_off: (4, 60), ..sound() }),
         ("arrival spacing", true, Evidence { spacing: Some((6.01, 2_000)), ..sound() }),
         ("stolen CPU", true, Evidence { steal_secs: Some(2.1), machine_cores: 2.0, ..sound() }),
         ("host stalls", false, Evidence { judged_windows: 100, spoiled_windows: 5, ..sound() }),

@@ -42,6 +42,35 @@ fn lateness_voids_only_what_it_could_decide() {
 }
 
 #[test]
+fn a_generator_that_stands_still_fires_in_bursts_and_is_void() {
+    // What is meant for each half second after another 1.5 s is fired at its end, in the next window.
+    let plan = plan(vec![objective(false, Aim::ErrorRate { below: 0.1 })]);
+    let verdict = |stands_still: bool| {
+        let mut recorder = Recorder::new(shapes(&plan), plan.window);
+        let mut timeline = Timeline::new(&shapes(&plan));
+        let mut arrivals: Vec<(Nanos, Nanos)> = (0..1_200_u64)
+            .map(|i| {
+                let late = if stands_still && i % 200 >= 150 { (200 - i % 200) * 10 } else { 0 };
+                (Nanos::from_millis(i * 10), Nanos::from_millis(i * 10 + late))
+            })
+            .collect();
+        arrivals.sort_by_key(|(_, fired)| *fired);
+        for (intended, fired) in arrivals {
+            while recorder.window_end() <= fired {
+                timeline.add(&recorder.close_window());
+            }
+            recorder.fired(OperationId(0), true, intended, fired);
+            recorder.ended_of(OperationId(0), true, (intended, fired), &Completion::ok(fired, fired));
+        }
+        timeline.add(&recorder.close_window());
+        let judged = judge(&plan, &RunFacts { timeline, scheduled: 1_200, fired: 1_200, ..facts(&plan, &[]) });
+        let check = judged.validity.into_iter().find(|check| check.name == "arrivals by window").expect("a check");
+        check.voids()
+    };
+    assert_eq!((verdict(false), verdict(true)), (false, true));
+}
+
+#[test]
 fn a_load_that_came_much_too_late_passes_nothing() {
     // 10 + 50 ms are far below 100, but what was sent is not what was planned.
     let quick = plan(vec![p95(false)]);
