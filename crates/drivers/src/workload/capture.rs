@@ -66,7 +66,8 @@ impl Captures {
             From::Header(_) => false,
             From::Path(path) => {
                 let rest = whole.iter().find_map(|whole| path.written().trim().strip_prefix(whole.as_str()));
-                let elsewhere = rest.is_none() && ["$..", "$.*", "$[*"].iter().any(|any| path.written().starts_with(any));
+                let elsewhere =
+                    rest.is_none() && ["$..", "$.*", "$[*"].iter().any(|any| path.written().starts_with(any));
                 elsewhere || rest.is_some_and(|rest| rest.starts_with(['.', '[']))
             }
         })

@@ -49,7 +49,7 @@ impl JsonPath {
     /// In words, when it is malformed.
     pub fn compile(written: &str) -> Result<Self, String> {
         let query = jsonpath_rust::parser::parse_json_path(written)
-            .map_err(|e| format!("`{written}` is not a JSONPath: {e}"))?;
+            .map_err(|_| format!("`{written}` is not a JSONPath: write it like $.id, $.items[0].id or $..name"))?;
         let steps: Option<Vec<Step>> = query.segments.iter().map(|segment| step(segment, false)).collect();
         let plan = steps.map_or(Plan::Library(query), Plan::Walk);
         Ok(Self { plan, written: written.to_owned() })
