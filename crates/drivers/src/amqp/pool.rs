@@ -20,6 +20,8 @@ use slatest_core::model::Outcome;
 
 /// Youngest age at which a channel that refuses messages is given up. A queue that is full refuses them on any.
 const RENEWED_AFTER: Duration = Duration::from_secs(1);
+/// Longest time in which connections are opened for a look.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Pause after a failed try.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pause after the broker said that it gives no more.
@@ -179,9 +181,18 @@ impl Pool {
         self.given.load(Ordering::Relaxed) > 0
     }
 
-    /// Opens every connection, for a look.
+    /// Opens the connections, for a look, as many as it can in its time. One after another: RabbitMQ counts them
+    /// a little later than it lets them in.
     pub(super) async fn open_all(&self) {
-        futures_util::future::join_all(self.lines.iter().map(|line| self.connection(line))).await;
+        let all = async {
+            for line in &self.lines {
+                if self.connection(line).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // A look that ends early has seen what it has seen.
+        let _ = timeout(LOOK_MAX, all).await;
     }
 
     fn first(&self, session: u64) -> usize {
