@@ -48,6 +48,8 @@ pub(super) struct Pool {
     broker: Arc<Broker>,
     purpose: Purpose,
     lines: Vec<Line>,
+    /// How many of them are this process's: other agents have the rest.
+    kept: AtomicUsize,
     /// Most connections that stood at a time.
     given: AtomicUsize,
     /// Why the broker gave no more, as it said first.
@@ -67,10 +69,23 @@ impl Pool {
             broker,
             purpose,
             lines: (0..connections).map(line).collect(),
+            kept: AtomicUsize::new(usize::MAX),
             given: AtomicUsize::new(0),
             refusal: OnceLock::new(),
             channel_refusal: Mutex::default(),
         }
+    }
+
+    /// Leaves to other agents what is beyond this process's share; what a look opened of it is closed.
+    pub(super) fn keep(&self, count: usize) {
+        self.kept.store(count.max(1), Ordering::Relaxed);
+        for line in self.lines.get(count.max(1)..).unwrap_or_default() {
+            line.connection.forget(|_| true);
+        }
+    }
+
+    fn lines(&self) -> &[Line] {
+        &self.lines[..self.lines.len().min(self.kept.load(Ordering::Relaxed))]
     }
 
     /// The channel of a session, open; opened again where it broke. One that the broker doesn't give is replaced by
@@ -79,9 +94,10 @@ impl Pool {
     /// # Errors
     /// Why none can be opened.
     pub(super) async fn channel(&self, session: u64) -> Result<Lane, Failure> {
-        let (first, turn) = (self.first(session), session / self.lines.len().max(1) as u64);
+        let lines = self.lines();
+        let (first, turn) = (first(lines, session), session / lines.len().max(1) as u64);
         let mut refused = None;
-        for line in self.lines[first..].iter().chain(&self.lines[..first]) {
+        for line in lines[first..].iter().chain(&lines[..first]) {
             // Others are only asked where they stand or come up: they have sessions of their own that open them.
             if refused.is_some() && !self.stands(line) && !line.connection.is_opening() {
                 continue;
@@ -102,7 +118,7 @@ impl Pool {
     /// # Errors
     /// Why it can't be opened.
     pub(super) async fn any_connection(&self) -> Result<Arc<Connected>, Failure> {
-        match self.lines.iter().find(|line| self.stands(line)).or(self.lines.first()) {
+        match self.lines().iter().find(|line| self.stands(line)).or(self.lines().first()) {
             Some(line) => self.connection(line).await,
             None => self.broker.connect().await.map(Arc::new),
         }
@@ -162,7 +178,7 @@ impl Pool {
         if lane.at.elapsed() < RENEWED_AFTER {
             return;
         }
-        for slot in self.lines.iter().flat_map(|line| &line.lanes) {
+        for slot in self.lines().iter().flat_map(|line| &line.lanes) {
             let same =
                 |held: &Lane| held.channel.id() == lane.channel.id() && Arc::ptr_eq(&held.inbound, &lane.inbound);
             slot.forget(same);
@@ -171,7 +187,8 @@ impl Pool {
 
     /// What waiting too long for a session's channel is counted as.
     pub(super) fn late(&self, session: u64) -> Failure {
-        let connection = self.lines[self.first(session)].connection.peek(|connected| connected.stands());
+        let lines = self.lines();
+        let connection = lines[first(lines, session)].connection.peek(|connected| connected.stands());
         let late = |connected: Arc<Connected>| connected.inbound.late("connect: timed out");
         connection.map_or_else(|| Failure::new(Outcome::TimedOut, "connect: timed out"), late)
     }
@@ -185,7 +202,7 @@ impl Pool {
     /// a little later than it lets them in.
     pub(super) async fn open_all(&self) {
         let all = async {
-            for line in &self.lines {
+            for line in self.lines() {
                 if self.connection(line).await.is_err() {
                     return;
                 }
@@ -195,15 +212,11 @@ impl Pool {
         let _ = timeout(LOOK_MAX, all).await;
     }
 
-    fn first(&self, session: u64) -> usize {
-        usize::try_from(session % self.lines.len().max(1) as u64).unwrap_or(0)
-    }
-
     /// What the broker did not give.
     pub(super) fn shortage(&self) -> Option<String> {
         let given = self.given.load(Ordering::Relaxed);
-        let connections = self.refusal.get().filter(|_| given > 0 && given < self.lines.len());
-        let connections = connections.map(|said| format!("{given} of {} connections ({said})", self.lines.len()));
+        let connections = self.refusal.get().filter(|_| given > 0 && given < self.lines().len());
+        let connections = connections.map(|said| format!("{given} of {} connections ({said})", self.lines().len()));
         let channels = self.channel_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let said: Vec<_> = connections.into_iter().chain(channels).collect();
         (!said.is_empty()).then(|| format!("the server gave {}", said.join(", and ")))
@@ -219,6 +232,11 @@ impl Pool {
     }
 
     fn standing(&self) -> usize {
-        self.lines.iter().filter(|line| self.stands(line)).count()
+        self.lines().iter().filter(|line| self.stands(line)).count()
     }
+}
+
+/// The place of a session's connection.
+fn first(lines: &[Line], session: u64) -> usize {
+    usize::try_from(session % lines.len().max(1) as u64).unwrap_or(0)
 }

@@ -282,6 +282,8 @@ impl Workload for AmqpWorkload {
 
     fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async move {
+            let connections = self.shared.plan.connections as usize;
+            self.shared.pools().for_each(|pool| pool.keep(connections));
             self.shared.declare().await?;
             self.shared.consume(seat).await?;
             Ok(())
