@@ -20,6 +20,8 @@ use slatest_core::model::Outcome;
 
 /// Youngest age at which a channel that refuses messages is given up. A queue that is full refuses them on any.
 const RENEWED_AFTER: Duration = Duration::from_secs(1);
+/// Longest time in which connections are opened for a look.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Pause after a failed try.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Pause after the broker said that it gives no more.
@@ -46,8 +48,8 @@ pub(super) struct Pool {
     broker: Arc<Broker>,
     purpose: Purpose,
     lines: Vec<Line>,
-    /// How many of them are this process's share.
-    share: AtomicUsize,
+    /// How many of them are this process's: other agents have the rest.
+    kept: AtomicUsize,
     /// Most connections that stood at a time.
     given: AtomicUsize,
     /// Why the broker gave no more, as it said first.
@@ -67,11 +69,23 @@ impl Pool {
             broker,
             purpose,
             lines: (0..connections).map(line).collect(),
-            share: AtomicUsize::new(usize::try_from(connections).unwrap_or(usize::MAX)),
+            kept: AtomicUsize::new(usize::MAX),
             given: AtomicUsize::new(0),
             refusal: OnceLock::new(),
             channel_refusal: Mutex::default(),
         }
+    }
+
+    /// Leaves to other agents what is beyond this process's share; what a look opened of it is closed.
+    pub(super) fn keep(&self, count: usize) {
+        self.kept.store(count.max(1), Ordering::Relaxed);
+        for line in self.lines.get(count.max(1)..).unwrap_or_default() {
+            line.connection.forget(|_| true);
+        }
+    }
+
+    fn lines(&self) -> &[Line] {
+        &self.lines[..self.lines.len().min(self.kept.load(Ordering::Relaxed))]
     }
 
     /// The channel of a session, open; opened again where it broke. One that the broker doesn't give is replaced by
@@ -80,9 +94,10 @@ impl Pool {
     /// # Errors
     /// Why none can be opened.
     pub(super) async fn channel(&self, session: u64) -> Result<Lane, Failure> {
-        let (first, turn) = (self.first(session), session / self.lines().len().max(1) as u64);
+        let lines = self.lines();
+        let (first, turn) = (first(lines, session), session / lines.len().max(1) as u64);
         let mut refused = None;
-        for line in self.lines()[first..].iter().chain(&self.lines()[..first]) {
+        for line in lines[first..].iter().chain(&lines[..first]) {
             // Others are only asked where they stand or come up: they have sessions of their own that open them.
             if refused.is_some() && !self.stands(line) && !line.connection.is_opening() {
                 continue;
@@ -96,16 +111,6 @@ impl Pool {
             }
         }
         Err(refused.unwrap_or_else(|| Failure::new(Outcome::Disconnected, "connect: no connection")))
-    }
-
-    /// The scenario's connections are shared out over the agents: this process has so many of them.
-    pub(super) fn has_share(&self, share: usize) {
-        self.share.store(share.clamp(1, self.lines.len().max(1)), Ordering::Relaxed);
-    }
-
-    /// The connections of this process.
-    fn lines(&self) -> &[Line] {
-        &self.lines[..self.share.load(Ordering::Relaxed).min(self.lines.len())]
     }
 
     /// One of the connections, opened where none stands.
@@ -182,7 +187,8 @@ impl Pool {
 
     /// What waiting too long for a session's channel is counted as.
     pub(super) fn late(&self, session: u64) -> Failure {
-        let connection = self.lines()[self.first(session)].connection.peek(|connected| connected.stands());
+        let lines = self.lines();
+        let connection = lines[first(lines, session)].connection.peek(|connected| connected.stands());
         let late = |connected: Arc<Connected>| connected.inbound.late("connect: timed out");
         connection.map_or_else(|| Failure::new(Outcome::TimedOut, "connect: timed out"), late)
     }
@@ -192,13 +198,18 @@ impl Pool {
         self.given.load(Ordering::Relaxed) > 0
     }
 
-    /// Opens every connection, for a look.
+    /// Opens the connections, for a look, as many as it can in its time. One after another: RabbitMQ counts them
+    /// a little later than it lets them in.
     pub(super) async fn open_all(&self) {
-        futures_util::future::join_all(self.lines().iter().map(|line| self.connection(line))).await;
-    }
-
-    fn first(&self, session: u64) -> usize {
-        usize::try_from(session % self.lines().len().max(1) as u64).unwrap_or(0)
+        let all = async {
+            for line in self.lines() {
+                if self.connection(line).await.is_err() {
+                    return;
+                }
+            }
+        };
+        // A look that ends early has seen what it has seen.
+        let _ = timeout(LOOK_MAX, all).await;
     }
 
     /// What the broker did not give.
@@ -223,4 +234,9 @@ impl Pool {
     fn standing(&self) -> usize {
         self.lines().iter().filter(|line| self.stands(line)).count()
     }
+}
+
+/// The place of a session's connection.
+fn first(lines: &[Line], session: u64) -> usize {
+    usize::try_from(session % lines.len().max(1) as u64).unwrap_or(0)
 }

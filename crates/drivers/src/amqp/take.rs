@@ -33,7 +33,7 @@ enum Step {
     Subscribing(BoxFuture<'static, lapin::Result<Consumer>>),
     Waiting(Consumer),
     /// The message is here, and neither taken nor given back.
-    Holding(Consumer, Delivery, Unacknowledged),
+    Holding(Consumer, Box<Delivery>, Unacknowledged),
     Over,
 }
 
@@ -91,7 +91,7 @@ impl Take {
             self.inbound.took();
             drop(self.asking.take());
             if let Step::Waiting(consumer) = std::mem::replace(&mut self.step, Step::Over) {
-                self.step = Step::Holding(consumer, delivery, Unacknowledged::begin(&self.destination));
+                self.step = Step::Holding(consumer, Box::new(delivery), Unacknowledged::begin(&self.destination));
             }
         }
         let at = self.destination.clock.now();

@@ -120,9 +120,6 @@ impl Shared {
     async fn consume(&self, seat: &Seat) -> Result<(), Failure> {
         let plan = &self.plan;
         let prefetch = u16::try_from(seat.process_share_of(usize::from(plan.prefetch))).unwrap_or(plan.prefetch);
-        for pool in self.pools() {
-            pool.has_share(seat.process_share_of(plan.connections as usize));
-        }
         let start = async || {
             let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
             let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
@@ -290,6 +287,8 @@ impl Workload for AmqpWorkload {
 
     fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async move {
+            let connections = seat.process_share_of(self.shared.plan.connections as usize);
+            self.shared.pools().for_each(|pool| pool.keep(connections));
             self.shared.declare().await?;
             self.shared.consume(seat).await?;
             Ok(())
