@@ -33,6 +33,8 @@ mod kafka;
 mod kafka_answers;
 #[cfg(feature = "kafka")]
 mod kafka_faults;
+#[cfg(feature = "kafka")]
+mod kafka_limits;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]

@@ -1,7 +1,6 @@
-//! Messages that were sent and are awaited back from a consumer, and messages that wait for an
-//! operation that takes whatever comes next. Consumers run on threads of their own.
+//! Messages that were sent and are awaited back from a consumer, which runs on a thread of its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +12,6 @@ use slatest_core::model::Nanos;
 
 /// Most messages awaited at a time.
 const AWAITED_MAX: usize = 1 << 18;
-/// Most messages of one topic kept for operations that take them; older ones are dropped first.
-const KEPT_MAX: usize = 1024;
 /// How often the messages that are still awaited are looked at in the end.
 const SETTLE_EVERY: Duration = Duration::from_millis(20);
 
@@ -95,55 +92,6 @@ impl Drop for Waiting {
     }
 }
 
-/// Messages of one topic or queue for operations that take whatever comes next.
-#[derive(Debug, Default)]
-pub(crate) struct Intake {
-    state: Mutex<IntakeState>,
-}
-
-#[derive(Debug, Default)]
-struct IntakeState {
-    kept: VecDeque<Nanos>,
-    takers: VecDeque<oneshot::Sender<Nanos>>,
-}
-
-/// What a taker gets.
-#[derive(Debug)]
-pub(crate) enum Taken {
-    /// A message that had come already.
-    Already,
-    /// It will come.
-    Later(oneshot::Receiver<Nanos>),
-}
-
-impl Intake {
-    /// Takes the next message.
-    pub(crate) fn take(&self) -> Taken {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.kept.pop_front().is_some() {
-            return Taken::Already;
-        }
-        state.takers.retain(|taker| !taker.is_closed());
-        let (sender, receiver) = oneshot::channel();
-        state.takers.push_back(sender);
-        Taken::Later(receiver)
-    }
-
-    /// A message came.
-    pub(crate) fn came(&self, at: Nanos) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(taker) = state.takers.pop_front() {
-            if taker.send(at).is_ok() {
-                return;
-            }
-        }
-        if state.kept.len() >= KEPT_MAX {
-            state.kept.pop_front();
-        }
-        state.kept.push_back(at);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,20 +110,5 @@ mod tests {
         assert!(awaited.messages.lock().unwrap().is_empty(), "nothing is left behind");
         awaited.came(ID, Nanos(6_000));
         assert_eq!(awaited.consumed.load(Ordering::Relaxed), 2);
-    }
-
-    #[test]
-    fn takers_are_served_in_turn_and_messages_are_kept_within_bounds() {
-        let intake = Intake::default();
-        let Taken::Later(given_up) = intake.take() else { panic!("nothing came yet") };
-        let Taken::Later(mut patient) = intake.take() else { panic!("nothing came yet") };
-        drop(given_up);
-        intake.came(Nanos(1));
-        assert_eq!(patient.try_recv(), Ok(Nanos(1)));
-        for n in 0..(KEPT_MAX as u64 + 10) {
-            intake.came(Nanos(n));
-        }
-        assert_eq!(intake.state.lock().unwrap().kept.len(), KEPT_MAX);
-        assert!(matches!(intake.take(), Taken::Already));
     }
 }

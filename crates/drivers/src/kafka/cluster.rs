@@ -62,6 +62,8 @@ pub(super) struct Topology {
     pub(super) brokers: usize,
     /// Partitions of each topic of the workload.
     pub(super) partitions: BTreeMap<String, usize>,
+    /// The largest batch that every topic of the workload takes, where the brokers tell it.
+    pub(super) batch_bytes: Option<u32>,
     /// How long the answer took, connecting included.
     pub(super) elapsed: Duration,
 }
@@ -189,7 +191,7 @@ impl Cluster {
                 reason: format!("the topic `{topic}` {why}"),
             });
         }
-        Ok(Topology { brokers: metadata.brokers().len(), partitions, elapsed })
+        Ok(Topology { brokers: metadata.brokers().len(), partitions, batch_bytes: None, elapsed })
     }
 }
 
@@ -209,6 +211,9 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
             Err(error) => error,
         };
         while client.poll(Duration::from_millis(1)).is_some() {}
+        if let Some((_, reason)) = troubles.refused() {
+            return Err(not_allowed(reason, "is advertised by the brokers"));
+        }
         let over = started.elapsed() >= limit;
         let Some((code, reason)) = troubles.latest() else {
             if !over {

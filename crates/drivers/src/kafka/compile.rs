@@ -1,17 +1,16 @@
 //! From a workload file to what sessions execute.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::cluster::{Cluster, split};
 use super::consumer::Group;
-use super::file::{Check, Consume, Produce, Request, Settings, Until};
+use super::file::{Check, Consume, Produce, Request, Settings, Start, Until};
 use super::producer;
 use super::security::Security;
 use super::workload::{KafkaWorkload, Plan};
-use crate::awaited::Intake;
 use crate::dial::Dial;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
@@ -29,6 +28,16 @@ pub(super) type File = WorkloadFile<Settings, Request, Check>;
 pub(super) enum Action {
     Produce(Record),
     Consume { topic: String },
+}
+
+impl Action {
+    /// The topic to which it produces.
+    pub(super) fn produces(&self) -> Option<&str> {
+        match self {
+            Self::Produce(record) => Some(&record.topic),
+            Self::Consume { .. } => None,
+        }
+    }
 }
 
 /// A record to produce.
@@ -71,24 +80,25 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<KafkaWorkload, Pro
             actions.push(action);
         }
     }
+    check_sizes(&settings, context.source, &mut problems);
     let group = problems.take(group(&settings, context));
     let Some(group) = group.filter(|_| problems.0.is_empty()) else { return Err(problems) };
 
-    let mut topics = BTreeSet::new();
-    let mut consumed = BTreeSet::new();
-    let mut intakes = HashMap::new();
+    let (mut topics, mut awaited, mut taken) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for action in &actions {
-        let (topic, consumes) = match action {
-            Action::Produce(record) => (&record.topic, record.until == Until::Consumed),
+        let topic = match action {
+            Action::Produce(record) => {
+                if record.until == Until::Consumed {
+                    awaited.insert(record.topic.clone());
+                }
+                &record.topic
+            }
             Action::Consume { topic } => {
-                intakes.entry(topic.clone()).or_insert_with(Intake::default);
-                (topic, true)
+                taken.insert(topic.clone());
+                topic
             }
         };
         topics.insert(topic.clone());
-        if consumes {
-            consumed.insert(topic.clone());
-        }
     }
     let timeout = operations.iter().map(|o| o.timeout).max().unwrap_or(TIMEOUT_DEFAULT);
     let dial = Arc::new(Dial::new(context.guard.clone()));
@@ -103,8 +113,9 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<KafkaWorkload, Pro
         cluster,
         sender: Arc::new(Sender::of(context)),
         group,
-        consumed,
-        intakes: Arc::new(intakes),
+        awaiting: own_group(context, Start::Latest),
+        awaited,
+        taken,
     }))
 }
 
@@ -123,17 +134,16 @@ fn brokers(endpoint: &KafkaEndpoint, context: &CompileContext<'_>) -> Result<Vec
     problems.or(endpoint.kafka.iter().map(|b| b.value.clone()).collect())
 }
 
+/// A group that nobody else is in.
+fn own_group(context: &CompileContext<'_>, start: Start) -> Group {
+    let unique = Uuid::new_v4().simple();
+    Group { name: format!("slatest-{}-{}-{unique}", context.run, context.scenario), own: true, start }
+}
+
 /// The group that the settings name, else one that nobody else has.
 fn group(settings: &Settings, context: &CompileContext<'_>) -> Result<Group, Problems> {
     match &settings.group {
-        None => {
-            let unique = Uuid::new_v4().simple();
-            Ok(Group {
-                name: format!("slatest-{}-{}-{unique}", context.run, context.scenario),
-                own: true,
-                start: settings.start,
-            })
-        }
+        None => Ok(own_group(context, settings.start)),
         Some(name) if name.trim().is_empty() => {
             Err(context.source.problem_at(name, "settings.group", "a consumer group needs a name").into())
         }
@@ -155,6 +165,20 @@ fn check_linger(
     {
         let message = format!("linger ({linger}) must be shorter than the timeout of `{}` ({timeout})", spec.name);
         problems.0.push(source.problem("settings.linger", message));
+    }
+}
+
+/// librdkafka's own bounds, told in our words.
+fn check_sizes(settings: &Settings, source: &Source, problems: &mut Problems) {
+    let sizes =
+        [("message_max_bytes", &settings.message_max_bytes, 1000), ("batch_size_bytes", &settings.batch_size_bytes, 1)];
+    for (key, written, least) in sizes {
+        if let Some(written) = written
+            && !(least..=producer::MESSAGE_BYTES_MAX).contains(&written.value)
+        {
+            let message = format!("must be from {least} to {} bytes", producer::MESSAGE_BYTES_MAX);
+            problems.0.push(source.problem_at(written, format!("settings.{key}"), message));
+        }
     }
 }
 

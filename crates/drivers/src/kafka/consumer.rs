@@ -1,8 +1,8 @@
-//! The workload's consumer: one member of its group for all workers, on a thread of its own, and
-//! a second thread that measures how far it lags behind.
+//! A member of a consumer group for all workers, on a thread of its own, and a second thread that measures how far it
+//! lags behind.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::connecting;
 use super::context::Context;
 use super::file::Start;
 use super::headers::recognise;
-use crate::awaited::{Awaited, Intake};
+use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use slatest_core::model::{Clock, Outcome};
 
@@ -45,13 +45,11 @@ pub(super) struct Group {
     pub(super) start: Start,
 }
 
-/// What the consumer does with records.
+/// What is done with records that are awaited back.
 pub(super) struct Destination {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sender: Arc<Sender>,
     pub(super) awaited: Arc<Awaited>,
-    /// Topics whose records operations take.
-    pub(super) intakes: Arc<HashMap<String, Intake>>,
 }
 
 /// What the group assigned.
@@ -60,11 +58,32 @@ pub(super) struct Assignment {
     /// Partitions that are consumed from a known offset; none before the first assignment.
     assigned: watch::Sender<Option<usize>>,
     start: Start,
+    /// Whether nothing is fetched until somebody asks.
+    held: bool,
+    /// Counts the assignments.
+    number: AtomicU64,
 }
 
 impl Assignment {
     fn positions(&self) -> MutexGuard<'_, Positions> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the present assignment.
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// The next offset of a partition.
+    pub(super) fn next(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.positions().get(topic)?.get(&partition).copied()
+    }
+
+    /// The record at this offset has been had.
+    pub(super) fn pass(&self, topic: &str, partition: i32, offset: i64) {
+        if let Some(topic) = self.positions().get_mut(topic) {
+            topic.insert(partition, offset.saturating_add(1));
+        }
     }
 
     /// Where each partition starts: where this consumer or its group left off, else at its start or
@@ -114,12 +133,14 @@ impl ConsumerContext for Context<Assignment> {
             let starts = self.role.starts(consumer, partitions);
             let known = starts.is_ok();
             let result = match starts {
+                Ok(starts) if self.role.held => consumer.assign(&starts).and_then(|()| consumer.pause(&starts)),
                 Ok(starts) => consumer.assign(&starts),
                 // Consuming from where librdkafka resolves it is better than not at all; but it is
                 // not said to be ready.
                 Err(error) => consumer.assign(partitions).and(Err(error)),
             };
             if known && result.is_ok() {
+                self.role.number.fetch_add(1, Ordering::Release);
                 self.role.assigned.send_replace(Some(partitions.count()));
             }
             result
@@ -133,7 +154,7 @@ impl ConsumerContext for Context<Assignment> {
     }
 }
 
-/// The workload's consumer. Ends its threads when dropped.
+/// A member of a group. Ends its threads when dropped.
 pub(super) struct GroupConsumer {
     assigned: watch::Receiver<Option<usize>>,
     lags: Arc<Mutex<BTreeMap<String, u64>>>,
@@ -143,7 +164,8 @@ pub(super) struct GroupConsumer {
 }
 
 impl GroupConsumer {
-    /// Joins the group and starts to consume these topics.
+    /// Joins the group for these topics, which are fetched at once unless they are `held`; `body` polls it on a thread
+    /// of its own until it is told to stop.
     ///
     /// # Errors
     /// What librdkafka or the machine refuses.
@@ -151,12 +173,19 @@ impl GroupConsumer {
         cluster: &Cluster,
         group: &Group,
         topics: &[&str],
-        destination: Destination,
+        held: bool,
+        body: impl FnOnce(&BaseConsumer<Context<Assignment>>, &AtomicBool) + Send + 'static,
     ) -> Result<Self, Refusal> {
         let (assigned_sender, assigned) = watch::channel(None);
         let context = Context::new(
             cluster,
-            Assignment { positions: Mutex::default(), assigned: assigned_sender, start: group.start },
+            Assignment {
+                positions: Mutex::default(),
+                assigned: assigned_sender,
+                start: group.start,
+                held,
+                number: AtomicU64::new(0),
+            },
         );
         let refused = |what: &str, error: String| Refusal {
             outcome: Outcome::Disconnected,
@@ -172,7 +201,7 @@ impl GroupConsumer {
         let (running, ended) = mpsc::channel::<()>();
         spawn("kafka-consumer", {
             let (consumer, stop) = (Arc::clone(&consumer), Arc::clone(&stop));
-            move || consume(&consumer, &destination, &stop)
+            move || body(&consumer, &stop)
         })
         .map_err(|e| refused("thread", e.to_string()))?;
         spawn("kafka-lag", {
@@ -210,6 +239,11 @@ impl GroupConsumer {
         }
     }
 
+    /// Whether the group gave it no partition: there are more members than partitions.
+    pub(super) fn idle(&self) -> bool {
+        *self.assigned.borrow() == Some(0)
+    }
+
     /// Records not yet consumed, by topic, as of the last second; empty while that isn't known.
     pub(super) fn lags(&self) -> BTreeMap<String, u64> {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -236,6 +270,8 @@ fn config(cluster: &Cluster, group: &Group) -> ClientConfig {
         // A group of our own is never joined again: what it had is kept here.
         .set("enable.auto.commit", if group.own { "false" } else { "true" })
         .set("auto.commit.interval.ms", "1000")
+        // Only what was handed on is committed.
+        .set("enable.auto.offset.store", "false")
         .set("partition.assignment.strategy", "range")
         .set("fetch.error.backoff.ms", "50")
         // Brokers answer a fetch as soon as there is a record, so this bounds only empty ones; the
@@ -245,7 +281,8 @@ fn config(cluster: &Cluster, group: &Group) -> ClientConfig {
     config
 }
 
-fn consume(consumer: &BaseConsumer<Context<Assignment>>, destination: &Destination, stop: &AtomicBool) {
+/// Hands on the records that are awaited back.
+pub(super) fn watch_for(destination: &Destination, consumer: &BaseConsumer<Context<Assignment>>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
@@ -253,13 +290,7 @@ fn consume(consumer: &BaseConsumer<Context<Assignment>>, destination: &Destinati
                 if let Some(id) = recognise(&destination.sender, message.headers()) {
                     destination.awaited.came(id, at);
                 }
-                if let Some(intake) = destination.intakes.get(message.topic()) {
-                    intake.came(at);
-                }
-                let mut positions = consumer.context().role.positions();
-                if let Some(topic) = positions.get_mut(message.topic()) {
-                    topic.insert(message.partition(), message.offset().saturating_add(1));
-                }
+                consumer.context().role.pass(message.topic(), message.partition(), message.offset());
             }
             Some(Err(error)) => tracing::debug!(target: "librdkafka", "the consumer goes on after: {error}"),
             None => {}

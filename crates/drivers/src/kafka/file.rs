@@ -86,15 +86,25 @@ pub struct Settings {
     /// Who has a record before it counts as acknowledged. Default `all`.
     #[serde(default)]
     pub acks: Acks,
-    /// Consumer group. Without it, each process of each run has a group of its own, which starts at
-    /// the end of every partition. A named group goes on where it committed, and shares the
-    /// partitions with its other members: operations that wait for their own record then miss those
-    /// that another member gets. A member without a partition is idle.
+    /// Consumer group of the operations that `consume`. Without it, each process of each run has a group of its own.
+    /// A named group goes on where it committed, and shares the partitions with its other members; a member without
+    /// a partition waits. Records that are awaited back (`until: consumed`) are read by a group of their own, so that
+    /// no other member gets them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Located<String>>,
     /// Where a group starts to `consume` a partition for which it committed nothing. Default `latest`.
     #[serde(default, alias = "auto_offset_reset")]
     pub start: Start,
+    /// Largest record that our own client sends, in bytes (librdkafka's `message.max.bytes`). By default as large as
+    /// it can be, so that the topic's own limit decides.
+    #[serde(default, alias = "message.max.bytes", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1000, max = 1_000_000_000))]
+    pub message_max_bytes: Option<Located<u32>>,
+    /// Largest batch that our own client sends, in bytes (librdkafka's `batch.size`). By default what the topics of the
+    /// workload take, at most 1,000,000. A larger record is a batch of its own.
+    #[serde(default, alias = "batch_size", alias = "batch.size", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub batch_size_bytes: Option<Located<u32>>,
 }
 
 /// When a produced record is done.

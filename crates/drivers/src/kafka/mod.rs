@@ -1,8 +1,8 @@
 //! Kafka: produce, consume by group, and end to end.
 //!
 //! Each worker has one producer; its delivery reports are stamped on the producer's own thread, so
-//! a busy worker doesn't read as a slow broker. The workload has one consumer for all workers, on a
-//! thread of its own, because a record may come back in any partition.
+//! a busy worker doesn't read as a slow broker. The workload has one member of a group for all workers
+//! that reads what is awaited back, because a record may come back in any partition, and one from which operations take.
 //!
 //! librdkafka follows every host that the brokers advertise, at any time: names are looked up and sockets connected
 //! by callbacks that ask the allow list first.
@@ -15,11 +15,13 @@ mod context;
 mod file;
 mod handshake;
 mod headers;
+mod limits;
 mod producer;
 mod read_back;
 mod reports;
 mod security;
 mod session;
+mod taking;
 mod workload;
 
 use std::sync::Arc;

@@ -16,10 +16,15 @@ use super::file::{Acks, Settings};
 use super::reports::Reports;
 
 use crate::awaited::Awaited;
-use slatest_core::model::{Clock, Nanos, Outcome};
+use slatest_core::model::{Clock, GENERATOR_FAULT, Nanos, Outcome};
 
 /// Most bytes that wait in one producer, in KiB.
 const QUEUE_KIB_MAX: u64 = 64 * 1024;
+
+/// Largest record that librdkafka can be told to take.
+pub(super) const MESSAGE_BYTES_MAX: u32 = 1_000_000_000;
+/// Largest batch where neither the workload nor the topics set a lower one.
+pub(super) const BATCH_BYTES_DEFAULT: u32 = 1_000_000;
 
 /// Where the brokers put a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +146,11 @@ impl Producer {
     /// # Errors
     /// Why librdkafka didn't take it.
     pub(super) async fn send(&self, mut record: Record<'_>) -> Result<(), RDKafkaErrorCode> {
+        let bytes = record.key.map_or(0, str::len).saturating_add(record.payload.map_or(0, str::len));
+        if u64::try_from(bytes).unwrap_or(u64::MAX) >= QUEUE_KIB_MAX * 1024 {
+            // There will never be room for it.
+            return Err(RDKafkaErrorCode::QueueFull);
+        }
         match self.offer(record)? {
             None => return Ok(()),
             Some(back) => record = back,
@@ -169,6 +179,19 @@ impl Producer {
                 }
                 Err(code)
             }
+        }
+    }
+
+    /// The outcome and kind of an error with which our own client didn't take a record: it was never sent.
+    pub(super) fn refused(&self, code: RDKafkaErrorCode) -> (Outcome, String) {
+        match code {
+            RDKafkaErrorCode::MessageSizeTooLarge => {
+                (Outcome::Rejected, format!("{GENERATOR_FAULT}record too large; raise settings.message_max_bytes"))
+            }
+            RDKafkaErrorCode::QueueFull => {
+                (Outcome::Rejected, format!("{GENERATOR_FAULT}record larger than a producer's queue of 64 MiB"))
+            }
+            code => self.judge(code),
         }
     }
 
@@ -226,8 +249,16 @@ pub(super) fn config(cluster: &Cluster, settings: &Settings, timeout: Nanos) -> 
         .set("compression.type", settings.compression.name())
         .set("linger.ms", linger_ms.to_string())
         .set("message.timeout.ms", timeout_ms.to_string())
+        // The topic's limit decides, unless the workload sets one.
+        .set(
+            "message.max.bytes",
+            settings.message_max_bytes.as_ref().map_or(MESSAGE_BYTES_MAX, |b| b.value).to_string(),
+        )
         // Keys go to the partition that Java's clients choose.
         .set("partitioner", "murmur2_random")
         .set("queue.buffering.max.kbytes", QUEUE_KIB_MAX.to_string());
+    if let Some(batch) = &settings.batch_size_bytes {
+        config.set("batch.size", batch.value.to_string());
+    }
     config
 }

@@ -15,11 +15,11 @@ use super::file::Until;
 use super::headers;
 use super::producer::{Delivered, Flight, Position, Producer};
 use super::workload::Shared;
-use crate::awaited::{MessageId, Taken, Waiting};
+use crate::awaited::{MessageId, Waiting};
 use crate::envelope::WRITE;
 use crate::workload::{RenderError, Values};
 use crate::{Limit, Seat, Session};
-use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WriteOutcome, WritePlace, Written};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WORKLOAD_FAULT, WriteOutcome, WritePlace, Written};
 
 /// Index of the timing from sent until acknowledged.
 const ACKNOWLEDGED: u8 = 0;
@@ -78,7 +78,7 @@ impl KafkaSession {
         let left = self.left(arrival);
         match self.limit.hold(left, handing).await {
             Ok(Ok(())) => {}
-            Ok(Err(code)) => return self.failed(None, self.producer.judge(code)),
+            Ok(Err(code)) => return self.failed(None, self.producer.refused(code)),
             Err(_) => return self.failed(Some(sent), self.producer.overdue("QueueFull")),
         }
         let mut progress = Progress::default();
@@ -129,16 +129,18 @@ impl KafkaSession {
 
     async fn consume(&self, arrival: &Arrival, topic: &str) -> Completion {
         let sent = self.now();
-        let Some(intake) = self.shared.plan.intakes.get(topic) else {
+        let Some(taking) = self.shared.taking() else {
             return self.failed(None, (Outcome::Rejected, "topic not consumed".into()));
         };
-        match intake.take() {
-            Taken::Already => Completion::ok(sent, self.now()),
-            Taken::Later(record) => match timeout(self.left(arrival), record).await {
-                Ok(Ok(at)) => Completion::ok(sent, at.max(sent)),
-                Ok(Err(_)) => self.failed(Some(sent), (Outcome::Unknown, "the consumer was closed".into())),
-                Err(_) => self.failed(Some(sent), (Outcome::TimedOut, "no record".into())),
-            },
+        match timeout(self.left(arrival), taking.ask(topic)).await {
+            Ok(Ok(at)) => Completion::ok(sent, at.max(sent)),
+            Ok(Err(_)) => self.failed(Some(sent), (Outcome::Unknown, "the consumer was closed".into())),
+            // There was nobody to ask: no broker is to blame.
+            Err(_) if taking.member.idle() => {
+                let kind = format!("{WORKLOAD_FAULT}the group has more members than partitions");
+                self.failed(None, (Outcome::Rejected, kind))
+            }
+            Err(_) => self.failed(Some(sent), (Outcome::TimedOut, "no record".into())),
         }
     }
 

@@ -9,10 +9,12 @@ use tokio::sync::OnceCell;
 
 use super::cluster::{Cluster, Refusal, Topology};
 use super::compile::Action;
-use super::consumer::{Destination, Group, GroupConsumer};
-use super::producer::Producer;
+use super::consumer::{Destination, Group, GroupConsumer, watch_for};
+use super::limits;
+use super::producer::{BATCH_BYTES_DEFAULT, Producer};
 use super::session::KafkaSession;
-use crate::awaited::{Awaited, Intake};
+use super::taking::Taking;
+use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use crate::workload::Data;
 use crate::{
@@ -32,11 +34,26 @@ pub(super) struct Plan {
     pub(super) cluster: Cluster,
     pub(super) producer: ClientConfig,
     pub(super) sender: Arc<Sender>,
+    /// The group from which operations take.
     pub(super) group: Group,
-    /// Topics that are consumed.
-    pub(super) consumed: BTreeSet<String>,
+    /// The group that reads what is awaited back: nobody else is in it.
+    pub(super) awaiting: Group,
+    /// Topics whose records are awaited back.
+    pub(super) awaited: BTreeSet<String>,
     /// Topics whose records operations take.
-    pub(super) intakes: Arc<HashMap<String, Intake>>,
+    pub(super) taken: BTreeSet<String>,
+}
+
+impl Plan {
+    fn consumes(&self) -> bool {
+        !self.awaited.is_empty() || !self.taken.is_empty()
+    }
+
+    /// Topics that operations produce to, each once.
+    fn produced(&self) -> Vec<&str> {
+        let topics: BTreeSet<&str> = self.actions.iter().filter_map(Action::produces).collect();
+        topics.into_iter().collect()
+    }
 }
 
 /// What sessions share.
@@ -44,7 +61,8 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) awaited: Arc<Awaited>,
     topology: OnceCell<Topology>,
-    consumer: OnceCell<GroupConsumer>,
+    awaiting: OnceCell<GroupConsumer>,
+    taking: OnceCell<Taking>,
     /// By worker.
     producers: Mutex<HashMap<usize, Arc<Producer>>>,
 }
@@ -58,35 +76,54 @@ impl Shared {
     async fn inspect(self: &Arc<Self>) -> Result<Topology, Refusal> {
         let shared = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || shared.plan.cluster.inspect());
-        looking.await.unwrap_or_else(|_| {
+        let mut topology = looking.await.unwrap_or_else(|_| {
             Err(Refusal {
                 outcome: Outcome::Disconnected,
                 kind: "connect: interrupted".into(),
                 reason: "the look at the brokers was interrupted".into(),
             })
-        })
+        })?;
+        let plan = &self.plan;
+        topology.batch_bytes = limits::batch_bytes(&plan.cluster, &plan.produced()).await;
+        Ok(topology)
     }
 
-    /// The consumer with its partitions, where the workload consumes.
+    /// The members of groups with their partitions, where the workload consumes.
     async fn consume(self: &Arc<Self>, seat: &Seat) -> Result<(), Refusal> {
         let plan = &self.plan;
-        if plan.consumed.is_empty() {
+        if !plan.consumes() {
             return Ok(());
         }
         let topology = self.topology().await?;
-        let start = async || {
+        let partitions = |topics: &BTreeSet<String>| topics.iter().filter_map(|t| topology.partitions.get(t)).sum();
+        if !plan.awaited.is_empty() {
             let destination = Destination {
                 clock: Arc::clone(&seat.clock),
                 sender: Arc::clone(&plan.sender),
                 awaited: Arc::clone(&self.awaited),
-                intakes: Arc::clone(&plan.intakes),
             };
-            let topics: Vec<&str> = plan.consumed.iter().map(String::as_str).collect();
-            GroupConsumer::start(&plan.cluster, &plan.group, &topics, destination)
-        };
-        let consumer = self.consumer.get_or_try_init(start).await?;
-        let partitions = plan.consumed.iter().filter_map(|t| topology.partitions.get(t)).sum();
-        consumer.ready(&plan.group, partitions).await
+            let start = async || {
+                let topics: Vec<&str> = plan.awaited.iter().map(String::as_str).collect();
+                let body = move |member: &_, stop: &_| watch_for(&destination, member, stop);
+                GroupConsumer::start(&plan.cluster, &plan.awaiting, &topics, false, body)
+            };
+            let member = self.awaiting.get_or_try_init(start).await?;
+            member.ready(&plan.awaiting, partitions(&plan.awaited)).await?;
+        }
+        if !plan.taken.is_empty() {
+            let start = async || {
+                let topics: Vec<&str> = plan.taken.iter().map(String::as_str).collect();
+                Taking::start(&plan.cluster, &plan.group, &topics, Arc::clone(&seat.clock))
+            };
+            let taking = self.taking.get_or_try_init(start).await?;
+            taking.member.ready(&plan.group, partitions(&plan.taken)).await?;
+        }
+        Ok(())
+    }
+
+    /// From whom operations take.
+    pub(super) fn taking(&self) -> Option<&Taking> {
+        self.taking.get()
     }
 
     /// The producer of a worker; a new one where the last can't go on.
@@ -96,7 +133,12 @@ impl Shared {
             return Ok(Arc::clone(producer));
         }
         let plan = &self.plan;
-        let producer = Producer::new(&plan.producer, &plan.cluster, Arc::clone(&seat.clock), &self.awaited);
+        let mut config = plan.producer.clone();
+        let batch = self.topology.get().and_then(|t| t.batch_bytes);
+        if let (None, Some(batch)) = (config.get("batch.size"), batch) {
+            config.set("batch.size", batch.min(BATCH_BYTES_DEFAULT).to_string());
+        }
+        let producer = Producer::new(&config, &plan.cluster, Arc::clone(&seat.clock), &self.awaited);
         let producer = Arc::new(producer.map_err(|e| Refusal {
             outcome: Outcome::Disconnected,
             kind: "producer configuration".into(),
@@ -118,7 +160,8 @@ impl KafkaWorkload {
             plan,
             awaited: Arc::default(),
             topology: OnceCell::new(),
-            consumer: OnceCell::new(),
+            awaiting: OnceCell::new(),
+            taking: OnceCell::new(),
             producers: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -157,7 +200,7 @@ impl Workload for KafkaWorkload {
 
     fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async move {
-            if self.shared.plan.consumed.is_empty() {
+            if !self.shared.plan.consumes() {
                 // Whether the brokers can be reached shows when a session is opened.
                 return Ok(());
             }
@@ -180,7 +223,7 @@ impl Workload for KafkaWorkload {
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {
         Box::pin(async move {
             let mut findings = self.shared.plan.cluster.dial.findings();
-            if self.shared.consumer.get().is_some() && self.shared.plan.group.own {
+            if self.shared.awaiting.get().is_some() {
                 findings.extend(self.shared.awaited.settle(patience).await);
             }
             findings
@@ -199,7 +242,8 @@ impl Workload for KafkaWorkload {
             gauges.push(("producer_queue".to_owned(), queued as f64));
         }
         drop(producers);
-        let lags = self.shared.consumer.get().map(GroupConsumer::lags).unwrap_or_default();
+        let mut lags = self.shared.taking().map(|taking| taking.member.lags()).unwrap_or_default();
+        lags.extend(self.shared.awaiting.get().map(GroupConsumer::lags).unwrap_or_default());
         if !lags.is_empty() {
             gauges.push(("consumer_lag".to_owned(), lags.values().sum::<u64>() as f64));
             gauges.extend(lags.into_iter().map(|(topic, lag)| (format!("consumer_lag.{topic}"), lag as f64)));
