@@ -3,7 +3,9 @@
 use std::io;
 
 use super::harmless::harmless;
-use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, rate, reason, retried, time, top_errors};
+use super::words::{
+    ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, grouped, headline, length, rate, reason, retried, time, top_errors,
+};
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
 use slatest_engine::record::RunRecord;
@@ -17,7 +19,7 @@ impl Render for Markdown {
     fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
         let run = &*harmless(run);
         let result = &run.result;
-        writeln!(out, "## {} {}: {}", mark(result.verdict), run.plan.profile, result.verdict)?;
+        writeln!(out, "## {} {}: {}", mark(result.verdict), run.plan.profile, headline(run))?;
         writeln!(
             out,
             "\n{}. On `{}` for {}, {} operations judged, seed {}, run `{}`, slatest {}.",
@@ -31,6 +33,15 @@ impl Render for Markdown {
         )?;
         objectives(run, out)?;
         drills_section(run, out)?;
+        if !result.incidents.is_empty() {
+            writeln!(out, "\n### Incidents (by when operations were meant to start)\n")?;
+            for incident in result.incidents.iter().take(INCIDENTS_SHOWN) {
+                writeln!(out, "- {}", escape(&incident.words()))?;
+            }
+            if result.incidents.len() > INCIDENTS_SHOWN {
+                writeln!(out, "\n{} more stand in run.json.", result.incidents.len() - INCIDENTS_SHOWN)?;
+            }
+        }
         operations(run, out)?;
         let errors = top_errors(run);
         if !errors.is_empty() {

@@ -10,6 +10,7 @@ mod ledger;
 mod markdown;
 #[cfg(test)]
 mod mutations;
+mod over_time;
 mod progress;
 mod series;
 #[cfg(test)]

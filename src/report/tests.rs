@@ -44,6 +44,67 @@ fn text_of_a_void_run_without_objectives_that_was_interrupted() {
     insta::assert_snapshot!(rendered(&Text { color: false }, &run));
 }
 
+#[test]
+fn incidents_stand_before_the_figures() {
+    use slatest_engine::load::{Incident, IncidentError, IncidentOperation};
+    let (_base, mut run) = sample_run();
+    run.result.incidents = vec![Incident {
+        scenario: "sql".into(),
+        began: Nanos::from_secs(16),
+        ended: Some(Nanos::from_millis(21_300)),
+        window: Nanos::from_millis(100),
+        bad_windows: 53,
+        due: 900,
+        failed: 812,
+        late: 3,
+        operations: vec![IncidentOperation { address: "sql/read".into(), failed: 812, late: 3, due: 900 }],
+        errors: vec![IncidentError { kind: "connection refused".into(), count: 812 }],
+    }];
+    let words = "16.0 s – 21.3 s (± 100 ms) sql: 812 of 900 failed, 3 were late; connection refused 812; sql/read 815 of \
+                 900";
+    let text = rendered(&Text { color: false }, &run);
+    let at = text.find("\nIncidents").expect("a section");
+    assert!(at < text.find("\nOperations").expect("a section"), "{text}");
+    let said: Vec<&str> = text[at..].lines().skip(2).take_while(|line| !line.is_empty()).map(str::trim).collect();
+    assert_eq!(said.join(" "), words);
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert!(rendered(&Markdown, &run).contains(&format!("- {words}\n")));
+    let again: slatest_engine::record::RunResult =
+        serde_json::from_str(&serde_json::to_string(&run.result).unwrap()).unwrap();
+    assert_eq!(again, run.result);
+}
+
+#[test]
+fn nothing_asked_is_no_pass_in_the_first_line() {
+    let (_base, mut run) = sample_run();
+    run.result.objectives.clear();
+    run.result.findings.clear();
+    run.result.verdict = Verdict::Pass;
+    assert!(rendered(&Text { color: false }, &run).starts_with("NO OBJECTIVES  no objectives: "));
+    assert!(rendered(&Markdown, &run).starts_with("## ✅ peak: no objectives\n"));
+    // What is no pass is said as ever.
+    run.result.verdict = Verdict::Void;
+    assert!(rendered(&Text { color: false }, &run).starts_with("VOID  "));
+}
+
+/// The lines over time fit a narrow terminal, however long the run was.
+#[test]
+fn lines_over_time_fit_80_columns() {
+    let (_base, mut run) = sample_run();
+    let moment = |i: u64| slatest_engine::record::Moment {
+        start: Nanos::from_secs(i * 600),
+        length: Nanos::from_secs(600),
+        ended: 1_000_000 * (i % 7),
+        failed: 100_000 * (i % 3),
+        p99_max: Nanos::from_millis(i * 13),
+    };
+    run.result.over_time = (0..48).map(moment).collect();
+    let text = rendered(&Text { color: false }, &run);
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("Over time")).take(4).collect();
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
+    insta::assert_snapshot!("over_time", lines.join("\n"));
+}
+
 /// The same run as two agents made it, one of which was lost.
 fn distributed() -> (tempfile::TempDir, RunRecord) {
     let (base, mut run) = sample_run();

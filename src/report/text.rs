@@ -7,7 +7,10 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::harmless::harmless;
-use super::words::{ERRORS_SHOWN, culprits, errors, grouped, length, plain, rate, reason, retried, time, top_errors};
+use super::words::{
+    ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, grouped, headline, length, plain, rate, reason, retried, time,
+    top_errors,
+};
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
 use slatest_engine::record::{OperationFigures, RunRecord};
@@ -28,6 +31,8 @@ impl Render for Text {
         let run = &*harmless(run);
         self.head(run, out)?;
         self.objectives(run, out)?;
+        incidents(run, out)?;
+        over_time(run, out)?;
         operations(run, out)?;
         error_kinds(run, out)?;
         self.drills(run, out)?;
@@ -57,7 +62,7 @@ impl Text {
 
     fn head(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
         let result = &run.result;
-        let verdict = self.style(result.verdict).bold().apply_to(result.verdict.name().to_uppercase());
+        let verdict = self.style(result.verdict).bold().apply_to(headline(run).to_uppercase());
         writeln!(out, "{verdict}  {}", reason(run))?;
         writeln!(
             out,
@@ -241,6 +246,31 @@ impl Text {
         }
         Ok(())
     }
+}
+
+/// When the target did not serve, although nobody broke it.
+fn incidents(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    let incidents = &run.result.incidents;
+    if incidents.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nIncidents (by when operations were meant to start)")?;
+    for incident in incidents.iter().take(INCIDENTS_SHOWN) {
+        for (i, line) in wrapped(&incident.words()).iter().enumerate() {
+            writeln!(out, "{}{line}", if i == 0 { " " } else { "   " })?;
+        }
+    }
+    if incidents.len() > INCIDENTS_SHOWN {
+        writeln!(out, " and {} more (run.json has them)", incidents.len() - INCIDENTS_SHOWN)?;
+    }
+    Ok(())
+}
+
+fn over_time(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    for (i, line) in super::over_time::lines(run).iter().enumerate() {
+        writeln!(out, "{}{line}", if i == 0 { "\n" } else { "" })?;
+    }
+    Ok(())
 }
 
 fn operations(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {

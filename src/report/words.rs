@@ -9,6 +9,9 @@ use slatest_stats::Heal;
 /// Most kinds of error that are shown.
 pub(super) const ERRORS_SHOWN: usize = 10;
 
+/// Most incidents that are shown.
+pub(super) const INCIDENTS_SHOWN: usize = 10;
+
 /// A count with its thousands apart: `84,000`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -51,6 +54,13 @@ pub(super) fn errors(operation: &OperationFigures) -> String {
 /// How often requests of an operation were sent again: `retried: stale 19 (of 240)`.
 pub(super) fn retried(operation: &OperationFigures) -> String {
     format!("retried: stale {} (of {})", grouped(operation.retried_stale), grouped(operation.count))
+}
+
+/// What stands first: the verdict. A sound run of which nothing was asked is no pass of anything.
+pub(super) fn headline(run: &RunRecord) -> &'static str {
+    let result = &run.result;
+    let asked = !result.objectives.is_empty() || !result.drills.is_empty() || !result.findings.is_empty();
+    if result.verdict == Verdict::Pass && !asked { "no objectives" } else { result.verdict.name() }
 }
 
 /// What the verdict rests on, in one sentence.

@@ -2,8 +2,10 @@
 
 mod fleet;
 mod host;
+mod little;
 mod unsent;
 
+pub use self::little::UnderWay;
 use super::check::{Check, Effect};
 use super::spacing::SPACING_BOUND;
 use slatest_core::model::{Nanos, OUTCOMES, Outcome};
@@ -46,6 +48,8 @@ pub struct Evidence {
     pub spacing: Option<(f64, usize)>,
     /// Windows whose count of arrivals was not the planned one, of how many.
     pub arrivals_off: (u64, u64),
+    /// Time under way by the engine's clock and by the recorded times; `None` where they can't be compared.
+    pub under_way: Option<UnderWay>,
     /// The shortest timeout of an operation: what bounds lateness, whatever is asked of the target.
     pub shortest_timeout: Option<Nanos>,
     /// Whether recovery times are read from its windows.
@@ -141,6 +145,7 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
         },
     ];
     checks.extend(unsent::unsent(evidence));
+    checks.extend(evidence.under_way.as_ref().and_then(little::check));
     if evidence.writes_missed > 0 {
         checks.push(writes(evidence));
     }

@@ -6,7 +6,9 @@ mod end;
 pub use end::{findings, resources, spacing, write_finding, write_resources};
 
 use super::wire;
-use slatest_core::measure::{ByLateness, ErrorKinds, FiredArrivals, Latencies, OperationShape, Tally, V2Error, Window};
+use slatest_core::measure::{
+    ByLateness, ErrorKinds, FiredArrivals, Latencies, OperationShape, Tally, Trouble, V2Error, Window,
+};
 use slatest_core::model::{Nanos, OUTCOMES, OperationId};
 
 /// Most values that one histogram of a window may hold; thousands of days of such windows can be summed.
@@ -153,6 +155,7 @@ impl Codec {
                 fired: from.fired,
                 late: from.late.iter().map(|late| (late.planned_window, late.count)).collect(),
             },
+            troubles: self.troubles(&from.troubles)?,
             ..Window::default()
         };
         if !window.is_possible() {
@@ -170,6 +173,43 @@ impl Codec {
             return Err(CodecError::Order);
         }
         from.iter().map(|tally| self.tally(tally, histograms)).collect()
+    }
+
+    fn troubles(&self, from: &[wire::Trouble]) -> Result<Vec<(OperationId, Vec<Trouble>)>, CodecError> {
+        let place = |trouble: &wire::Trouble| (trouble.operation, trouble.planned_window);
+        if from.windows(2).any(|pair| place(&pair[0]) >= place(&pair[1])) {
+            return Err(CodecError::Order);
+        }
+        let mut troubles: Vec<(OperationId, Vec<Trouble>)> = Vec::new();
+        for came in from {
+            let number = came.operation;
+            let id = u16::try_from(number).ok().map(OperationId);
+            let found = id.and_then(|id| Some((id, self.shapes.get(id.index())?)));
+            let (id, shape) = found.ok_or(CodecError::Operation(number, self.shapes.len()))?;
+            let (found, wanted) = (came.exceeded.len(), shape.thresholds.len());
+            if found != 0 && found != wanted {
+                let what = "counts of what went wrong";
+                return Err(CodecError::Shape { operation: number, what, found, wanted });
+            }
+            if came.errors.len() > KINDS_MAX {
+                return Err(CodecError::TooMuch("kinds of error"));
+            }
+            if came.errors.iter().any(|error| error.count > VALUES_MAX) {
+                return Err(CodecError::Impossible);
+            }
+            let mut trouble = Trouble {
+                window: came.planned_window,
+                failed: came.failed,
+                exceeded: came.exceeded.clone(),
+                ..Trouble::default()
+            };
+            came.errors.iter().for_each(|error| trouble.errors.add(&error.kind, error.count));
+            match troubles.last_mut() {
+                Some((of, troubles)) if *of == id => troubles.push(trouble),
+                _ => troubles.push((id, vec![trouble])),
+            }
+        }
+        Ok(troubles)
     }
 
     /// Everything but its histograms, which are looked at unless they are known.
@@ -282,6 +322,11 @@ pub fn write(window: &Window) -> wire::Window {
             .iter()
             .map(|&(planned_window, count)| wire::LateArrivals { planned_window, count })
             .collect(),
+        troubles: window
+            .troubles
+            .iter()
+            .flat_map(|(id, troubles)| troubles.iter().map(|trouble| write_trouble(*id, trouble)))
+            .collect(),
     }
 }
 
@@ -305,6 +350,16 @@ fn write_tally(id: OperationId, tally: &Tally) -> wire::OperationTally {
         ratios: tally.ratios.iter().map(|&(good, total)| wire::Ratio { good, total }).collect(),
         errors: write_errors(&tally.errors),
         retried: tally.retried,
+    }
+}
+
+fn write_trouble(id: OperationId, trouble: &Trouble) -> wire::Trouble {
+    wire::Trouble {
+        operation: u32::from(id.0),
+        planned_window: trouble.window,
+        failed: trouble.failed,
+        exceeded: trouble.exceeded.clone(),
+        errors: write_errors(&trouble.errors),
     }
 }
 

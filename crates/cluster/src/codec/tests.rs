@@ -88,11 +88,27 @@ fn window(index: u64) -> impl Strategy<Value = Window> {
                 fired: in_flight,
                 late: if in_flight > 4 { vec![(0, 2), (index - 1, 1)] } else { vec![] },
             },
+            troubles: troubles(index, in_flight),
             stall: Nanos(stall),
             spoiled,
             ..Window::default()
         },
     )
+}
+
+/// What went wrong of two operations, in two windows of one of them.
+fn troubles(index: u64, seed: u64) -> Vec<(OperationId, Vec<Trouble>)> {
+    let mut errors = ErrorKinds::default();
+    errors.add("refused", seed + 1);
+    let trouble = |window, exceeded| Trouble { window, failed: seed, exceeded, errors: errors.clone() };
+    match seed % 3 {
+        0 => Vec::new(),
+        1 => vec![(OperationId(2), vec![trouble(index, vec![seed, 7])])],
+        _ => vec![
+            (OperationId(0), vec![trouble(index, vec![])]),
+            (OperationId(2), vec![trouble(index - 1, vec![]), trouble(index, vec![1, 2])]),
+        ],
+    }
 }
 
 /// Through bytes, as on the network.
@@ -178,6 +194,18 @@ fn what_nobody_can_have_counted_is_refused() {
     assert_eq!(one(|w| w.judged[0].planned = u64::MAX), Err(CodecError::Impossible));
     assert_eq!(one(|w| w.judged[0].exceeded[0] = 1), Err(CodecError::Impossible));
     assert_eq!(one(|w| w.judged[0].ratios[0].good = 1), Err(CodecError::Impossible));
+    let trouble = |operation, planned_window, exceeded| wire::Trouble {
+        operation,
+        planned_window,
+        failed: 1,
+        exceeded,
+        errors: Vec::new(),
+    };
+    assert!(one(|w| w.troubles = vec![trouble(1, 1, vec![1]), trouble(1, 2, vec![])]).is_ok());
+    assert_eq!(one(|w| w.troubles = vec![trouble(1, 4, vec![])]), Err(CodecError::Impossible));
+    assert_eq!(one(|w| w.troubles = vec![trouble(9, 1, vec![])]), Err(CodecError::Operation(9, 4)));
+    assert_eq!(one(|w| w.troubles = vec![trouble(1, 1, vec![]); 2]), Err(CodecError::Order));
+    assert!(matches!(one(|w| w.troubles = vec![trouble(1, 1, vec![1, 1])]), Err(CodecError::Shape { .. })));
     let kind = |count| wire::ErrorKind { kind: "503".to_owned(), count };
     assert_eq!(one(|w| w.judged[0].errors = vec![kind(u64::MAX), kind(u64::MAX)]), Err(CodecError::Impossible));
     assert_eq!(one(|w| w.judged[0].errors = vec![kind(1); 34]), Err(CodecError::TooMuch("kinds of error")));

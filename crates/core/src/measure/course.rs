@@ -3,7 +3,7 @@
 //! A rate is completions within an interval over that interval. The sums of a run cannot say it: they hold
 //! what ended after the planned time, too.
 
-use super::Window;
+use super::{Latencies, Window};
 use crate::model::{Nanos, OperationId, Outcome};
 
 /// Most cells that are kept (32 bytes each); slots are merged in pairs before there are more.
@@ -47,13 +47,15 @@ pub struct Course {
     windows_per_slot: u64,
     /// Slot after slot, from the run's start.
     cells: Vec<Flow>,
+    /// The greatest p99 of a window in each slot, over all operations.
+    slowest: Vec<Nanos>,
 }
 
 impl Course {
     /// An empty one.
     pub fn new(operations: usize) -> Self {
         let slots_max = (CELLS_MAX / operations.max(1)).clamp(64, 4_096);
-        Self { operations, slots_max, window: Nanos::ZERO, windows_per_slot: 1, cells: Vec::new() }
+        Self { operations, slots_max, window: Nanos::ZERO, windows_per_slot: 1, cells: Vec::new(), slowest: Vec::new() }
     }
 
     /// Adds a window, or a late part of one. Windows of one run have one length.
@@ -70,6 +72,15 @@ impl Course {
         if self.cells.len() < start + self.operations {
             self.cells.resize(start + self.operations, Flow::default());
         }
+        if self.slowest.len() <= slot {
+            self.slowest.resize(slot + 1, Nanos::ZERO);
+        }
+        let mut times = Latencies::default();
+        for (_, tally) in window.all() {
+            times.merge(&tally.response);
+            times.merge(&tally.failed);
+        }
+        self.slowest[slot] = self.slowest[slot].max(times.quantile(0.99).unwrap_or_default());
         for (operation, tally) in window.all() {
             if operation.index() < self.operations {
                 self.cells[start + operation.index()].add(Flow {
@@ -90,7 +101,13 @@ impl Course {
             sums.iter_mut().zip(second).for_each(|(sum, flow)| sum.add(*flow));
             self.cells.extend(sums);
         }
+        self.slowest = self.slowest.chunks(2).map(|pair| pair.iter().copied().max().unwrap_or_default()).collect();
         self.windows_per_slot = self.windows_per_slot.saturating_mul(2);
+    }
+
+    /// The greatest p99 of a window in each slot, over the response times of all operations; zero where none ended.
+    pub fn slowest(&self) -> &[Nanos] {
+        &self.slowest
     }
 
     /// The sums of some operations by slot, from the run's start, with the time that each covers.

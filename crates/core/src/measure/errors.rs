@@ -20,11 +20,16 @@ pub struct ErrorKinds(BTreeMap<String, u64>);
 impl ErrorKinds {
     /// Counts `count` errors of a kind.
     pub fn add(&mut self, kind: &str, count: u64) {
+        self.add_within(kind, count, KINDS_MAX);
+    }
+
+    /// The same, with at most so many kinds told apart.
+    pub(super) fn add_within(&mut self, kind: &str, count: u64, kinds_max: usize) {
         let end = kind.floor_char_boundary(KIND_BYTES_MAX);
         let kind = &kind[..end];
         if let Some(n) = self.0.get_mut(kind) {
             *n += count;
-        } else if kind != OTHERS && self.0.len() - usize::from(self.0.contains_key(OTHERS)) < KINDS_MAX {
+        } else if kind != OTHERS && self.0.len() - usize::from(self.0.contains_key(OTHERS)) < kinds_max {
             self.0.insert(kind.to_owned(), count);
         } else {
             *self.0.entry(OTHERS.to_owned()).or_default() += count;

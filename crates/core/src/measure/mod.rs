@@ -10,6 +10,7 @@ mod recorder;
 mod tally;
 mod threshold;
 mod timeline;
+mod troubles;
 mod window;
 
 pub use arrivals::{ArrivalShape, FiredArrivals};
@@ -22,4 +23,5 @@ pub use recorder::Recorder;
 pub use tally::{ByLateness, Tally};
 pub use threshold::{Series, Threshold};
 pub use timeline::Timeline;
+pub use troubles::{Trouble, Troubles};
 pub use window::{EventKind, OperationShape, Window, WindowEvent};

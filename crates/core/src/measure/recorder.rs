@@ -1,7 +1,10 @@
 //! Where one worker counts: owned, without locks.
 
+use std::collections::BTreeMap;
+
 use super::arrivals::FiredArrivals;
 use super::cohort::{Cohort, cohort_of};
+use super::troubles::Trouble;
 use super::{ByLateness, Latencies, OperationShape, Series, Tally, Window};
 use crate::model::{Completion, Nanos, OperationId, Outcome};
 
@@ -21,6 +24,8 @@ pub struct Recorder {
     looked_at: Nanos,
     /// By operation, in order of their windows; `None` where nobody asks when operations were meant to start.
     cohorts: Option<Vec<Vec<Cohort>>>,
+    /// What went wrong, by operation and the window in which it was meant to start.
+    troubles: BTreeMap<(OperationId, u64), Trouble>,
 }
 
 impl Recorder {
@@ -38,6 +43,7 @@ impl Recorder {
             in_flight_time: Nanos::ZERO,
             looked_at: Nanos::ZERO,
             cohorts: None,
+            troubles: BTreeMap::new(),
         }
     }
 
@@ -118,6 +124,10 @@ impl Recorder {
         let outcome = completion.outcome;
         tally.outcomes[outcome.index()] += 1;
         let response = completion.done - intended;
+        let planned = (operation, intended.0 / self.length.0);
+        if outcome.is_failure() {
+            self.troubles.entry(planned).or_default().fail(completion.error.as_deref());
+        }
         let service = completion.sent.map(|sent| completion.done - sent);
         match outcome {
             Outcome::Ok => tally.response.record(response),
@@ -156,6 +166,9 @@ impl Recorder {
                     let exceeded = u64::from(failed || value.is_some_and(|v| v >= threshold.limit));
                     tally.observed[i] += 1;
                     tally.exceeded[i] += exceeded;
+                    if exceeded > 0 {
+                        self.troubles.entry(planned).or_default().exceed(i, shape.thresholds.len());
+                    }
                     // Only response times hold the generator's lateness. A failure is one in any case.
                     let is_late = exceeded > 0 && !failed && threshold.series == Series::ResponseTime;
                     if is_late && completion.done - fired < threshold.limit {
@@ -211,6 +224,13 @@ impl Recorder {
         for (i, cohorts) in self.cohorts.iter_mut().flatten().enumerate().filter(|(_, cohorts)| !cohorts.is_empty()) {
             window.cohorts.push((OperationId(i as u16), std::mem::take(cohorts)));
         }
+        for ((operation, planned), trouble) in std::mem::take(&mut self.troubles) {
+            let trouble = Trouble { window: planned, ..trouble };
+            match window.troubles.last_mut() {
+                Some((of, troubles)) if *of == operation => troubles.push(trouble),
+                _ => window.troubles.push((operation, vec![trouble])),
+            }
+        }
         self.index += 1;
         window
     }
@@ -243,6 +263,26 @@ mod tests {
         assert_eq!((prompt.window, prompt.planned, prompt.ok), (1, 1, 1));
         assert_eq!((prompt.exceeded[0], prompt.observed[0]), (0, 1));
         assert!(recorder.close_window().cohorts.is_empty());
+    }
+
+    #[test]
+    fn what_went_wrong_is_kept_by_the_window_in_which_it_was_meant_to_start() {
+        let mut recorder = recorder(500);
+        let (operation, at) = (OperationId(0), Nanos::from_millis);
+        for intended in [900, 950, 960] {
+            recorder.fired(operation, true, at(intended), at(intended));
+        }
+        assert!(recorder.close_window().troubles.is_empty());
+        let refused = Completion::failed(Outcome::Disconnected, None, at(1_900), "refused");
+        recorder.ended(operation, true, at(900), &refused);
+        recorder.ended(operation, true, at(950), &Completion::ok(at(950), at(1_500)));
+        recorder.ended(operation, true, at(960), &Completion::ok(at(960), at(1_000)));
+        let window = recorder.close_window();
+        let [(_, troubles)] = window.troubles.as_slice() else { panic!("one operation") };
+        let [trouble] = troubles.as_slice() else { panic!("one window") };
+        assert_eq!((trouble.window, trouble.failed, trouble.exceeded.as_slice()), (0, 1, [2].as_slice()));
+        assert_eq!(trouble.errors.top(), [("refused", 1)]);
+        assert!(window.is_possible());
     }
 
     #[test]

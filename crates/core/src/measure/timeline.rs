@@ -1,6 +1,6 @@
 //! All windows of a run, added up in constant memory.
 
-use super::{ArrivalShape, Batches, Course, Latencies, OperationShape, Tally, Window};
+use super::{ArrivalShape, Batches, Course, Latencies, OperationShape, Tally, Troubles, Window};
 use crate::model::{Nanos, OperationId};
 
 /// The sums over all windows seen so far: what verdicts and summaries are made of. Its memory does
@@ -15,6 +15,8 @@ pub struct Timeline {
     pub batches: Batches,
     /// Everything, window by window.
     pub course: Course,
+    /// What went wrong, by the instants at which it was meant to start.
+    pub troubles: Troubles,
     /// How late the generator was.
     pub dispatch_lag: Latencies,
     /// Whether arrivals were fired in the windows for which they were planned.
@@ -43,6 +45,7 @@ impl Timeline {
             unjudged: empty,
             batches: Batches::new(shapes),
             course: Course::new(shapes.len()),
+            troubles: Troubles::default(),
             dispatch_lag: Latencies::default(),
             arrivals: ArrivalShape::default(),
             in_flight: 0,
@@ -66,6 +69,7 @@ impl Timeline {
         }
         self.batches.add(window);
         self.course.add(window);
+        self.troubles.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
         self.arrivals.add(window.index, &window.arrivals);
         self.in_flight_time += window.in_flight_time;

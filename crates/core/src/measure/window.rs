@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::arrivals::FiredArrivals;
 use super::cohort::{Cohort, merge_cohorts};
 use super::tally::COUNT_MAX;
+use super::troubles::{Trouble, merge_troubles};
 use super::{Latencies, Tally, Threshold};
 use crate::model::{Nanos, OperationId};
 
@@ -71,6 +72,9 @@ pub struct Window {
     /// only where a drill is planned. Judged or not makes no difference here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cohorts: Vec<(OperationId, Vec<Cohort>)>,
+    /// What went wrong of what ended in it, by operation and the window in which it was meant to start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<(OperationId, Vec<Trouble>)>,
     /// What happened in it besides requests: a fault, an alert, a recovery.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<WindowEvent>,
@@ -125,6 +129,7 @@ impl Window {
                 .iter()
                 .flat_map(|(_, cohorts)| cohorts)
                 .all(|cohort| cohort.window <= self.index.saturating_add(1) && cohort.is_possible())
+            && self.troubles.iter().flat_map(|(_, troubles)| troubles).all(|trouble| trouble.is_possible(self.index))
             && self.events.len() <= EVENTS_MAX
     }
 
@@ -143,6 +148,12 @@ impl Window {
             match self.cohorts.binary_search_by_key(&operation, |(known, _)| *known) {
                 Ok(at) => merge_cohorts(&mut self.cohorts[at].1, cohorts),
                 Err(at) => self.cohorts.insert(at, (operation, cohorts)),
+            }
+        }
+        for (operation, troubles) in other.troubles {
+            match self.troubles.binary_search_by_key(&operation, |(known, _)| *known) {
+                Ok(at) => merge_troubles(&mut self.troubles[at].1, troubles),
+                Err(at) => self.troubles.insert(at, (operation, troubles)),
             }
         }
         self.events.extend(other.events);

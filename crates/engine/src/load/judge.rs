@@ -13,11 +13,15 @@ use slatest_stats::{AgentEvidence, Check, Evidence, JudgedDrill, JudgedObjective
 mod advice;
 mod culprits;
 mod drills;
+mod incidents;
 mod keeping_up;
 mod objective;
 mod steadiness;
 mod times;
+mod under_way;
 mod unsent;
+
+pub use incidents::{Incident, IncidentError, IncidentOperation};
 
 /// Fewer gaps than these say nothing of their law.
 const GAPS_FEWEST: usize = 50;
@@ -34,6 +38,9 @@ pub struct Judged {
     /// Every drill of the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drills: Vec<JudgedDrill>,
+    /// When the target did not serve, although nobody broke it on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
 }
 
 /// Judges a run. The run's verdict is
@@ -52,7 +59,8 @@ pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
         let name = plan.scenarios.get(one.scenario).map_or("", |scenario| scenario.name.as_str());
         Check::falling_behind(name, one.words())
     }));
-    let objectives = judge_objectives(plan, facts, &behind);
+    let incidents = incidents::incidents(plan, facts);
+    let objectives = judge_objectives(plan, facts, &behind, &incidents);
     let mut verdicts: Vec<Verdict> = objectives.iter().map(|o| o.verdict).collect();
     let drills = drills::judge_drills(plan, &facts.drills);
     verdicts.extend(drills.iter().map(|drill| drill.verdict));
@@ -72,7 +80,7 @@ pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
     if facts.interrupted {
         verdicts.push(Verdict::Inconclusive);
     }
-    Judged { verdict: Verdict::worst(verdicts), objectives, validity, drills }
+    Judged { verdict: Verdict::worst(verdicts), objectives, validity, drills, incidents }
 }
 
 fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
@@ -110,6 +118,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
         arrivals_off: (facts.timeline.arrivals.off(), facts.timeline.arrivals.windows()),
         spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
+        under_way: under_way::under_way(facts),
         shortest_timeout: plan.shortest_timeout(),
         drills: !plan.drills.is_empty(),
         stall_limit: plan.stall_limit(),

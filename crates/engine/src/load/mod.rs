@@ -33,7 +33,7 @@ pub use course::Course;
 pub use drills::{Aside, DrillFacts, DrillGround, DrillWatch, KilledDrills, SteadyWatch};
 pub use event::{Event, Phase};
 pub use facts::{Abortion, Resources, RunFacts, ScenarioFinding};
-pub use judge::{Judged, judge};
+pub use judge::{Incident, IncidentError, IncidentOperation, Judged, judge};
 pub use order::{Order, TakeOver};
 pub(crate) use over_time::within_judged;
 pub use reach::{HealthLine, reach};

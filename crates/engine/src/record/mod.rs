@@ -14,6 +14,7 @@ mod error;
 mod figures;
 mod hlog;
 mod locate;
+mod over_time;
 mod read;
 mod run_record;
 #[cfg(any(test, feature = "samples"))]
@@ -31,6 +32,7 @@ pub use figures::{
     ErrorCount, GeneratorFigures, OperationFigures, OutcomeCounts, RatioFigures, TimeFigures, TimingFigures,
 };
 pub use locate::{locate, locate_series};
+pub use over_time::Moment;
 pub use read::{read, read_series};
 pub use run_record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
 #[cfg(any(test, feature = "samples"))]

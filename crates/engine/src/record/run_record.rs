@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::over_time::Moment;
 use super::{AgentFigures, GeneratorFigures, OperationFigures};
-use crate::load::{HealthLine, ScenarioFinding};
+use crate::load::{HealthLine, Incident, ScenarioFinding};
 use crate::profile::Plan;
 use slatest_core::model::{Nanos, Verdict};
 use slatest_core::target::{Environment, Target};
@@ -115,6 +116,12 @@ pub struct RunResult {
     /// Every drill, judged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drills: Vec<JudgedDrill>,
+    /// When the target did not serve, although nobody broke it on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
+    /// How it went over time, in parts of equal length.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<Moment>,
     /// How long it ran, in nanoseconds.
     pub length: Nanos,
 }
@@ -132,6 +139,8 @@ impl Default for RunResult {
             generator: GeneratorFigures::default(),
             agents: Vec::new(),
             drills: Vec::new(),
+            incidents: Vec::new(),
+            over_time: Vec::new(),
             length: Nanos::ZERO,
         }
     }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::agents::agents;
 use super::figures::figures;
 use super::hlog;
+use super::over_time::over_time;
 use super::read::load;
 use super::{LOG_FILE, Machine, Opening, RECORD_FILE, RunRecord, RunResult, Status, StoreError, VERSION, WINDOWS_FILE};
 use crate::load::{Judged, RunFacts};
@@ -193,6 +194,8 @@ pub(super) fn result(plan: &Plan, facts: &RunFacts, judged: Judged) -> RunResult
         generator,
         agents: agents(facts),
         drills: judged.drills,
+        incidents: judged.incidents,
+        over_time: over_time(plan, facts),
         length: facts.length,
     }
 }

@@ -27,3 +27,4 @@ pub use losses::{LedgerOf, Losses, judge_losses};
 pub use picture::{Mark, picture};
 pub(super) use rows::Row;
 pub use rule::{Rule, WindowState, fewest_operations};
+pub(crate) use rule::{breaks, is_shown_above};

@@ -161,12 +161,12 @@ pub(super) fn usual_until(cells: &Cells, fault: u64) -> u64 {
 }
 
 /// Whether one window's counts break a limit.
-pub(super) fn breaks(bad: u64, n: u64, limit: f64) -> bool {
+pub(crate) fn breaks(bad: u64, n: u64, limit: f64) -> bool {
     is_shown_above(bad, n, limit, WINDOW_ALPHA)
 }
 
 /// Whether so many bad ones would be seen at the limit with a chance of at most `alpha`.
-pub(super) fn is_shown_above(bad: u64, n: u64, limit: f64, alpha: f64) -> bool {
+pub(crate) fn is_shown_above(bad: u64, n: u64, limit: f64, alpha: f64) -> bool {
     bad as f64 > limit * n as f64 && at_least(n, limit, bad) <= alpha
 }
 

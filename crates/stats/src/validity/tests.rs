@@ -124,7 +124,7 @@ fn an_agent_that_is_short_of_processor_or_late_is_not_averaged_away() {
     assert_eq!(broken(&busy), [("generator CPU".into(), true)]);
     let cpu = validity(&busy).into_iter().find(|c| c.name == "generator CPU").unwrap();
     assert_eq!(cpu.measured, "95.0% (two, the worst)");
-    let late = fleet(own(|e| e.dispatch_lag_p99 = Some(Nanos::from_millis(80))));
+    let late = fleet(own(|e| e.dispatch_lag_p99 = Some(Nanos::from_millis(120))));
     assert_eq!(broken(&late), [("dispatch lag p99".into(), true)]);
 }
 

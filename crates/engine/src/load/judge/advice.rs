@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::incidents::Incident;
 use super::objective::Tried;
 use crate::profile::Plan;
 use slatest_core::model::Nanos;
@@ -10,9 +11,14 @@ use slatest_stats::{fewest_for_pass, samples_for_power, samples_to_tell, samples
 /// The longest run that is still advised.
 const SENSIBLE: Nanos = Nanos::from_secs(24 * 3_600);
 
+/// Fewer samples than these say nothing of the share that more of them would show.
+const SAMPLES_FEW: u64 = 10;
+/// From this design effect on, bad samples come together.
+const DEFF_HIGH: f64 = 5.0;
+
 /// Why there is no verdict although there are samples, and how long a run would have to be for one
 /// at the measured rate, counting samples for what they are worth.
-pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>) -> String {
+pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>, incidents: &[Incident]) -> String {
     let judged = &tried.judged;
     let (Some(limit), bad, samples @ 1..) = (tried.limit(), judged.bad, judged.samples) else {
         return "nothing was measured".into();
@@ -21,6 +27,16 @@ pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>) -> String {
     let lasting = |samples_wanted: f64| length(plan, tried, samples_wanted / samples as f64);
     let said = |length: Nanos| humantime::format_duration(Duration::from_secs_f64(length.as_secs_f64().ceil()));
     let seen = format!("{bad} of {samples} {} bad", if bad == 1 { "is" } else { "are" });
+    if samples < SAMPLES_FEW {
+        let fewest = samples_without_bad(limit);
+        return format!("too few samples for a verdict: {seen}; with none bad, a pass takes {fewest}");
+    }
+    if let Some(why) = one_event(plan, tried, incidents) {
+        return format!(
+            "no verdict: {seen}, and they come together ({why}); a longer run would only dilute that: find out what it \
+             was, and run again"
+        );
+    }
     let share = bad as f64 / samples as f64;
     let planned = samples_for_power(limit) as f64 / worth;
     if (samples as f64) < planned && share <= limit {
@@ -58,6 +74,29 @@ pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>) -> String {
         }
         _ => format!("at its limit: {seen}, and no run of a day would tell on which side of the bound that is"),
     }
+}
+
+/// What makes most of the bad samples one event, which no length of a run can be reckoned from.
+fn one_event(plan: &Plan, tried: &Tried<'_>, incidents: &[Incident]) -> Option<String> {
+    let scope = || tried.objective.operations.iter().filter_map(|id| plan.operations.get(id.index()));
+    let is_in_scope = |scenario: &str| {
+        scope().any(|operation| plan.scenarios.get(operation.scenario).is_some_and(|of| of.name == scenario))
+    };
+    let worst = incidents.iter().max_by_key(|incident| incident.failed + incident.late);
+    if let Some(incident) = worst
+        && tried.judged.bad > 0
+        && (incident.failed + incident.late) * 2 >= tried.judged.bad
+        && is_in_scope(&incident.scenario)
+    {
+        let until = incident.ended.map_or_else(|| "the end".into(), |ended| format!("{:.1} s", ended.as_secs_f64()));
+        return Some(format!("an incident, {:.1} s – {until}", incident.began.as_secs_f64()));
+    }
+    let deff = tried.judged.deff.filter(|deff| *deff >= DEFF_HIGH)?;
+    let mut bad: Vec<u64> = tried.batches.iter().map(|batch| batch.bad).collect();
+    bad.sort_unstable_by(|a, b| b.cmp(a));
+    let few = bad.len().div_ceil(6);
+    let most = bad.iter().take(few).sum::<u64>() * 2 >= tried.judged.bad;
+    most.then(|| format!("half of them in {few} of {} parts of the run, design effect {deff:.1}", bad.len()))
 }
 
 /// Up to three digits that say something.

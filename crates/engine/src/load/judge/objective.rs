@@ -1,5 +1,6 @@
 //! One objective, judged.
 
+use super::incidents::Incident;
 use super::keeping_up::FallingBehind;
 use super::times::Times;
 use super::{advice, culprits, steadiness};
@@ -45,9 +46,17 @@ impl Tried<'_> {
 
 /// Every objective of a plan, judged: each by itself first, then whether it was steady, and which
 /// operations are shown to be at fault.
-pub(super) fn judge_objectives(plan: &Plan, facts: &RunFacts, behind: &[FallingBehind]) -> Vec<JudgedObjective> {
+pub(super) fn judge_objectives(
+    plan: &Plan,
+    facts: &RunFacts,
+    behind: &[FallingBehind],
+    incidents: &[Incident],
+) -> Vec<JudgedObjective> {
     let mut tried: Vec<Tried<'_>> =
         plan.objectives.iter().flat_map(|objective| try_objective(plan, facts, objective)).collect();
+    for one in tried.iter_mut().filter(|one| one.judged.verdict == Verdict::Inconclusive && one.judged.samples > 0) {
+        one.judged.words = Some(advice::undecided(plan, one, incidents));
+    }
     steadiness::demand(plan, &mut tried);
     demand_keeping_up(plan, &mut tried, behind);
     culprits::name(&mut tried);
@@ -174,8 +183,6 @@ fn try_scope<'a>(
         tried.judged.words = Some(format!("{blocked} of {ended} were answered by a firewall, not by the target"));
     } else if judged.samples == 0 && judged.measured.is_none() {
         tried.judged.words = Some("no data: nothing in scope ended in the judged part of the run".into());
-    } else if judged.verdict == Verdict::Inconclusive {
-        tried.judged.words = Some(advice::undecided(plan, &tried));
     }
     tried
 }

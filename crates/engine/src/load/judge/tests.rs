@@ -8,6 +8,7 @@ use slatest_core::measure::{Recorder, Series, Threshold};
 use slatest_core::model::{Completion, Nanos, OperationId};
 use slatest_stats::Reading;
 
+mod incidents;
 mod truths;
 
 const LIMIT: Nanos = Nanos::from_millis(100);
@@ -353,10 +354,9 @@ fn samples_that_come_together_are_worth_less() {
     // The interval agrees: the p95 may be one of the slow ones.
     assert!(near(one.measured, 10.0) && near(one.upper, 200.0), "{one:?}");
     assert!(one.notes()[1].contains("design effect"), "{:?}", one.notes());
-    // Worth a hundredth each, 240 bad ones are some three: a pass takes thousands, not a million.
+    // No length of a run is reckoned from what comes together.
     let words = one.words.as_ref().unwrap();
-    let fewest = words.split("a pass takes ").nth(1).and_then(|rest| rest.split(':').next()).unwrap();
-    assert!((6_000..20_000).contains(&fewest.parse::<u64>().unwrap()), "{words}");
+    assert!(words.contains("come together") && !words.contains("a run of"), "{words}");
     // Spread evenly, they pass.
     let even: Vec<_> = (0..30).map(|_| vec![(0, 192, 8)]).collect();
     let one = &judge(&plan, &over_time(&plan, &even)).objectives[0];
