@@ -3,7 +3,7 @@
 use slatest_core::model::Nanos;
 use slatest_engine::record::RunRecord;
 
-use super::words::{grouped, rate};
+use super::words::{grouped, length, rate};
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -11,8 +11,8 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 pub(super) fn lines(run: &RunRecord) -> Vec<String> {
     let parts = &run.result.over_time;
     let ([first, _, ..], Some(last)) = (parts.as_slice(), parts.last()) else { return Vec::new() };
-    let per_sec = |ended: u64, length: Nanos| {
-        if length.is_zero() { 0.0 } else { ended as f64 / length.as_secs_f64() }
+    let per_sec = |ended: u64, took: Nanos| {
+        if took.is_zero() { 0.0 } else { ended as f64 / took.as_secs_f64() }
     };
     let completed: Vec<f64> = parts.iter().map(|part| per_sec(part.ended, part.length)).collect();
     let errors: Vec<f64> = parts.iter().map(|part| part.failed as f64).collect();
@@ -20,7 +20,7 @@ pub(super) fn lines(run: &RunRecord) -> Vec<String> {
     let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
     let slowest = parts.iter().map(|part| part.p99_max).max().unwrap_or_default();
     vec![
-        format!("Over time (0 s – {:.1} s; a column is {})", (last.start + last.length).as_secs_f64(), first.length),
+        format!("Over time ({} in all; a column is {})", length(last.start + last.length), first.length),
         format!(" completed/s {}  to {}", spark(&completed), rate(most(&completed))),
         format!(" errors      {}  to {}", spark(&errors), grouped(most(&errors) as u64)),
         format!(" p99         {}  to {slowest}", spark(&times)),
