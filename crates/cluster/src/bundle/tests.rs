@@ -169,8 +169,9 @@ fn a_certificate_at_a_place_of_the_machine_is_looked_for_there() {
 #[test]
 fn too_much_is_refused_before_it_is_sent() {
     let here = working_directory();
-    let mut feed = String::from("ward\n");
-    feed.push_str(&format!("{}\n", "x".repeat(1024 * 1024 - 1)).repeat(48));
+    // Wide in a column that no path takes: a path that long is refused before.
+    let mut feed = String::from("ward,note\n");
+    feed.push_str(&format!("north,{}\n", "x".repeat(1024 * 1024 - 1)).repeat(48));
     std::fs::write(here.path().join("feeds/wards.csv"), feed).unwrap();
     let problems = coordinator(here.path(), Overrides::default()).unwrap().pack(here.path()).unwrap_err();
     assert!(problems.to_string().contains("at most 48 MiB"), "{problems}");

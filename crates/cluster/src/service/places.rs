@@ -128,6 +128,7 @@ mod tests {
         let mut others: Vec<Place> = (0..2).map(|port| places.enter(&format!("10.0.0.3:{port}"))).collect();
         assert_eq!(others.iter_mut().map(Place::name).collect::<Vec<_>>(), [true, false], "of two, one was taken");
         drop((agent, crowd, others, quiet));
-        assert_eq!((places.shared().named, places.shared().nameless.len()), (0, 0));
+        let left = places.shared();
+        assert_eq!((left.named, left.nameless.len()), (0, 0));
     }
 }

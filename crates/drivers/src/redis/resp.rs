@@ -254,6 +254,18 @@ mod tests {
         }
     }
 
+    fn has_a_reply(bytes: &[u8]) -> bool {
+        let (mut follower, mut at) = (Follower::default(), 0);
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            match follower.follow(rest, LIMIT) {
+                Ok(step) if step.is_end => return true,
+                Ok(step) => at += step.consumed,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
     proptest! {
         #[test]
         fn the_size_of_the_pieces_changes_nothing(
@@ -269,13 +281,13 @@ mod tests {
             }
         }
 
-        /// What the library takes as a reply is followed to the same end.
+        /// What the library takes as a reply is followed to its end. What stands behind it is another's.
         #[test]
         fn the_library_and_the_follower_agree(
             bytes in prop::collection::vec(prop::sample::select(b"+-:$*\r\n01a".to_vec()), 0..40),
         ) {
             if redis::parse_redis_value(&bytes).is_ok() {
-                prop_assert!(replies(&bytes, 7, LIMIT).is_ok_and(|ends| ends >= 1), "{:?}", bytes);
+                prop_assert!(has_a_reply(&bytes), "{:?}", bytes);
             }
         }
     }

@@ -117,7 +117,7 @@ fn warnings_are_those_of_the_job_and_its_pods_that_no_status_tells() {
     assert_eq!(told("runner", "FailedCreate", "another's"), None);
     assert_eq!(told("run-2-abcde", "FailedScheduling", "its status tells"), None);
     let mount = told("run-2-abcde", "FailedMount", "secret \"amqp\"\u{1b}[2J not found").unwrap();
-    assert_eq!(mount, "agent 2 can't start: secret \"amqp\" [2J not found");
+    assert_eq!(mount, "agent 2 can't start: secret \"amqp\"\\u{1b}[2J not found");
 }
 
 #[test]
@@ -125,6 +125,6 @@ fn what_a_cluster_says_is_cut_and_obeyed_by_no_terminal() {
     let long = "x".repeat(10_000);
     let news = Roster::default().seen(&pod("run-0-a", 0, None, unschedulable(&long))).unwrap();
     assert!(news.words.chars().count() <= WORDS_MAX + 1 && news.words.ends_with('…'));
-    assert_eq!(News::trouble("a\nb\u{7}").words, "a b ");
+    assert_eq!(News::trouble("a\nb\u{7}").words, "a b\\u{7}");
     assert_eq!(Roster::default().seen(&Pod::default()), None);
 }
