@@ -15,6 +15,10 @@ const GROWTH_MIN: f64 = 0.05;
 /// …by half of it in each, and in the last by this share of the growth of the first: what levels off is slow,
 /// and keeps up.
 const LASTING_MIN: f64 = 0.6;
+/// Where each takes longer than this share of what is looked at, what levels off does so slowly, and by chance it
+/// looks as if it did not: the growth that lasts must then be beyond chance by so many standard deviations.
+const SLOW_SHARE: f64 = 1.0 / 3.0;
+const SLOW_SIGMAS: f64 = 2.0;
 /// The first part must have ended this share of what the last did: a target whose first answers are yet to
 /// come is slow.
 const SERVED_MIN: f64 = 0.75;
@@ -94,10 +98,16 @@ fn look_at(plan: &Plan, facts: &RunFacts, place: usize, scenario: &ScenarioPlan)
     // By Little's law, under way over the rate is the time that each takes: under a ramp the one grows with
     // the rate, the other does not.
     let times_grew = end as f64 / due_last.max(1e-9) > 1.5 * start as f64 / due_first.max(1e-9);
+    // Of the share by which a part grew, were its arrivals and its ends independent.
+    let variance = |(due, ended, _): &(f64, f64, f64)| (due + ended) / due.max(1.0).powi(2);
+    let (early, late) = (&parts[0], &parts[PARTS - 1]);
+    let is_slow = start as f64 / ended_first.max(1e-9) > SLOW_SHARE * looked_at as f64;
+    let noise = (variance(late) + LASTING_MIN.powi(2) * variance(early)).sqrt();
+    let margin = if is_slow { SLOW_SIGMAS * noise } else { 0.0 };
     let is_behind = growth >= GROWTH_MIN * due
         && growth > SIGMAS * (end as f64).sqrt() + 10.0
         && parts.iter().all(|part| share(part) >= GROWTH_MIN / 2.0)
-        && share(&parts[PARTS - 1]) >= LASTING_MIN * share(&parts[0])
+        && share(late) >= LASTING_MIN * share(early) + margin
         && ended_first >= SERVED_MIN * ended_last
         && times_grew;
     let secs = (last.last()?.0.1 - since).as_secs_f64();

@@ -1,9 +1,24 @@
 //! Targets and generators of which everything is known.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use slatest_core::measure::{Latencies, Window};
+
+/// A window with its counts alone. Histograms are most of the work of adding it up, and many questions are of counts.
+pub(super) fn without_times(mut window: Window) -> Window {
+    for (_, tally) in window.judged.iter_mut().chain(&mut window.unjudged) {
+        for times in [&mut tally.response, &mut tally.failed, &mut tally.service, &mut tally.send_lag] {
+            *times = Latencies::default();
+        }
+    }
+    window.dispatch_lag = Latencies::default();
+    window
+}
 
 /// A constant target behind a generator that fires each arrival so late.
 fn late_generator(plan: &Plan, service: Nanos, lateness: Nanos) -> RunFacts {
@@ -94,10 +109,12 @@ struct Queue {
     random: bool,
 }
 
-fn served(plan: &Plan, queue: &Queue, seed: u64) -> RunFacts {
+/// Every arrival and every end of a queue, in order of time: (when, is an end, when it was meant to start).
+fn events(queue: &Queue, seed: u64) -> Vec<(Nanos, bool, Nanos)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let (mut now, mut free) = (0.0_f64, vec![0.0_f64; queue.servers]);
-    // (when, is an end, when it was meant to start)
+    // When each server is free again.
+    let mut free: BinaryHeap<Reverse<Nanos>> = (0..queue.servers).map(|_| Reverse(Nanos::ZERO)).collect();
+    let mut now = 0.0_f64;
     let mut events = Vec::new();
     loop {
         let (first, last) = queue.offered;
@@ -106,19 +123,28 @@ fn served(plan: &Plan, queue: &Queue, seed: u64) -> RunFacts {
         if now >= queue.secs as f64 {
             break;
         }
-        let next = free.iter_mut().min_by(|a, b| a.total_cmp(b)).expect("a server");
+        let Reverse(next) = free.pop().expect("a server");
         let takes = if queue.random { -(1.0 - rng.random::<f64>()).ln() * queue.service } else { queue.service };
-        *next = next.max(now) + takes;
-        let (at, done) = (Nanos::from_secs_f64(now), Nanos::from_secs_f64(*next));
+        let at = Nanos::from_secs_f64(now);
+        let done = next.max(at) + Nanos::from_secs_f64(takes);
+        free.push(Reverse(done));
         events.extend([(at, false, at), (done, true, at)]);
     }
     events.sort();
+    events
+}
+
+/// What a run against the queue leaves. Without `times` there are counts only: a hundred runs are judged by them in
+/// a second.
+fn served(plan: &Plan, queue: &Queue, seed: u64, times: bool) -> RunFacts {
+    let events = events(queue, seed);
     let mut recorder = Recorder::new(shapes(plan), plan.window);
     let mut timeline = Timeline::new(&shapes(plan));
+    let mut add = |window| timeline.add(&if times { window } else { without_times(window) });
     let count = events.len() as u64 / 2;
     for (at, is_end, intended) in events {
         while recorder.window_end() <= at {
-            timeline.add(&recorder.close_window());
+            add(recorder.close_window());
         }
         recorder.look(at);
         if is_end {
@@ -127,7 +153,7 @@ fn served(plan: &Plan, queue: &Queue, seed: u64) -> RunFacts {
             recorder.fired(OperationId(0), true, intended, intended);
         }
     }
-    timeline.add(&recorder.close_window());
+    add(recorder.close_window());
     let length = Nanos::from_secs(queue.secs);
     RunFacts { timeline, scheduled: count, fired: count, length, ..facts(plan, &[]) }
 }
@@ -148,7 +174,7 @@ fn a_rate_is_what_completed_within_the_time_and_a_target_that_falls_behind_is_na
     let above = |above| objective(false, Aim::Throughput { above });
     let errors = objective(false, Aim::ErrorRate { below: 0.05 });
     let plan = queue_plan(&queue, vec![above(450.0), above(250.0), errors]);
-    let judged = judge(&plan, &served(&plan, &queue, 7));
+    let judged = judge(&plan, &served(&plan, &queue, 7, true));
     let verdicts: Vec<Verdict> = judged.objectives.iter().map(|o| o.verdict).collect();
     assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Inconclusive]);
     let Some(Reading::Rate(rate)) = judged.objectives[0].measured else { panic!("a rate") };
@@ -157,7 +183,7 @@ fn a_rate_is_what_completed_within_the_time_and_a_target_that_falls_behind_is_na
     assert!(said.starts_with("does not keep up: serves about 300/s of "), "{said}");
     // Nor is it a pass where nothing was asked.
     let nothing = queue_plan(&queue, vec![]);
-    assert_eq!(judge(&nothing, &served(&nothing, &queue, 7)).verdict, Verdict::Inconclusive);
+    assert_eq!(judge(&nothing, &served(&nothing, &queue, 7, true)).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -178,7 +204,7 @@ fn a_target_that_keeps_up_is_not_accused() {
     for (i, queue) in all.iter().enumerate() {
         let plan = queue_plan(queue, vec![]);
         let accused = (0..100).filter(|seed| {
-            let facts = served(&plan, queue, *seed);
+            let facts = served(&plan, queue, *seed, false);
             !keeping_up::falling_behind(&plan, &facts).is_empty()
         });
         // A queue that is busy for 95 % of the time may grow for a minute by chance.
@@ -192,7 +218,7 @@ fn a_recorder_that_loses_or_invents_time_is_found() {
     let plan = queue_plan(&queue, vec![]);
     // So many nanoseconds are recorded for each one.
     let voids = |factor: f64| {
-        let mut facts = served(&plan, &queue, 3);
+        let mut facts = served(&plan, &queue, 3, true);
         for tally in &mut facts.timeline.judged {
             let mut changed = slatest_core::measure::Latencies::default();
             for rank in 1..=tally.response.count() {
