@@ -132,10 +132,16 @@ fn broker(reaction: impl Fn(usize) -> Reaction + Send + Sync + 'static) -> Scrip
 }
 
 pub(super) fn subject(folder: &tempfile::TempDir, address: SocketAddr) -> Subject {
+    subject_with(folder, address, "{}")
+}
+
+fn subject_with(folder: &tempfile::TempDir, address: SocketAddr, settings: &str) -> Subject {
     let path = folder.path().join("uri");
     std::fs::write(&path, format!("amqp://guest:guest@{address}/v")).expect("a file");
-    let workload = "name: jobs\ndriver: amqp\nendpoint: queue\noperations:\n  \
-                    - { name: send, timeout: 3s, request: { publish: { routing_key: q, body: hello } } }\n";
+    let workload = format!(
+        "name: jobs\ndriver: amqp\nendpoint: queue\nsettings: {settings}\noperations:\n  \
+         - {{ name: send, timeout: 3s, request: {{ publish: {{ routing_key: q, body: hello }} }} }}\n"
+    );
     Subject::new("amqp", workload, format!("{{ amqp: {{ file: \"{}\" }} }}", path.display()))
 }
 
@@ -223,7 +229,8 @@ fn a_blocked_connection_is_named_and_what_waits_for_it_is_never_sent() {
         }
     });
     worker(async {
-        let bench = subject(&folder, server.address()).prepare().await;
+        // Both sessions share the one connection.
+        let bench = subject_with(&folder, server.address(), "{ connections: 1 }").prepare().await;
         let mut sessions = [bench.session(0).await, bench.session(1).await];
         for seq in 0..2 {
             let session = &mut *sessions[usize::try_from(seq).expect("few")];

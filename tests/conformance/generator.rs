@@ -88,13 +88,14 @@ fn a_lack_of_file_descriptors_is_the_generators_fault_in_every_protocol() {
     let (before, _) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     for subject in subjects(refusing.address(), folder.path()) {
         worker(async {
-            let bench = subject.prepare().await;
+            // Two of them: what could not be opened is not tried again at once.
+            let (bench, lacking) = (subject.prepare().await, subject.prepare().await);
             // What a client opens once, it opens now.
             let (outcome, kind) = ended(&bench).await;
             assert_eq!(outcome, Outcome::Disconnected, "{}: {kind}", subject.driver);
             assert!(!kind.starts_with(GENERATOR_FAULT), "{}: a refusal is the target's: {kind}", subject.driver);
             allow_files(3);
-            let (outcome, kind) = ended(&bench).await;
+            let (outcome, kind) = ended(&lacking).await;
             allow_files(before);
             let expected = (Outcome::Disconnected, "generator: out of file descriptors");
             assert_eq!((outcome, kind.as_str()), expected, "{}", subject.driver);

@@ -260,37 +260,55 @@ fn a_goaway_lets_what_was_taken_be_answered_and_the_next_request_goes_elsewhere(
     assert_eq!(connections, 2);
 }
 
-/// A request above the last stream of a GOAWAY was not taken; it is told so and not made again.
+/// A request above the last stream of a GOAWAY was not taken: it is sent again, elsewhere, and that is counted
+/// (RFC 9113, 6.8), whatever the reason of the GOAWAY.
 #[test]
-fn a_request_above_the_last_stream_of_a_goaway_is_disconnected() {
-    for (code, name) in
-        [(0, "NO_ERROR"), (2, "INTERNAL_ERROR"), (11, "ENHANCE_YOUR_CALM"), (77, "of an unknown reason")]
-    {
+fn a_request_above_the_last_stream_of_a_goaway_is_sent_again_on_another_connection() {
+    for code in [0, 2, 11, 77] {
         let (completions, connections) = spoilt_http2(move |id| match id {
             1 => vec![ok(1)],
             _ => vec![goaway(1, code)],
         });
-        let kind = format!("answer: http2 goaway {name}");
-        let expected = [
-            (Outcome::Ok, None),
-            (Outcome::Disconnected, Some(kind.as_str())),
-            (Outcome::Ok, None),
-            (Outcome::Ok, None),
-        ];
-        assert_eq!(ends(&completions), expected, "{name}");
-        assert_eq!(connections, 2, "{name}");
+        assert_eq!(ends(&completions), [(Outcome::Ok, None); 4], "{code}");
+        assert_eq!(completions.iter().map(|c| c.retries).collect::<Vec<_>>(), [0, 1, 0, 0], "{code}");
+        assert_eq!(connections, 2, "{code}");
     }
 }
 
 #[test]
+fn a_server_that_passes_every_request_over_is_told_by_the_reason_of_its_goaway() {
+    for (code, name) in
+        [(0, "NO_ERROR"), (2, "INTERNAL_ERROR"), (11, "ENHANCE_YOUR_CALM"), (77, "of an unknown reason")]
+    {
+        let server = Scripted::serve(move |_, stream| http2(stream, move |_| vec![goaway(0, code)]));
+        let subject = subject(server.address(), "{ version: http2 }", "timeout: 20s, request: { get: / }");
+        let completion = executed(&subject, "one", 1).remove(0);
+        let kind = format!("answer: http2 goaway {name}");
+        assert_eq!((completion.outcome, completion.error), (Outcome::Disconnected, Some(kind)));
+        assert_eq!((completion.retries, server.connections()), (2, 3), "{name}: twice again, and no more");
+    }
+}
+
+#[test]
+fn a_stream_that_is_refused_is_sent_again_and_the_connection_kept() {
+    let refused = |id| if id == 1 { frame(3, 0, 1, &7_u32.to_be_bytes()) } else { ok(id) };
+    let (completions, connections) = spoilt_http2(move |id| vec![refused(id)]);
+    assert_eq!(ends(&completions), [(Outcome::Ok, None); 4]);
+    assert_eq!(completions.iter().map(|c| c.retries).collect::<Vec<_>>(), [1, 0, 0, 0]);
+    assert_eq!(connections, 1, "one stream is not the connection");
+}
+
+/// All but a refused stream may have been acted on: what was sent is not sent again.
+#[test]
 fn a_stream_that_is_reset_is_told_by_its_reason_and_the_connection_kept() {
-    for (code, name) in [(7_u32, "REFUSED_STREAM"), (8, "CANCEL"), (13, "HTTP_1_1_REQUIRED")] {
+    for (code, name) in [(8_u32, "CANCEL"), (13, "HTTP_1_1_REQUIRED")] {
         let (completions, connections) = spoilt_http2(move |id| match id {
             1 => vec![frame(3, 0, 1, &code.to_be_bytes())],
             id => vec![ok(id)],
         });
         let kind = format!("answer: http2 reset {name}");
         assert_eq!(ends(&completions)[0], (Outcome::Disconnected, Some(kind.as_str())));
+        assert_eq!(completions[0].retries, 0, "{name}");
         assert_eq!(ends(&completions)[1..], [(Outcome::Ok, None); 3], "{name}");
         assert_eq!(connections, 1, "{name}: one stream is not the connection");
     }

@@ -153,7 +153,7 @@ fn said(error: &Error) -> String {
             Some(detail) if detail.contains("end of input") => {
                 "the template is not closed: write `{{ name }}`, `{% if … %} … {% endif %}`".into()
             }
-            _ => "the template can't be read: inside `{{ }}` stands a name, a call or a filter, like `{{ seq }}`, `{{ random.int(1, 9) }}`, `{{ name | urlencode }}`".into(),
+            _ => "the template can't be read: inside `{{ }}` stands a name, a call or a filter, like `{{ seq }}`, `{{ random.int(1, 9) }}`, `{{ name | urlencode }}`, and inside `{% %}` a statement, like `{% if seq > 1 %}`".into(),
         };
     }
     match error.detail() {
