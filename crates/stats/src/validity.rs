@@ -203,7 +203,7 @@ fn dispatch_lag(e: &Evidence) -> Check {
 fn arrivals_by_window(e: &Evidence) -> Check {
     let name = "arrivals by window";
     let (off, windows) = e.arrivals_off;
-    let bound = format!("≤ {}% of the windows off by more than 5%", WINDOWS_OFF_MAX * 100.0);
+    let bound = format!("≤ {}% of the windows (of 1 s at least) off by more than 5%", WINDOWS_OFF_MAX * 100.0);
     if windows == 0 {
         return Check::sound(name, "none planned ahead".into(), bound);
     }

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::tally::COUNT_MAX;
+use crate::model::Nanos;
 
 /// Most windows behind the newest one whose counts may still change; older ones are settled.
 const OPEN_WINDOWS_MAX: usize = 128;
+/// Shorter windows are looked at together: what a stall of some milliseconds moves over the edge of a short window is a
+/// large share of it, and no other load for the target.
+const SPAN_LEAST: Nanos = Nanos::from_secs(1);
 /// A window is off when this share of its arrivals is missing or too many.
 const OFF_SHARE: f64 = 0.05;
 
@@ -58,7 +62,8 @@ impl FiredArrivals {
     }
 }
 
-/// How many windows of a run held as many arrivals as were planned for them. Memory does not grow with the run.
+/// How many windows of a run held as many arrivals as were planned for them. Windows shorter than a second count together
+/// as one of a second. Memory does not grow with the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArrivalShape {
     /// (fired in it, planned for it), by window.
@@ -68,17 +73,18 @@ pub struct ArrivalShape {
 }
 
 impl ArrivalShape {
-    /// Adds what was fired in window `index`.
-    pub(super) fn add(&mut self, index: u64, arrivals: &FiredArrivals) {
+    /// Adds what was fired in window `index`, of this length.
+    pub(super) fn add(&mut self, index: u64, length: Nanos, arrivals: &FiredArrivals) {
         if arrivals.is_empty() {
             return;
         }
+        let together = SPAN_LEAST.0.div_ceil(length.0.max(1)).max(1);
         let mut of_others = 0_u64;
         for &(planned, count) in &arrivals.late {
-            self.open.entry(planned).or_default().1 += count;
+            self.open.entry(planned / together).or_default().1 += count;
             of_others = of_others.saturating_add(count);
         }
-        let own = self.open.entry(index).or_default();
+        let own = self.open.entry(index / together).or_default();
         own.0 += arrivals.fired;
         own.1 += arrivals.fired.saturating_sub(of_others);
         while self.open.len() > OPEN_WINDOWS_MAX {
@@ -113,9 +119,30 @@ mod tests {
     fn shape(windows: &[(u64, u64, &[(u64, u64)])]) -> (u64, u64) {
         let mut shape = ArrivalShape::default();
         for &(index, fired, late) in windows {
-            shape.add(index, &FiredArrivals { fired, late: late.to_vec() });
+            shape.add(index, SPAN_LEAST, &FiredArrivals { fired, late: late.to_vec() });
         }
         (shape.off(), shape.windows())
+    }
+
+    #[test]
+    fn short_windows_are_looked_at_by_the_second() {
+        let of_200_ms = |late_to_next_window| {
+            let mut shape = ArrivalShape::default();
+            for index in 0..50 {
+                let planned_before = late_to_next_window && index > 0;
+                let late = if planned_before { vec![(index - 1, 4)] } else { Vec::new() };
+                shape.add(index, Nanos::from_millis(200), &FiredArrivals { fired: 40, late });
+            }
+            (shape.off(), shape.windows())
+        };
+        assert_eq!(of_200_ms(false), (0, 10));
+        // A tenth of each window comes with the next one: 20 ms, which the load of a second doesn't show.
+        assert_eq!(of_200_ms(true), (0, 10));
+        let mut burst = ArrivalShape::default();
+        for (index, fired, late) in [(0, 200, vec![]), (1, 100, vec![]), (2, 300, vec![(1, 100)])] {
+            burst.add(index, Nanos::from_secs(1), &FiredArrivals { fired, late });
+        }
+        assert_eq!((burst.off(), burst.windows()), (2, 3));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Timeline {
         self.course.add(window);
         self.troubles.add(window);
         self.dispatch_lag.merge(&window.dispatch_lag);
-        self.arrivals.add(window.index, &window.arrivals);
+        self.arrivals.add(window.index, window.length, &window.arrivals);
         self.in_flight_time += window.in_flight_time;
         if window.late {
             return;
