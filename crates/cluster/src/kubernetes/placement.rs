@@ -17,8 +17,9 @@ use slatest_core::say;
 /// however it ended:
 ///
 /// ```no_run
-/// # fn run(settings: slatest::kubernetes::JobSettings) -> Result<(), slatest::kubernetes::KubernetesError> {
-/// use slatest::kubernetes::Placement;
+/// # fn run(settings: slatest_cluster::kubernetes::JobSettings) -> Result<(), slatest_cluster::kubernetes::KubernetesError> {
+/// use slatest_cluster::kubernetes::Placement;
+/// use slatest_core::say;
 /// let placement = Placement::start(settings, |news| say!("slatest: {}", news.words))?;
 /// // … the run; Ctrl-C ends it early, and comes here too …
 /// placement.end()?; // or drop: both delete the Job, its pods and its Secret
