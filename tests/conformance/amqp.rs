@@ -383,6 +383,63 @@ fn one_execution_has_one_payload() {
 }
 
 #[test]
+fn a_secret_of_the_workload_is_sent_as_a_header() {
+    let queue = Queue::new();
+    let path = queue.folder.path().join("key");
+    std::fs::write(&path, "geheim\n").expect("a file");
+    let value = format!("headers: {{ authorization: {{ file: \"{}\" }} }}", path.display());
+    let subject = queue.subject();
+    let subject = Subject { workload: subject.workload.replace("headers: { kind: created }", &value), ..subject };
+    let got = worker(async {
+        let bench = subject.prepare().await;
+        let mut session = bench.session(0).await;
+        assert_eq!(bench.execute(&mut *session, "send", 0).await.outcome, Outcome::Ok);
+        let channel = connect().await.expect("a connection").create_channel().await.expect("a channel");
+        channel.basic_get(queue.name.as_str().into(), BasicGetOptions::default()).await.expect("an answer")
+    });
+    let headers = got.expect("a message").delivery.properties.headers().clone().expect("headers");
+    let sent = headers.inner().get("authorization").cloned();
+    assert_eq!(sent, Some(lapin::types::AMQPValue::LongString("geheim".into())));
+    let written = subject.workload.replace(&value, "headers: { authorization: geheim }");
+    let refused = Subject { workload: written, ..subject }.compile().err().expect("a credential").to_string();
+    assert!(refused.contains("publish.headers.authorization") && refused.contains("{ env: NAME }"), "{refused}");
+    assert!(!refused.contains("geheim"), "{refused}");
+}
+
+#[test]
+fn messages_are_taken_up_to_the_length_that_the_workload_says() {
+    let queue = Queue::new();
+    let taking = |settings: &str| {
+        let workload = format!(
+            "name: jobs\ndriver: amqp\nendpoint: queue\nsettings: {{ {settings} }}\noperations:\n  \
+             - {{ name: take, timeout: 20s, request: {{ consume: {{ queue: {} }} }} }}\n",
+            queue.name
+        );
+        Subject { workload, ..queue.subject() }
+    };
+    worker(async {
+        let channel = connect().await.expect("a connection").create_channel().await.expect("a channel");
+        let name = lapin::types::ShortString::from(queue.name.as_str());
+        let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
+        channel.queue_declare(name.clone(), options, Default::default()).await.expect("a queue");
+        for length in [2 << 20, 30 << 20] {
+            let message = vec![b'x'; length];
+            let properties = lapin::BasicProperties::default();
+            let sent = channel.basic_publish("".into(), name.clone(), Default::default(), &message, properties).await;
+            sent.expect("handed over").await.expect("sent");
+        }
+        let mut ends = Vec::new();
+        for settings in ["answer_max_mib: 1", "connections: 1", "connections: 1", "answer_max_mib: 40"] {
+            let bench = taking(settings).prepare().await;
+            let completion = bench.execute(&mut *bench.session(0).await, "take", 0).await;
+            ends.push((completion.outcome, completion.error));
+        }
+        let too_long = (Outcome::Disconnected, Some("message too long".to_owned()));
+        assert_eq!(ends, [too_long.clone(), (Outcome::Ok, None), too_long, (Outcome::Ok, None)]);
+    });
+}
+
+#[test]
 fn the_next_run_works_when_the_runtime_of_the_last_is_gone() {
     let queue = Queue::new();
     let subject = Subject { workload: queue.consuming("classic"), ..queue.subject() };

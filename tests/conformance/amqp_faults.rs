@@ -135,7 +135,7 @@ pub(super) fn subject(folder: &tempfile::TempDir, address: SocketAddr) -> Subjec
     subject_with(folder, address, "{}")
 }
 
-fn subject_with(folder: &tempfile::TempDir, address: SocketAddr, settings: &str) -> Subject {
+pub(super) fn subject_with(folder: &tempfile::TempDir, address: SocketAddr, settings: &str) -> Subject {
     let path = folder.path().join("uri");
     std::fs::write(&path, format!("amqp://guest:guest@{address}/v")).expect("a file");
     let workload = format!(

@@ -14,7 +14,7 @@ use crate::scripted::Scripted;
 use crate::suite::{Subject, worker};
 
 /// One request: its kind, its version, and the number that its answer repeats.
-async fn request(stream: &mut TcpStream) -> Option<(i16, i16, i32)> {
+pub(super) async fn request(stream: &mut TcpStream) -> Option<(i16, i16, i32)> {
     let length = usize::try_from(stream.read_i32().await.ok()?).ok()?;
     let mut request = vec![0; length];
     stream.read_exact(&mut request).await.ok()?;
@@ -22,7 +22,7 @@ async fn request(stream: &mut TcpStream) -> Option<(i16, i16, i32)> {
     Some((number(0), number(2), i32::from_be_bytes(request[4..8].try_into().ok()?)))
 }
 
-async fn answer(stream: &mut TcpStream, correlation: i32, body: &[u8]) {
+pub(super) async fn answer(stream: &mut TcpStream, correlation: i32, body: &[u8]) {
     let length = i32::try_from(body.len() + 4).expect("a length");
     let frame = [&length.to_be_bytes()[..], &correlation.to_be_bytes(), body].concat();
     drop(stream.write_all(&frame).await);
@@ -37,20 +37,26 @@ fn advertising(elsewhere: SocketAddr, told: &Arc<AtomicBool>, asked: &Arc<Atomic
         async move {
             let own = stream.local_addr().expect("its address");
             while let Some((kind, version, correlation)) = request(&mut stream).await {
-                let apis = [0i16, 0, 2, 3, 0, 1, 18, 0, 0].map(i16::to_be_bytes).concat();
-                let body = match (kind, version) {
-                    (18, 0) => apis,
-                    (18, _) => [&35i16.to_be_bytes()[..], &apis[2..]].concat(),
-                    _ if told.load(Ordering::SeqCst) => {
-                        asked.fetch_add(1, Ordering::SeqCst);
-                        metadata(&[own, elsewhere])
-                    }
-                    _ => metadata(&[own]),
+                let body = if kind != 18 && told.load(Ordering::SeqCst) {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    metadata(&[own, elsewhere])
+                } else {
+                    advertised(kind, version, own)
                 };
                 answer(&mut stream, correlation, &body).await;
             }
         }
     })
+}
+
+/// What a broker answers that knows two questions in old versions, and advertises itself.
+pub(super) fn advertised(kind: i16, version: i16, own: SocketAddr) -> Vec<u8> {
+    let apis = [0i16, 0, 2, 3, 0, 1, 18, 0, 0].map(i16::to_be_bytes).concat();
+    match (kind, version) {
+        (18, 0) => apis,
+        (18, _) => [&35i16.to_be_bytes()[..], &apis[2..]].concat(),
+        _ => metadata(&[own]),
+    }
 }
 
 /// Metadata, version 1: these brokers, numbered from 1; the last leads the one partition of `events`.
@@ -95,7 +101,7 @@ fn elsewhere() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, contacted)
 }
 
-fn events(server: &Scripted) -> Subject {
+pub(super) fn events(server: &Scripted) -> Subject {
     let workload = "name: events\ndriver: kafka\nendpoint: events\nsettings: { acks: leader }\noperations:\n  \
                     - { name: send, timeout: 3s, request: { produce: { topic: events, value: x } } }\n";
     Subject::new("kafka", workload, format!("{{ kafka: [\"{}\"] }}", server.address()))

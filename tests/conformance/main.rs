@@ -22,6 +22,8 @@ mod http_deadlines;
 #[cfg(feature = "http")]
 mod http_faults;
 #[cfg(feature = "http")]
+mod http_headers;
+#[cfg(feature = "http")]
 mod http_log;
 #[cfg(feature = "http")]
 mod http_stale;
@@ -33,6 +35,8 @@ mod kafka;
 mod kafka_answers;
 #[cfg(feature = "kafka")]
 mod kafka_faults;
+#[cfg(feature = "kafka")]
+mod kafka_hostile;
 #[cfg(feature = "kafka")]
 mod kafka_limits;
 #[cfg(feature = "redis")]
@@ -51,6 +55,8 @@ mod sql_hostile;
 mod sql_session;
 mod stack;
 mod suite;
+#[cfg(all(feature = "http", feature = "sql", feature = "kafka", feature = "amqp"))]
+mod unreachable;
 #[cfg(feature = "websocket")]
 mod websocket;
 #[cfg(feature = "websocket")]

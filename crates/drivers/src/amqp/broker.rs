@@ -111,16 +111,22 @@ pub(super) struct Broker {
     last: AtomicUsize,
     tls: Option<Arc<ClientConfig>>,
     dial: Dial,
+    /// Longest body of a message.
+    body_max: u64,
     /// Shown in the broker's list of connections.
     name: String,
 }
 
 impl Broker {
-    /// Reads the endpoint and resolves its secrets.
+    /// Reads the endpoint and resolves its secrets; bodies of messages are no longer than `body_max`.
     ///
     /// # Errors
     /// What is missing, malformed or unreadable, with its place and without the URIs.
-    pub(super) fn compile(endpoint: &AmqpEndpoint, context: &CompileContext<'_>) -> Result<Self, Problems> {
+    pub(super) fn compile(
+        endpoint: &AmqpEndpoint,
+        context: &CompileContext<'_>,
+        body_max: u64,
+    ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let name = context.endpoint_name;
         let mut problem = |key: &str, message: String| {
@@ -168,7 +174,8 @@ impl Broker {
         let Some(first) = first.filter(|_| problems.0.is_empty()) else { return Err(problems) };
         let others = others.into_iter().flatten().collect();
         let name = format!("slatest {} {}", context.run, context.scenario);
-        Ok(Self { first, others, last: AtomicUsize::new(0), tls, dial: Dial::new(context.guard.clone()), name })
+        let dial = Dial::new(context.guard.clone());
+        Ok(Self { first, others, last: AtomicUsize::new(0), tls, dial, body_max, name })
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> + Clone {
@@ -222,7 +229,7 @@ impl Broker {
     async fn connect_to(&self, node: &Node, patience: Duration) -> Result<Connected, Failure> {
         let own = node.uri.query.connection_timeout.map_or(patience, Duration::from_millis);
         let patience = patience.min(own);
-        let inbound = Arc::<Inbound>::default();
+        let inbound = Arc::new(Inbound::new(self.body_max));
         let opening = async {
             let (host, port) = (node.uri.authority.host.as_str(), node.uri.authority.port);
             let socket = self.dial.connect(host, port, patience).await.map_err(Failure::dialling)?;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::broker::Broker;
 use super::file::{Check, Publish, QueueSpec, QueueType, Request, Settings, Until};
+use super::frames::BODY_BYTES_MAX_DEFAULT;
 use super::workload::{AmqpWorkload, Plan};
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
-use crate::workload::{OperationSpec, Template, WorkloadFile};
+use crate::workload::{OperationSpec, SentValue, Template, WorkloadFile};
 use crate::{CompileContext, Operation, Outline, outline};
 use slatest_core::model::Problems;
 use slatest_core::source::{Located, Source};
@@ -20,6 +21,8 @@ const CONNECTIONS_MAX: u32 = 1000;
 /// Connections of a scenario when nothing is said.
 const CONNECTIONS_DEFAULT: u32 = 8;
 const CHANNELS_DEFAULT: u32 = 16;
+const ANSWER_MIB_DEFAULT: u32 = (BODY_BYTES_MAX_DEFAULT >> 20) as u32;
+const ANSWER_MIB_MAX: u32 = 512;
 /// RabbitMQ negotiates 2,047 channels a connection.
 const CHANNELS_MAX: u32 = 1000;
 const PREFETCH_DEFAULT: u32 = 256;
@@ -48,7 +51,7 @@ pub(super) struct Message {
     pub(super) exchange: String,
     pub(super) route: Route,
     pub(super) body: Option<Payload>,
-    pub(super) headers: Vec<(String, Template)>,
+    pub(super) headers: Vec<(String, SentValue)>,
     pub(super) persistent: bool,
     pub(super) until: Until,
 }
@@ -66,7 +69,6 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
         problems.0.push(source.problem_at(&file.endpoint, "endpoint", message));
         return Err(problems);
     };
-    let broker = problems.take(Broker::compile(endpoint, context));
     let settings = file.settings.clone().unwrap_or_default();
     check_queues(&settings.queues, source, &mut problems);
     let mut bounded = |value: &Option<Located<u32>>, key: &str, default: u32, max: u32| {
@@ -80,6 +82,8 @@ pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Prob
     let connections = bounded(&settings.connections, "connections", CONNECTIONS_DEFAULT, CONNECTIONS_MAX);
     let channels = bounded(&settings.channels, "channels", CHANNELS_DEFAULT, CHANNELS_MAX);
     let prefetch = bounded(&settings.prefetch, "prefetch", PREFETCH_DEFAULT, u32::from(u16::MAX));
+    let answer_mib = bounded(&settings.answer_max_mib, "answer_max_mib", ANSWER_MIB_DEFAULT, ANSWER_MIB_MAX);
+    let broker = problems.take(Broker::compile(endpoint, context, u64::from(answer_mib) << 20));
     let (Some(outline), Some(broker)) = (outline, broker) else { return Err(problems) };
 
     let mut operations = Vec::with_capacity(file.operations.len());
@@ -265,8 +269,10 @@ fn message(
         if is_reserved(name) || name.is_empty() || name.len() > NAME_LENGTH_MAX {
             let message = "a header has a name of 1 to 255 bytes that doesn't start with `slatest-`";
             problems.0.push(source.problem_at(written, key, message));
-        } else if let Some(template) = problems.take(text(written, key)) {
-            headers.push((name.clone(), template));
+        } else {
+            let scope = (source, &*outline.data, outline.captures.as_slice());
+            let value = SentValue::compile(scope, name, written, &key).map_err(Problems::from);
+            headers.extend(problems.take(value).map(|value| (name.clone(), value)));
         }
     }
     let Some(route) = route.filter(|_| problems.0.is_empty()) else { return Err(problems) };

@@ -57,7 +57,13 @@ impl Failure {
             io::ErrorKind::UnexpectedEof => "connection closed".to_owned(),
             kind => generator_fault(error).map_or_else(|| kind.to_string(), str::to_owned),
         };
-        Self { outcome: Outcome::Disconnected, kind, reason: error.to_string() }
+        let reason = match kind.as_str() {
+            "tls" => format!(
+                "TLS failed: {error}; set `ca` where the issuer is unknown, and use amqp:// where the port has no TLS"
+            ),
+            _ => error.to_string(),
+        };
+        Self { outcome: Outcome::Disconnected, kind, reason }
     }
 
     /// Why there is no socket.
@@ -78,7 +84,9 @@ impl Failure {
     fn violation(violation: Violation) -> Self {
         let failure = Self::new(Outcome::Disconnected, &violation.to_string());
         let reason = match violation {
-            Violation::NotAmqp => "what answers there is not plain AMQP 0-9-1; is it amqps:// or another port?".into(),
+            Violation::NotAmqp => {
+                "what answers there is not plain AMQP 0-9-1; is it amqps:// (TLS), or another port?".into()
+            }
             other => format!("the broker breaks a limit: {other}"),
         };
         Self { reason, ..failure }

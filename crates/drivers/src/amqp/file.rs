@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use slatest_core::source::Located;
+use slatest_core::target::fault::Text;
 
 /// How a queue keeps its messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -55,6 +56,9 @@ pub struct Settings {
     /// (`until: consumed`), 1 to 65535. An operation that consumes is always sent one. Default 256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefetch: Option<Located<u32>>,
+    /// Longest message that is taken, in MiB: 1 to 512, default 16. A longer one ends its connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_max_mib: Option<Located<u32>>,
 }
 
 /// When a published message is done.
@@ -88,9 +92,9 @@ pub struct Publish {
     /// The body as a JSON document whose strings are templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Located<serde_json::Value>>,
-    /// Templates of headers, beside the `slatest-…` headers that every message carries.
+    /// Headers: templates, or secrets as `{ env: NAME }` or `{ file: PATH }`; beside the `slatest-…` headers that every message carries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, Located<String>>,
+    pub headers: BTreeMap<String, Located<Text>>,
     /// Whether it survives a restart of the broker (in a durable queue). Default `true`.
     #[serde(default = "yes")]
     pub persistent: bool,

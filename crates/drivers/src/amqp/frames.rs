@@ -15,7 +15,7 @@ pub(super) const FRAME_MAX: u32 = 1 << 20;
 /// Shortest longest frame, by the protocol.
 pub(super) const FRAME_MIN: u32 = 4_096;
 /// Longest body of a message, in bytes.
-pub(super) const BODY_BYTES_MAX: u64 = 16 << 20;
+pub(super) const BODY_BYTES_MAX_DEFAULT: u64 = 16 << 20;
 /// Most bytes of messages that came back since the broker last confirmed something. A message comes back right
 /// before its confirm.
 const RETURNED_BYTES_MAX: u64 = 64 << 20;
@@ -52,7 +52,7 @@ pub(super) enum Violation {
     /// The longest frame would be too short for the protocol.
     #[error("frame_max too small")]
     FrameMaxTooSmall,
-    /// A body beyond [`BODY_BYTES_MAX`].
+    /// A body beyond what the workload takes (`answer_max_mib`).
     #[error("message too long")]
     BodyTooLong,
     /// More came back than can have been sent.
@@ -85,6 +85,8 @@ enum Content {
 #[derive(Debug)]
 pub(super) struct FrameCheck {
     frame_max: u32,
+    /// Longest body of a message.
+    body_max: u64,
     head: [u8; HEAD],
     head_length: usize,
     /// Bytes of the payload that are still to come.
@@ -102,10 +104,11 @@ pub(super) struct FrameCheck {
 }
 
 impl FrameCheck {
-    /// For a connection for which this longest frame is asked for.
-    pub(super) fn new(frame_max: u32) -> Self {
+    /// For a connection for which this longest frame is asked for, and on which no longer body is taken.
+    pub(super) fn new(frame_max: u32, body_max: u64) -> Self {
         Self {
             frame_max,
+            body_max,
             head: [0; HEAD],
             head_length: 0,
             left: 0,
@@ -264,7 +267,7 @@ impl FrameCheck {
             return Err(Violation::NotAmqp);
         };
         let body = u64::from_be_bytes(body);
-        if body > BODY_BYTES_MAX {
+        if body > self.body_max {
             return Err(Violation::BodyTooLong);
         }
         let fields = tables::check_properties(&self.kept, 12)?;

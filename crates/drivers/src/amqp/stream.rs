@@ -21,13 +21,15 @@ use slatest_core::model::Outcome;
 
 /// Bytes of messages that lapin has and did not write yet, above which it is given no more.
 const UNSENT_BYTES_MAX: usize = 16 << 20;
-/// Bytes of messages that were delivered and that no consumer took yet, above which no more is read: lapin would keep
-/// whatever comes.
-const DELIVERED_BYTES_MAX: u64 = 24 << 20;
+/// Bytes of messages beside the longest one that were delivered and that no consumer took yet, above which no more is
+/// read: lapin would keep whatever comes.
+const DELIVERED_BYTES_MORE: u64 = 8 << 20;
 
 /// What is known of a connection beside what lapin says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbound {
+    /// Longest body of a message.
+    body_max: u64,
     blocked: watch::Sender<bool>,
     delivered: Mutex<Delivered>,
     abandoned: AtomicBool,
@@ -58,13 +60,20 @@ struct Delivered {
     sum: u64,
 }
 
-impl Delivered {
-    fn is_full(&self) -> bool {
-        self.sum > DELIVERED_BYTES_MAX
-    }
-}
-
 impl Inbound {
+    /// For a connection on which no longer body is taken.
+    pub(super) fn new(body_max: u64) -> Self {
+        Self {
+            body_max,
+            blocked: watch::Sender::default(),
+            delivered: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            unsent: AtomicUsize::new(0),
+            sent: Notify::new(),
+        }
+    }
+
     /// Waits until lapin can be handed a message: while the broker takes none, or takes them slower than they come,
     /// they would pile up there, and be sent long after who sent them has given up.
     pub(super) async fn hand_over(self: &Arc<Self>, bytes: usize) -> Handed {
@@ -95,15 +104,17 @@ impl Inbound {
     pub(super) fn took(&self) {
         let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = delivered.bytes.pop_front().unwrap_or(0);
-        let was_full = delivered.is_full();
+        let full = self.body_max + DELIVERED_BYTES_MORE;
+        let was_full = delivered.sum > full;
         delivered.sum -= bytes;
-        if was_full && !delivered.is_full() {
+        if was_full && delivered.sum <= full {
             self.waker.wake();
         }
     }
 
     fn is_full(&self) -> bool {
-        self.delivered.lock().unwrap_or_else(PoisonError::into_inner).is_full()
+        let delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        delivered.sum > self.body_max + DELIVERED_BYTES_MORE
     }
 
     /// Ends the connection whatever lapin waits for.
@@ -140,7 +151,7 @@ pub(super) struct Checked {
 
 impl Checked {
     pub(super) fn new(socket: Box<dyn Socket>, frame_max: u32, inbound: Arc<Inbound>) -> Self {
-        Self { socket, check: FrameCheck::new(frame_max), inbound, violation: None }
+        Self { socket, check: FrameCheck::new(frame_max, inbound.body_max), inbound, violation: None }
     }
 }
 

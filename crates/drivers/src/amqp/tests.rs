@@ -59,7 +59,7 @@ fn mistakes_in_the_workload_are_told_with_their_place() {
         ("", "{ name: a, request: { publish: { exchange: e, body: x } } }", "needs a `routing_key`"),
         ("", "{ name: a, request: { publish: { routing_key: k, until: consumed } } }", "needs the `queue`"),
         ("", "{ name: a, request: { publish: { queue: q, body: x, json: {} } } }", "not both"),
-        ("", "{ name: a, request: { publish: { queue: q, headers: { slatest-x: y } } } }", "doesn't start with"),
+        ("", "{ name: a, request: { publish: { queue: q, headers: { slatest-x: why } } } }", "doesn't start with"),
         ("", "{ name: a, request: { publish: { queue: q } }, capture: { id: $.id } }", "nothing to capture"),
         ("", "{ name: a, request: { consume: { queue: '' } } }", "workloads/jobs.yaml:6:45: "),
         ("", "{ name: a, request: { publish: { qeue: q } } }", "qeue"),
@@ -68,6 +68,8 @@ fn mistakes_in_the_workload_are_told_with_their_place() {
         ("settings: { connections: 0 }", OPERATION, "from 1 to 1000"),
         ("settings: { channels: 1001 }", OPERATION, "from 1 to 1000"),
         ("settings: { prefetch: 65536 }", OPERATION, "from 1 to 65535"),
+        ("settings: { answer_max_mib: 513 }", OPERATION, "from 1 to 512"),
+        ("", "{ name: a, request: { publish: { queue: q, headers: { x-api-key: geheim } } } }", "{ env: NAME }"),
         (&format!("settings: {{ queues: [{{ name: {long} }}] }}"), OPERATION, "1 to 255 bytes"),
     ];
     for (settings, operation, expected) in cases {

@@ -29,7 +29,7 @@ pub(crate) enum DialError {
     #[error("{0}")]
     NotAllowed(String),
     /// The name has no address, or nobody says which.
-    #[error("can't look `{host}` up: {error}")]
+    #[error("can't look `{host}` up: {error}; is the name right, and does this machine know it?")]
     Lookup {
         /// The name.
         host: String,
@@ -37,11 +37,21 @@ pub(crate) enum DialError {
         error: LookupError,
     },
     /// No address took the connection.
-    #[error("can't connect: {0}")]
+    #[error("can't connect: {}", refused_in_words(.0))]
     Connect(#[from] io::Error),
     /// The time was over first.
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
+}
+
+/// What a socket says, and what to do about the most usual of it.
+fn refused_in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "connection refused: nobody listens on that port; is the port right, and does the server run?".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 impl DialError {
@@ -68,6 +78,13 @@ impl Dial {
     /// A dial that contacts only what `guard` lets pass.
     pub(crate) fn new(guard: Guard) -> Self {
         Self { guard, names: Names::of_the_system(), counts: Counts::default() }
+    }
+
+    /// A dial whose names have these addresses.
+    #[cfg(test)]
+    pub(crate) fn of(guard: Guard, addresses: Vec<std::net::IpAddr>) -> Self {
+        let names = Names::of(std::sync::Arc::new(move |_| Ok(addresses.clone())));
+        Self { guard, names, counts: Counts::default() }
     }
 
     /// Connects to `host` (a name or an address), without Nagle's delay, `within` so long. Addresses are tried one
@@ -121,4 +138,4 @@ impl Dial {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

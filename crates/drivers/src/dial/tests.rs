@@ -1,7 +1,6 @@
 //! Real sockets of this machine behind names with several addresses.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
@@ -15,10 +14,26 @@ const LONG: Duration = Duration::from_secs(60);
 fn dial(addresses: &[u8]) -> Dial {
     let allow = Allow { hosts: vec!["*.example".into(), "127.0.0.1".into()], max_rate: None, drills: false };
     let found: Vec<IpAddr> = addresses.iter().map(|last| IpAddr::from([127, 0, 0, *last])).collect();
-    Dial {
-        guard: Guard::new(&allow).unwrap(),
-        names: Names::of(Arc::new(move |_| Ok(found.clone()))),
-        counts: Counts::default(),
+    Dial::of(Guard::new(&allow).unwrap(), found)
+}
+
+/// An address that swallows connections: the queue of a listener that accepts nobody is full, and Linux drops what
+/// comes then.
+pub(crate) struct Swallowing {
+    _full: Socket,
+    _filling: Vec<TcpStream>,
+}
+
+impl Swallowing {
+    pub(crate) async fn on(address: SocketAddr) -> Self {
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&address.into()).unwrap();
+        full.listen(0).unwrap();
+        let mut filling = Vec::new();
+        while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            filling.push(stream);
+        }
+        Self { _full: full, _filling: filling }
     }
 }
 
@@ -56,15 +71,7 @@ async fn an_address_that_refuses_is_passed_over_and_tried_last_afterwards() {
 async fn an_address_that_swallows_connections_does_not_keep_from_the_other() {
     let good = listening(2, 0).await;
     let port = good.local_addr().unwrap().port();
-    // A full queue of a listener that accepts nobody: Linux drops what comes then.
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    full.bind(&address.into()).unwrap();
-    full.listen(0).unwrap();
-    let mut filling = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
-        filling.push(stream);
-    }
+    let _swallowing = Swallowing::on(SocketAddr::from(([127, 0, 0, 1], port))).await;
     let stream = dial(&[1, 2]).connect("api.example", port, LONG).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap().ip(), IpAddr::from([127, 0, 0, 2]));
     let alone = dial(&[1]).connect("api.example", port, Duration::from_millis(400)).await.unwrap_err();

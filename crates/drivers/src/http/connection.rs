@@ -249,3 +249,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

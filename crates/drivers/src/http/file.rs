@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::workload::{Example, LedgerRead, WorkloadFile};
 use slatest_core::source::Located;
+use slatest_core::target::fault::Text;
 
 /// A workload file of this driver.
 pub(super) type File = WorkloadFile<Settings, Located<Request>, Located<Check>, LedgerRead<HttpLedger>>;
@@ -41,9 +42,9 @@ pub struct Settings {
     /// Most redirects that one request follows; none when it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_redirects: Option<Located<u64>>,
-    /// Headers of every request, as templates; an operation's own go before.
+    /// Headers of every request: templates, or secrets as `{ env: NAME }` or `{ file: PATH }`; an operation's own go before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, Located<String>>,
+    pub headers: BTreeMap<String, Located<Text>>,
     /// Whether each user keeps cookies, as a browser does. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<bool>,
@@ -85,9 +86,9 @@ pub struct Request {
     /// HEAD of this path, a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Located<String>>,
-    /// Headers, as templates.
+    /// Headers: templates, or secrets as `{ env: NAME }` or `{ file: PATH }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, Located<String>>,
+    pub headers: BTreeMap<String, Located<Text>>,
     /// A JSON body whose strings are templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Located<Value>>,

@@ -38,7 +38,13 @@ async fn ask(http: &Http) -> Result<Health, String> {
     *request.headers_mut() = http.health_headers.clone();
     server.origin.address(&mut request, dialed.connection.is_http2());
     let path = &http.health;
-    let failed = |failure: Failure| format!("GET {path} failed: {}", failure.kind);
+    let failed = |failure: Failure| match failure.kind.as_ref() {
+        "answer: malformed" => {
+            let help = "is the port right, and its URL https:// where it has TLS?";
+            format!("GET {path} failed: what answers there isn't HTTP in plain text; {help}")
+        }
+        kind => format!("GET {path} failed: {kind}"),
+    };
     let sent = clock.now();
     let response = dialed.connection.send(request).await.map_err(|e| failed(Failure::of_head(e.error())))?;
     let (head, incoming) = response.into_parts();

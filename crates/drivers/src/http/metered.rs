@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes that are read before other tasks get a turn. What a peer can make of so many bytes (heads of
 /// `100 Continue`, chunks of one byte) takes a worker less than a millisecond.
-const TURN_BYTES: usize = 16 * 1024;
+pub(super) const TURN_BYTES: usize = 16 * 1024;
 
 /// What was read of one connection.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Uri};
 use http_body_util::Full;
 use url::form_urlencoded;
@@ -14,9 +14,10 @@ use url::form_urlencoded;
 use super::connection::Body;
 use super::file::Request;
 use super::path::{PathError, path};
-use crate::workload::{Data, ExecutionId, JsonTemplate, RenderError, Template, Values};
+use crate::workload::{Data, ExecutionId, JsonTemplate, RenderError, SentValue, Template, Values};
 use slatest_core::model::{Problem, Problems, WORKLOAD_FAULT};
 use slatest_core::source::{Located, Source};
+use slatest_core::target::fault::Text;
 
 /// What the templates of a workload file may name, and where they stand.
 #[derive(Clone, Copy)]
@@ -60,6 +61,8 @@ pub(super) enum NotBuilt {
     Path(#[from] PathError),
     #[error("{WORKLOAD_FAULT}header {0} has a character that can't be sent")]
     Header(HeaderName),
+    #[error("{WORKLOAD_FAULT}header host is no host")]
+    Host,
 }
 
 /// Headers that say how a message ends or who is asked: the driver's own business.
@@ -152,6 +155,9 @@ impl RequestPlan {
         for (name, template) in &self.templated {
             let rendered = template.render(values)?;
             let value = HeaderValue::from_str(&rendered).map_err(|_| NotBuilt::Header(name.clone()))?;
+            if *name == HOST && !is_authority(&value) {
+                return Err(NotBuilt::Host);
+            }
             headers.insert(name, value);
         }
         let body = match &self.body {
@@ -294,6 +300,11 @@ fn outside_of_expressions(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether a Host header can be sent as it is in both versions of HTTP: HTTP/2 sends it as `:authority`.
+fn is_authority(value: &HeaderValue) -> bool {
+    Authority::try_from(value.as_bytes()).is_ok_and(|authority| !authority.as_str().contains('@'))
+}
+
 /// Whether a text has anything to render in it.
 fn is_template(text: &str) -> bool {
     ["{{", "{%"].iter().any(|mark| text.contains(mark))
@@ -310,7 +321,7 @@ impl Headers {
     /// Compiles a section of headers; `key` is where it stands.
     pub(super) fn compile(
         scope: Scope<'_>,
-        written: &BTreeMap<String, Located<String>>,
+        written: &BTreeMap<String, Located<Text>>,
         key: &str,
     ) -> Result<Self, Problems> {
         let mut problems = Problems::default();
@@ -331,27 +342,33 @@ impl Headers {
     pub(super) fn with_write_id(mut self, scope: Scope<'_>) -> Result<Self, Problems> {
         let name = HeaderName::from_static("idempotency-key");
         if !self.has(&name) {
-            let value = Located { value: "{{ write_id }}".to_owned(), line: 0, column: 0 };
+            let value = Located { value: Text::Plain("{{ write_id }}".to_owned()), line: 0, column: 0 };
             self.push(scope, name.as_str(), &value, "settings.headers")?;
         }
         Ok(self)
     }
 
-    fn push(&mut self, scope: Scope<'_>, name: &str, value: &Located<String>, key: &str) -> Result<(), Problem> {
+    fn push(&mut self, scope: Scope<'_>, name: &str, value: &Located<Text>, key: &str) -> Result<(), Problem> {
         let problem = |message: String| scope.source.problem_at(value, key, message);
         let parsed: HeaderName =
             name.parse().map_err(|_| problem(format!("`{name}` can't be the name of a header")))?;
         if OWN.contains(&parsed.as_str()) {
             return Err(problem(format!("the header `{name}` is set by slatest itself")));
         }
-        let template = Template::compile(scope.source, value, key, scope.data, scope.captures)?;
-        if is_template(value) {
-            self.templated.push((parsed, template));
-            return Ok(());
-        }
-        let mut fixed = HeaderValue::from_str(value)
+        let sent = SentValue::compile((scope.source, scope.data, scope.captures), name, value, key)?;
+        let text = match sent {
+            SentValue::Template(template) if template.as_static().is_none() => {
+                self.templated.push((parsed, template));
+                return Ok(());
+            }
+            ref fixed => fixed.as_static().unwrap_or_default(),
+        };
+        let mut fixed = HeaderValue::from_str(text)
             .map_err(|_| problem("the value has a character that a header can't have".into()))?;
-        fixed.set_sensitive(["authorization", "cookie", "proxy-authorization"].contains(&parsed.as_str()));
+        if parsed == HOST && !is_authority(&fixed) {
+            return Err(problem(format!("`{text}` is no host: write `name` or `name:port`")));
+        }
+        fixed.set_sensitive(sent.is_secret());
         self.fixed.insert(parsed, fixed);
         Ok(())
     }

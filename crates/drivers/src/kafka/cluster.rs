@@ -159,7 +159,8 @@ impl Cluster {
         for (broker, greeted) in self.brokers.iter().zip(greeted) {
             // Where nothing was answered, librdkafka says why: another broker may be there.
             if let Err(error @ HandshakeError::Broken { .. }) = greeted {
-                let (kind, reason) = ("connect: broken answer".into(), format!("{broker}: {error}"));
+                let help = "is the port right? One with TLS needs `security: ssl` or `sasl_ssl`";
+                let (kind, reason) = ("connect: broken answer".into(), format!("{broker}: {error}; {help}"));
                 return Err(Refusal { outcome: Outcome::Disconnected, kind, reason });
             }
         }
@@ -230,11 +231,27 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
                 RDKafkaErrorCode::AllBrokersDown => {
                     format!("the brokers closed the connection at once; is `security` right? ({reason})")
                 }
-                _ => reason,
+                _ => helped(reason),
             };
             return Err(Refusal { outcome: Outcome::Disconnected, kind: format!("connect: {code:?}"), reason });
         }
         wait = (wait * 2).min(limit.saturating_sub(started.elapsed()).max(METADATA_WAIT_MIN));
+    }
+}
+
+/// What librdkafka says, and what to do about the most usual of it.
+fn helped(reason: String) -> String {
+    let help = [
+        ("Connection refused", "is the port right, and does the broker run?"),
+        ("Failed to resolve", "is the name right, and does this machine know it?"),
+        (
+            "wrong version number",
+            "the port has no TLS: leave `security: ssl` out (`sasl_plaintext` for `sasl_ssl`), or use another port",
+        ),
+    ];
+    match help.iter().find(|(said, _)| reason.contains(said)) {
+        Some((_, help)) => format!("{reason}; {help}"),
+        None => reason,
     }
 }
 

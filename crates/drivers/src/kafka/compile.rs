@@ -14,7 +14,7 @@ use super::workload::{KafkaWorkload, Plan};
 use crate::dial::Dial;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
-use crate::workload::{OperationSpec, Template, WorkloadFile};
+use crate::workload::{OperationSpec, SentValue, Template, WorkloadFile};
 use crate::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::{Located, Source};
@@ -46,7 +46,7 @@ pub(super) struct Record {
     pub(super) topic: String,
     pub(super) key: Option<Template>,
     pub(super) value: Option<Payload>,
-    pub(super) headers: Vec<(String, Template)>,
+    pub(super) headers: Vec<(String, SentValue)>,
     pub(super) until: Until,
 }
 
@@ -228,8 +228,10 @@ fn record(produce: &Produce, key: &str, outline: &Outline, source: &Source) -> R
         if is_reserved(name) {
             let message = "headers that start with `slatest-` are slatest's own: name it otherwise";
             problems.0.push(source.problem_at(written, key, message));
-        } else if let Some(template) = problems.take(text(written, key)) {
-            headers.push((name.clone(), template));
+        } else {
+            let scope = (source, &*outline.data, outline.captures.as_slice());
+            let value = SentValue::compile(scope, name, written, &key).map_err(Problems::from);
+            headers.extend(problems.take(value).map(|value| (name.clone(), value)));
         }
     }
     problems.or(Record { topic: produce.topic.value.clone(), key: record_key, value, headers, until: produce.until })

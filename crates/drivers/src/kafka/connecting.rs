@@ -16,10 +16,14 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafka;
 
 use super::context::Context;
+use super::handshake::{self, HandshakeError};
 use crate::dial::{Dial, DialError};
 
 /// Longest that a broker's thread waits for a connection; librdkafka then tries again.
 const WITHIN: Duration = Duration::from_secs(3);
+/// Longest wait for the answers to our own first questions on a new connection. A broker that is silent is left to
+/// librdkafka, which reads nothing then.
+const GREETING_WITHIN: Duration = Duration::from_secs(1);
 
 type ResolveCallback = unsafe extern "C" fn(
     node: *const c_char,
@@ -103,7 +107,7 @@ unsafe extern "C" fn resolve<R>(
     let (Ok(host), Some(port)) = (host.to_str(), port.to_str().ok().and_then(|port| port.parse().ok())) else {
         return EAI_NONAME;
     };
-    match dial(&context.dial, host, port) {
+    match dial(context, host, port) {
         Ok(connected) => {
             // SAFETY: librdkafka gives the place for the answer.
             unsafe { *found = entry(connected.address) };
@@ -149,10 +153,21 @@ unsafe extern "C" fn connect<R>(
     }
 }
 
-/// A connection to `host`, made where this is called.
-fn dial(dial: &Dial, host: &str, port: u16) -> Result<Connected, DialError> {
+/// A connection to `host`, made where this is called. A broker that speaks plain text is asked by us first, each time:
+/// it may be another one than last time, or say something else.
+fn dial<R>(context: &Context<R>, host: &str, port: u16) -> Result<Connected, DialError> {
+    let dial: &Dial = &context.dial;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let dialled = runtime.block_on(async {
+        if let Some(metadata) = context.security.plain()
+            && let Err(error @ HandshakeError::Broken { .. }) =
+                handshake::greet(dial, (host, port), metadata, GREETING_WITHIN).await
+        {
+            let address = dial.addresses(host, port).await?.first().copied();
+            let address = address.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
+            context.troubles.break_off(format!("{host}:{port}: {error}"));
+            return Ok(Connected { address, stream: Err(libc::EPROTO) });
+        }
         match dial.connect(host, port, WITHIN).await {
             Ok(stream) => Ok(Connected { address: stream.peer_addr()?, stream: Ok(stream.into_std()?) }),
             Err(error @ (DialError::NotAllowed(_) | DialError::Lookup { .. })) => Err(error),

@@ -61,6 +61,13 @@ impl Troubles {
         refused.get_or_insert_with(|| (host.to_owned(), reason));
     }
 
+    /// A broker answers what no broker says, so that librdkafka isn't let in.
+    pub(super) fn break_off(&self, reason: String) {
+        tracing::info!(target: "librdkafka", "{reason}");
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = Some((RDKafkaErrorCode::BrokerTransportFailure, reason));
+    }
+
     /// The first host that was refused, and why.
     pub(super) fn refused(&self) -> Option<(String, String)> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()

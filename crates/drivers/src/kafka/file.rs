@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use slatest_core::model::Span;
 use slatest_core::source::Located;
+use slatest_core::target::fault::Text;
 
 /// How record batches are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -133,9 +134,9 @@ pub struct Produce {
     /// The value as a JSON document whose strings are templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Located<serde_json::Value>>,
-    /// Templates of headers, beside the `slatest-…` headers that every record carries.
+    /// Headers: templates, or secrets as `{ env: NAME }` or `{ file: PATH }`; beside the `slatest-…` headers that every record carries.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, Located<String>>,
+    pub headers: BTreeMap<String, Located<Text>>,
     /// When it is done. Default `acknowledged`.
     #[serde(default)]
     pub until: Until,

@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Text {
         impl<'de> Visitor<'de> for Forms {
             type Value = Text;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text, { env: NAME } or { file: PATH }")
+                f.write_str("text (in quotes where YAML reads a number or a yes), { env: NAME } or { file: PATH }")
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
                 Ok(Text::Plain(text.to_owned()))

@@ -43,7 +43,7 @@ fn delivery(body: u64, properties: &[u8]) -> Vec<u8> {
 
 /// What is said of bytes: how many are handed on, and why no more.
 fn said(bytes: &[u8]) -> (usize, Option<Violation>) {
-    FrameCheck::new(FRAME_MAX_DEFAULT).admit(bytes, &mut drop)
+    FrameCheck::new(FRAME_MAX_DEFAULT, BODY_BYTES_MAX_DEFAULT).admit(bytes, &mut drop)
 }
 
 fn refused(bytes: &[u8]) -> Option<Violation> {
@@ -69,7 +69,7 @@ fn what_a_broker_says_is_handed_on() {
     .concat();
     assert_eq!(said(&everything), (everything.len(), None));
     // The same byte by byte, with what is noticed.
-    let (mut check, mut notices) = (FrameCheck::new(FRAME_MAX_DEFAULT), Vec::new());
+    let (mut check, mut notices) = (FrameCheck::new(FRAME_MAX_DEFAULT, BODY_BYTES_MAX_DEFAULT), Vec::new());
     for byte in &everything {
         assert_eq!(check.admit(&[*byte], &mut |notice| notices.push(notice)), (1, None));
     }
@@ -107,7 +107,7 @@ fn lengths_are_those_that_were_agreed_on() {
     for frame_max in [1, 8, 4_095] {
         assert_eq!(refused(&tune(frame_max)), Some(Violation::FrameMaxTooSmall));
     }
-    assert_eq!(refused(&delivery(BODY_BYTES_MAX + 1, b"\x00\x00")), Some(Violation::BodyTooLong));
+    assert_eq!(refused(&delivery(BODY_BYTES_MAX_DEFAULT + 1, b"\x00\x00")), Some(Violation::BodyTooLong));
     assert_eq!(refused(&delivery(u64::MAX, b"\x00\x00")), Some(Violation::BodyTooLong));
 }
 
@@ -204,7 +204,7 @@ proptest! {
             *byte ^= flipped;
         }
         let whole = said(&bytes);
-        let mut check = FrameCheck::new(FRAME_MAX_DEFAULT);
+        let mut check = FrameCheck::new(FRAME_MAX_DEFAULT, BODY_BYTES_MAX_DEFAULT);
         let mut pieces = (0, None);
         for piece in bytes.chunks(piece) {
             let (admitted, violation) = check.admit(piece, &mut drop);

@@ -3,6 +3,8 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+/// How a server of another protocol refuses what isn't TLS; no message of PostgreSQL begins so.
+const TLS_ALERT: &[u8] = &[0x15, 3];
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 16 * 1024;
 /// Bytes of buffer that a connection keeps between answers.
@@ -95,6 +97,9 @@ impl<S: AsyncRead + Unpin> Frames<S> {
     /// A length that can't be, or more than the answer may hold.
     pub async fn header(&mut self) -> Result<Header, FrameError> {
         self.has(5).await?;
+        if self.buffer.starts_with(TLS_ALERT) {
+            return Err(FrameError::Malformed("TLS where PostgreSQL was expected; is the port right?"));
+        }
         let tag = self.buffer.get_u8();
         let length = self.buffer.get_u32();
         let length = length.checked_sub(4).ok_or(FrameError::Malformed("a message shorter than its length"))?;

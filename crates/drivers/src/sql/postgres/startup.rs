@@ -280,3 +280,28 @@ fn rounds(message: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(message).ok()?;
     text.split(',').find_map(|part| part.strip_prefix("i="))?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    use slatest_core::target::{Allow, Guard};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::dial::tests::Swallowing;
+
+    #[tokio::test]
+    async fn a_server_whose_first_address_swallows_connections_is_reached_at_its_second() {
+        let good = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap();
+        let port = good.local_addr().unwrap().port();
+        let _swallowing = Swallowing::on(SocketAddr::from(([127, 0, 0, 1], port))).await;
+        let allow = Allow { hosts: vec!["db.example".into()], max_rate: None, drills: false };
+        let addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
+        let dial = Arc::new(Dial::of(Guard::new(&allow).unwrap(), addresses));
+        let host = Host { place: Place::Tcp("db.example".into(), port), tls: Tls::Off, dial: Arc::clone(&dial) };
+        // Before the time in which one address would be given up: both are tried at once.
+        assert!(host.open().await.is_ok());
+        assert_eq!(dial.findings()[0].detail, "connections of db.example: 1 to 127.0.0.2, 0 to 127.0.0.1");
+    }
+}
