@@ -62,6 +62,8 @@ struct State {
     came: VecDeque<usize>,
     /// Replies that are still to come and that nobody waits for.
     given_up: usize,
+    /// Why the connection was given up.
+    refusal: Option<ReplyError>,
 }
 
 impl Replies {
@@ -82,6 +84,11 @@ impl Replies {
                 None => state.given_up += 1,
             }
         }
+    }
+
+    /// Why the connection was given up, where it was for what the server sent.
+    pub fn refusal(&self) -> Option<io::Error> {
+        self.state().refusal.map(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Everything that came so far was taken.
@@ -172,6 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, ReplyError::NoPlace)));
         }
         if let Err(error) = this.replies.follow(&mut this.follower, came) {
+            this.replies.state().refusal = Some(error);
             // What was refused must not be read.
             buffer.set_filled(before);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));

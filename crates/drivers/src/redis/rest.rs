@@ -36,11 +36,6 @@ impl Rest {
     pub fn is_over(&self) -> bool {
         self.again <= Instant::now()
     }
-
-    /// When it may be asked.
-    pub const fn again(&self) -> Instant {
-        self.again
-    }
 }
 
 impl Failure {
