@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use slatest_core::model::Outcome;
+use slatest_core::schedule::{Places, Stripe};
 use uuid::Uuid;
 
 use crate::relay::{Mode, Refusing, Relay};
@@ -96,6 +97,10 @@ const PASSWORD: &str = "single-password";
 impl Single {
     /// Starts one. A port that somebody else took meanwhile is tried again with another.
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         for _ in 0..5 {
             let address = Refusing::new().address();
@@ -103,6 +108,7 @@ impl Single {
             let mut process = Command::new("redis-server")
                 .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD, "--dir"])
                 .arg(folder.path())
+                .args(options)
                 .stdout(Stdio::piped())
                 .spawn()
                 .expect("redis-server, which `tests/stack/stack install` gets");
@@ -149,6 +155,41 @@ fn health_tells_of_the_cluster_and_of_one_server() {
     let single = Single::new();
     let detail = worker(suite::health_answers(&single.at(single.address)));
     assert!(detail.contains("master, at 127.0.0.1"), "{detail}");
+}
+
+/// At a limit of five, a scenario of ten connections over two workers goes on with five, and says so.
+#[test]
+fn sessions_share_what_a_server_with_few_places_gives_and_no_operation_fails() {
+    let limited = |single: &Single| {
+        let mut subject = single.at(single.address);
+        subject.workload = subject.workload.replace("connections: 1", "connections: 10");
+        subject
+    };
+    let single = Single::with(&["--maxclients", "5"]);
+    let detail = worker(suite::health_answers(&limited(&single)));
+    assert!(detail.contains("gave 5 of 10 connections"), "{detail}");
+    let single = Single::with(&["--maxclients", "5"]);
+    worker(async {
+        let bench = limited(&single).prepare().await;
+        let mut sessions = Vec::new();
+        for user in 0..20 {
+            let worker = user % 2;
+            let share = Places::UNBOUNDED.share(Stripe { index: worker as u64, of: 2 });
+            let seat = slatest_drivers::Seat { worker, share, ..bench.seat(user as u64) };
+            sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
+        }
+        for round in 0..10 {
+            let all = sessions.iter_mut().map(|session| bench.execute(&mut **session, "set", round));
+            for completion in futures_util::future::join_all(all).await {
+                assert_eq!(completion.outcome, Outcome::Ok, "{completion:?}");
+            }
+        }
+        let findings = bench.workload.settle(slatest_core::model::Nanos::from_secs(1)).await;
+        let said = findings.iter().find(|finding| finding.check == "connections").expect("it is said");
+        assert!(said.holds && said.detail.contains("gave 5 of 10 connections"), "{said:?}");
+        let refused: u64 = said.detail.split("refused ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!((5..=20).contains(&refused), "it isn't asked again for each operation: {said:?}");
+    });
 }
 
 #[test]

@@ -81,6 +81,57 @@ fn a_close_frame_is_told_by_its_code() {
     spoilt("no code", bare, Outcome::Disconnected, "closed: no code");
 }
 
+/// RFC 6455, 5.5.1: a close frame is answered with its own code, also where it comes byte by byte, and between the
+/// fragments of a message.
+#[test]
+fn a_close_frame_is_answered_with_its_code() {
+    for (what, before) in [("alone", &b""[..]), ("between fragments", b"\x01\x02ab"), ("behind a ping", b"\x89\x01p")] {
+        let (told, answers) = std::sync::mpsc::channel();
+        let server = Scripted::serve(move |_, stream| {
+            let told = told.clone();
+            async move {
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
+                if let Some(Ok(_)) = socket.next().await {
+                    let mut stream = socket.into_inner();
+                    write(&mut stream, before).await;
+                    for byte in *b"\x88\x02\x03\xf0" {
+                        write(&mut stream, [byte]).await;
+                        tokio::task::yield_now().await;
+                    }
+                    let mut answer = Vec::new();
+                    drop(tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await);
+                    drop(told.send(answer));
+                }
+            }
+        });
+        let completions = executed(&subject(server.address()), "call", 1);
+        assert_eq!(ends(&completions), [(Outcome::Disconnected, Some("closed: 1008"))], "{what}");
+        let answer = answers.recv_timeout(std::time::Duration::from_secs(20)).expect("the client's last bytes");
+        // Masked, two bytes long: the same code.
+        let close = answer.windows(8).find(|bytes| bytes.starts_with(&[0x88, 0x82])).expect("a close frame");
+        assert_eq!([close[2] ^ close[6], close[3] ^ close[7]], 1008_u16.to_be_bytes(), "{what}: {answer:?}");
+    }
+}
+
+/// A close frame can't be sent in parts, nor be longer than 125 bytes, nor have half a code.
+#[test]
+fn a_close_frame_that_can_t_be_breaks_the_protocol() {
+    let long = [&b"\x88\x7e\x00\x7e"[..], &[b'x'; 126]].concat();
+    for (what, bytes) in
+        [("in parts", b"\x08\x02\x03\xf0".to_vec()), ("too long", long), ("half a code", b"\x88\x01\x03".to_vec())]
+    {
+        let babble = move |socket: Socket| {
+            let bytes = bytes.clone();
+            async move {
+                let mut stream = socket.into_inner();
+                write(&mut stream, bytes).await;
+                std::future::pending::<()>().await;
+            }
+        };
+        spoilt(what, babble, Outcome::Disconnected, "protocol: malformed frame");
+    }
+}
+
 /// What applications see as 1006: an end without a close frame.
 #[test]
 fn an_end_without_a_close_frame_is_disconnected() {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`model`] | plain values: time, arrival, completion, outcome, verdict, problems |
 //! | [`files`] | regular files of bounded size, read whole |
+//! | [`intact`] | whether what is read is what was written: checksums of frames and lines |
 //! | [`terminal`], [`text`] | the only door to standard output and standard error; texts from elsewhere made harmless |
 //! | [`source`] | files of users, and where in them each value stands |
 //! | [`measure`] | histograms, tallies, windows |
@@ -15,6 +16,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod files;
+pub mod intact;
 pub mod measure;
 pub mod model;
 pub mod schedule;

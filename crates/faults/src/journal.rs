@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::mark;
 use super::{FaultError, Injected, Undo};
 use slatest_core::files::open_regular;
+use slatest_core::intact::{has_turned, seal};
 use slatest_core::model::{Nanos, redact};
 use slatest_core::target::fault::FaultSpec;
 
@@ -175,6 +176,7 @@ impl Journal {
         let marked = entry.remedy.as_ref().filter(|_| entry.mark.is_none()).and_then(mark::of);
         let marked = marked.map(|mark| Entry { mark: Some(mark), ..entry.clone() });
         let mut line = serde_json::to_vec(marked.as_ref().unwrap_or(entry)).map_err(|e| wrong(e.to_string()))?;
+        seal(&mut line);
         line.push(b'\n');
         self.file.write_all(&line).and_then(|()| self.file.sync_all()).map_err(|e| wrong(e.to_string()))
     }
@@ -226,6 +228,11 @@ pub fn read(folder: &Path) -> Result<Read, String> {
             break;
         }
         if line.trim_ascii().is_empty() {
+            continue;
+        }
+        if has_turned(&line) {
+            let why = format!("line {number}: its checksum is wrong, it has changed since it was written");
+            read.unreadable.push(why);
             continue;
         }
         match serde_json::from_slice::<Entry>(&line) {
@@ -345,6 +352,58 @@ mod tests {
         assert_eq!(unmarked(&read), [first, last]);
         assert_eq!(read.unreadable.len(), 1, "{:?}", read.unreadable);
         assert!(unhealed(&read.entries).is_empty());
+    }
+
+    /// What a line says is believed whole or not at all: a turned digit of a process to kill is no small thing.
+    #[test]
+    fn each_bit_that_turns_costs_its_line_and_is_told_and_the_file_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let steps = [(Step::Inject, Phase::AboutTo), (Step::Inject, Phase::Done), (Step::Heal, Phase::Done)];
+        let all = steps.map(|(step, phase)| entry("primary", 1, step, phase));
+        let mut journal = Journal::open(folder.path()).unwrap();
+        all.iter().for_each(|entry| journal.append(entry).unwrap());
+        drop(journal);
+        let path = folder.path().join(JOURNAL_FILE);
+        let whole = std::fs::read(&path).unwrap();
+        let good = read(folder.path()).unwrap();
+        assert_eq!((good.entries.len(), good.unreadable.len()), (3, 0));
+        for bit in 0..whole.len() * 8 {
+            let mut turned = whole.clone();
+            turned[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &turned).unwrap();
+            let now = read(folder.path()).unwrap();
+            let line = 1 + whole[..bit / 8].iter().filter(|byte| **byte == b'\n').count();
+            let told = now.unreadable.first().is_some_and(|why| why.contains(&format!("line {line}")));
+            assert!(told || now == good, "bit {bit}: {:?}", now.unreadable);
+            assert!(now.entries.iter().all(|entry| good.entries.contains(entry)), "bit {bit}");
+            assert_eq!(std::fs::read(&path).unwrap(), turned);
+        }
+    }
+
+    /// A number of any size is read or refused; what shows it never takes room by it.
+    #[test]
+    fn absurd_instants_are_left_out_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut done = entry("primary", 1, Step::Inject, Phase::Done);
+        let moment = crate::Moment { wall: done.at, run: Nanos::from_secs(4) };
+        let injected = Injected { issued: moment, acknowledged: moment, reported: None, detail: String::new() };
+        done.injected = Some(injected);
+        let line = serde_json::to_string(&done).unwrap();
+        for absurd in ["18446744073709551615", "1e308", "-1", "9223372036854775808", "99999999999999999999999", "null"]
+        {
+            for at in 0..2 {
+                let mut parts: Vec<&str> = line.split("4000000000").collect();
+                assert_eq!(parts.len(), 3, "{line}");
+                let mut text = parts.remove(0).to_owned();
+                for (index, part) in parts.into_iter().enumerate() {
+                    text += if index == at { absurd } else { "4000000000" };
+                    text += part;
+                }
+                std::fs::write(folder.path().join(JOURNAL_FILE), text + "\n").unwrap();
+                let read = read(folder.path()).unwrap();
+                assert!(read.entries.is_empty() && read.unreadable[0].starts_with("line 1"), "{absurd}: {read:?}");
+            }
+        }
     }
 
     #[test]

@@ -24,8 +24,6 @@ use super::wire;
 pub const JOURNAL_FILE: &str = "cluster/intervals.bin";
 /// Version of its format.
 const VERSION: u32 = 1;
-/// Bytes before each batch.
-const FRAME_BYTES: usize = 8;
 /// Largest record: an agent's message is at most 16 MiB.
 const RECORD_BYTES_MAX: usize = 32 << 20;
 /// A batch is closed once its records have so many bytes.
@@ -158,12 +156,6 @@ impl From<Entry> for Record {
         };
         Self { agent, body: Some(body) }
     }
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
 }
 
 #[cfg(test)]

@@ -8,13 +8,9 @@ use std::path::{Path, PathBuf};
 use flate2::read::DeflateDecoder;
 use prost::Message as _;
 
-use super::{
-    BATCH_BYTES_MAX, Entry, FRAME_BYTES, Head, JOURNAL_FILE, JournalError, Record, RecordBody, VERSION, checksum,
-};
+use super::{BATCH_BYTES_MAX, Entry, Head, JOURNAL_FILE, JournalError, Record, RecordBody, VERSION};
 use slatest_core::files::open_regular;
-
-/// Most bytes whose checksums are tried to find out whether a batch follows one that is not whole.
-const CHECKED_BYTES_MAX: usize = 1 << 30;
+use slatest_core::intact::{FRAME_BYTES, checksum, frame_head, is_torn};
 
 /// Agents that are named where intervals are missing.
 const AGENTS_NAMED_MAX: usize = 20;
@@ -109,7 +105,7 @@ impl JournalReader {
         let mut rest = Vec::new();
         self.file.seek(SeekFrom::Start(self.whole)).map_err(JournalError::io(&self.path, "read"))?;
         (&mut self.file).take(left).read_to_end(&mut rest).map_err(JournalError::io(&self.path, "read"))?;
-        if is_torn(&rest) { Ok(None) } else { Err(self.damaged()) }
+        if is_torn(&rest, BATCH_BYTES_MAX) { Ok(None) } else { Err(self.damaged()) }
     }
 
     fn damaged(&self) -> JournalError {
@@ -124,46 +120,14 @@ impl JournalReader {
             return Ok(None);
         }
         self.file.read_exact(&mut frame).map_err(JournalError::io(&self.path, "read"))?;
-        let [l0, l1, l2, l3, c0, c1, c2, c3] = frame;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]);
-        if length as usize > BATCH_BYTES_MAX || u64::from(length) > left - FRAME_BYTES as u64 {
+        let (length, sum) = frame_head(frame);
+        if length > BATCH_BYTES_MAX || length as u64 > left - FRAME_BYTES as u64 {
             return Ok(None);
         }
-        let mut bytes = vec![0; length as usize];
+        let mut bytes = vec![0; length];
         self.file.read_exact(&mut bytes).map_err(JournalError::io(&self.path, "read"))?;
-        Ok((checksum(&bytes) == u32::from_le_bytes([c0, c1, c2, c3])).then_some(bytes))
+        Ok((checksum(&bytes) == sum).then_some(bytes))
     }
-}
-
-/// Whether bytes are the beginning of a batch and no more: what a process leaves that is killed while it writes. A
-/// batch that is whole and whose checksum is wrong has turned since, and so has one that others follow.
-fn is_torn(rest: &[u8]) -> bool {
-    // A file system may have made room and not written.
-    if rest.iter().all(|byte| *byte == 0) {
-        return true;
-    }
-    let Some((frame, body)) = rest.split_first_chunk::<FRAME_BYTES>() else { return true };
-    let [l0, l1, l2, l3, c0, c1, c2, c3] = *frame;
-    let (length, sum) = (u32::from_le_bytes([l0, l1, l2, l3]) as usize, u32::from_le_bytes([c0, c1, c2, c3]));
-    // Its length has turned where all that follows has its checksum.
-    length <= BATCH_BYTES_MAX && length > body.len() && checksum(body) != sum && !batch_follows(body)
-}
-
-/// Whether a whole batch stands anywhere in these bytes.
-fn batch_follows(bytes: &[u8]) -> bool {
-    let mut to_check = CHECKED_BYTES_MAX;
-    bytes.windows(FRAME_BYTES).enumerate().any(|(at, frame)| {
-        let Some(([l0, l1, l2, l3], [c0, c1, c2, c3])) =
-            frame.split_first_chunk::<4>().and_then(|(length, sum)| Some((*length, *sum.first_chunk::<4>()?)))
-        else {
-            return false;
-        };
-        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let body = bytes.get(at + FRAME_BYTES..).and_then(|rest| rest.get(..length));
-        let Some(body) = body.filter(|body| !body.is_empty() && body.len() <= to_check) else { return false };
-        to_check -= body.len();
-        checksum(body) == u32::from_le_bytes([c0, c1, c2, c3])
-    })
 }
 
 /// The records of a batch; `None` where they are none.

@@ -12,9 +12,8 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use prost::Message as _;
 
-use super::{
-    BATCH_BYTES, Entry, FRAME_BYTES, Head, JOURNAL_FILE, JournalError, RECORD_BYTES_MAX, Record, RecordBody, checksum,
-};
+use super::{BATCH_BYTES, Entry, Head, JOURNAL_FILE, JournalError, RECORD_BYTES_MAX, Record, RecordBody};
+use slatest_core::intact::{FRAME_BYTES, checksum};
 
 /// How long records gather before they are brought to the disk together.
 const GATHER: Duration = Duration::from_millis(100);

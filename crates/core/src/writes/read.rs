@@ -68,7 +68,15 @@ impl Ledger {
 
     /// Its records, in the order in which they were written.
     pub fn records(&self) -> Records {
-        Records { rest: self.segments.clone().into_iter(), open: None, block: Vec::new(), at: 0, torn: 0, over: false }
+        Records {
+            head: self.head.clone(),
+            rest: self.segments.clone().into_iter(),
+            open: None,
+            block: Vec::new(),
+            at: 0,
+            torn: 0,
+            over: false,
+        }
     }
 }
 
@@ -82,6 +90,8 @@ fn at(path: &Path, broken: Broken) -> LedgerError {
 /// The records of a ledger. Holds one block at a time.
 #[derive(Debug)]
 pub struct Records {
+    /// What each of the files begins with.
+    head: Head,
     rest: std::vec::IntoIter<PathBuf>,
     open: Option<(PathBuf, BufReader<File>)>,
     block: Vec<u8>,
@@ -102,11 +112,11 @@ impl Records {
             let Some((path, file)) = &mut self.open else {
                 let Some(path) = self.rest.next() else { return Ok(false) };
                 let mut file = BufReader::new(open_regular(&path)?);
-                let Some(_) = Head::read(&mut file).map_err(|broken| at(&path, broken))? else {
-                    self.torn_at_end(&path, 0)?;
-                    continue;
-                };
-                self.open = Some((path, file));
+                match Head::read(&mut file).map_err(|broken| at(&path, broken))? {
+                    Some(head) if head == self.head => self.open = Some((path, file)),
+                    Some(_) => return Err(at(&path, Broken::Words("it belongs to another ledger".into()))),
+                    None => self.torn_head(&path)?,
+                }
                 continue;
             };
             match read_block(file).map_err(|broken| at(path, broken))? {
@@ -122,6 +132,20 @@ impl Records {
                 }
             }
         }
+    }
+
+    /// A file that ends within its head: it was being begun, or a length in its head has turned.
+    fn torn_head(&mut self, path: &Path) -> Result<(), LedgerError> {
+        let whole = self.head.bytes()?;
+        let there = std::fs::metadata(path)?.len();
+        let is_start = there < whole.len() as u64 && {
+            let bytes = crate::files::read_bytes(path, whole.len() as u64).map_err(io::Error::other)?;
+            whole.starts_with(&bytes)
+        };
+        if !is_start {
+            return Err(at(path, Broken::Words("its head is not that of the ledger".into())));
+        }
+        self.torn_at_end(path, there)
     }
 
     /// A kill tears the end of the last file, and no other.

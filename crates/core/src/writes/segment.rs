@@ -2,14 +2,16 @@
 
 use std::io::{self, Read, Write};
 
+use crate::intact::{FRAME_BYTES, checksum, frame_head, is_torn};
+
 /// What a file starts with.
 const MAGIC: [u8; 8] = *b"slatledg";
 /// Version of the format.
-const VERSION: u32 = 1;
-/// Length of the head before the name of the run: magic, version, wall-clock time, length of the name.
-pub(super) const HEAD_BYTES: usize = 22;
-/// Length of what stands before a block: length and CRC-32.
-const FRAME_BYTES: usize = 8;
+const VERSION: u32 = 2;
+/// Length of the head without the name of the run, which stands before its last part: magic, version, wall-clock time,
+/// length of the name; CRC-32 of all that.
+pub(super) const HEAD_BYTES: usize = FIXED_BYTES + 4;
+const FIXED_BYTES: usize = 22;
 /// Longest block that is believed.
 pub(super) const BLOCK_BYTES_MAX: usize = 1 << 20;
 
@@ -24,6 +26,11 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.bytes()?)
+    }
+
+    /// As it stands in a file.
+    pub(super) fn bytes(&self) -> io::Result<Vec<u8>> {
         let length = u16::try_from(self.run.len()).map_err(io::Error::other)?;
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.run.len());
         bytes.extend_from_slice(&MAGIC);
@@ -31,13 +38,14 @@ impl Head {
         bytes.extend_from_slice(&self.begun.to_le_bytes());
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes.extend_from_slice(self.run.as_bytes());
-        out.write_all(&bytes)
+        bytes.extend_from_slice(&checksum(&bytes).to_le_bytes());
+        Ok(bytes)
     }
 
     /// `None`: the file ends within it.
     pub(super) fn read(from: &mut impl Read) -> Result<Option<Self>, Broken> {
-        let mut bytes = [0; HEAD_BYTES];
-        if fill(from, &mut bytes)? < HEAD_BYTES {
+        let mut bytes = [0; FIXED_BYTES];
+        if fill(from, &mut bytes)? < FIXED_BYTES {
             return Ok(None);
         }
         let (magic, rest) = bytes.split_at(MAGIC.len());
@@ -54,6 +62,13 @@ impl Head {
         let mut run = vec![0; usize::from(u16::from_le_bytes(length.try_into().unwrap_or_default()))];
         if fill(from, &mut run)? < run.len() {
             return Ok(None);
+        }
+        let mut sum = [0; 4];
+        if fill(from, &mut sum)? < sum.len() {
+            return Ok(None);
+        }
+        if checksum(&[&bytes, run.as_slice()].concat()) != u32::from_le_bytes(sum) {
+            return Err(Broken::Words("the checksum of its head is wrong".into()));
         }
         let run = String::from_utf8(run).map_err(|_| Broken::Words("its run has no name".into()))?;
         Ok(Some(Self { run, begun: i64::from_le_bytes(begun.try_into().unwrap_or_default()) }))
@@ -102,15 +117,25 @@ pub(super) fn read_block(from: &mut impl Read) -> Result<Next, Broken> {
         FRAME_BYTES => {}
         short => return Ok(Next::Torn(short as u64)),
     }
-    let (length, crc) = frame.split_at(4);
-    let length = u32::from_le_bytes(length.try_into().unwrap_or_default()) as usize;
-    let crc = u32::from_le_bytes(crc.try_into().unwrap_or_default());
+    let (length, crc) = frame_head(frame);
+    if length == 0 {
+        // No block is empty: a file system made room and did not write, or its length has turned.
+        let zeros = zeros(from)?.filter(|_| crc == 0);
+        return match zeros {
+            Some(zeros) => Ok(Next::Torn(FRAME_BYTES as u64 + zeros)),
+            None => Err(Broken::Words("a block of no bytes can't be".into())),
+        };
+    }
     if length > BLOCK_BYTES_MAX {
         return Err(Broken::Words(format!("a block of {length} bytes can't be")));
     }
     let mut payload = vec![0; length];
     let got = fill(from, &mut payload)?;
     if got < length {
+        payload.truncate(got);
+        if !is_torn(&[&frame, payload.as_slice()].concat(), BLOCK_BYTES_MAX) {
+            return Err(Broken::Words("the length of a block is wrong".into()));
+        }
         return Ok(Next::Torn((FRAME_BYTES + got) as u64));
     }
     if checksum(&payload) != crc {
@@ -119,10 +144,19 @@ pub(super) fn read_block(from: &mut impl Read) -> Result<Next, Broken> {
     Ok(Next::Block(payload))
 }
 
-fn checksum(payload: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(payload);
-    crc.sum()
+/// How many bytes are left, where all of them are zero.
+fn zeros(from: &mut impl Read) -> io::Result<Option<u64>> {
+    let (mut chunk, mut count) = ([0; 4096], 0);
+    loop {
+        let got = fill(from, &mut chunk)?;
+        if chunk.get(..got).unwrap_or_default().iter().any(|byte| *byte != 0) {
+            return Ok(None);
+        }
+        count += got as u64;
+        if got < chunk.len() {
+            return Ok(Some(count));
+        }
+    }
 }
 
 /// Reads until `bytes` are full or the file ends; gives how many came.

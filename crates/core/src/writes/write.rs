@@ -322,17 +322,53 @@ mod tests {
         }
     }
 
+    /// Two files of several blocks each, every bit turned: what is wrong is said with the file, and nothing of what
+    /// follows is left out in silence.
     #[test]
-    fn a_flipped_bit_is_noticed() {
+    fn each_bit_that_turns_is_told_with_its_file_and_the_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
-        let writer = LedgerWriter::begin(folder.path(), "run", 0).unwrap();
-        writer.sink().record(seen(1));
-        writer.finish();
+        let [first, second] = [1, 2].map(|number| folder.path().join(segment_name(number)));
+        for path in [&first, &second] {
+            let mut bytes = Vec::new();
+            head(7).write(&mut bytes).unwrap();
+            for block in 0..3 {
+                let mut payload = Vec::new();
+                (0..4).for_each(|seq| seen(block * 4 + seq).encode(&mut payload));
+                write_block(&payload, &mut bytes).unwrap();
+            }
+            std::fs::write(path, bytes).unwrap();
+        }
+        assert_eq!((read(folder.path()).0.len(), read(folder.path()).1), (24, 0));
+        let whole = std::fs::read(&first).unwrap();
+        for path in [&first, &second] {
+            for bit in 0..whole.len() * 8 {
+                let mut turned = whole.clone();
+                turned[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(path, &turned).unwrap();
+                let result =
+                    Ledger::open(folder.path()).and_then(|ledger| ledger.records().collect::<Result<Vec<_>, _>>());
+                let error = result.expect_err("it is not what was written").to_string();
+                assert!(error.contains(path.to_str().unwrap()), "bit {bit}: {error}");
+                assert_eq!(std::fs::read(path).unwrap(), turned, "the file was left");
+            }
+            std::fs::write(path, &whole).unwrap();
+        }
+    }
+
+    #[test]
+    fn room_that_was_made_and_not_written_is_a_torn_end_and_zeros_in_the_middle_are_not() {
+        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(segment_name(1));
-        let mut bytes = std::fs::read(&path).unwrap();
-        *bytes.last_mut().unwrap() ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        let error = Ledger::open(folder.path()).unwrap().records().next().unwrap().unwrap_err().to_string();
-        assert!(error.contains("checksum") && error.contains("writes-000001.seg"), "{error}");
+        let (mut bytes, mut payload) = (Vec::new(), Vec::new());
+        head(7).write(&mut bytes).unwrap();
+        seen(0).encode(&mut payload);
+        write_block(&payload, &mut bytes).unwrap();
+        bytes.extend([0; 5000]);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(read(folder.path()), (vec![seen(0)], 5000));
+        write_block(&payload, &mut bytes).unwrap();
+        std::fs::write(&path, &bytes).unwrap();
+        let error = Ledger::open(folder.path()).unwrap().records().nth(1).unwrap().unwrap_err().to_string();
+        assert!(error.contains("a block of no bytes"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::resp::{Follower, ReplyError};
+use super::resp::{Follower, NO_PLACE, ReplyError};
 
 /// Most bytes of one reply, where nothing else is set.
 pub const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -62,6 +62,8 @@ struct State {
     came: VecDeque<usize>,
     /// Replies that are still to come and that nobody waits for.
     given_up: usize,
+    /// Why the connection was given up.
+    refusal: Option<ReplyError>,
 }
 
 impl Replies {
@@ -82,6 +84,11 @@ impl Replies {
                 None => state.given_up += 1,
             }
         }
+    }
+
+    /// Why the connection was given up, where it was for what the server sent.
+    pub fn refusal(&self) -> Option<io::Error> {
+        self.state().refusal.map(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Everything that came so far was taken.
@@ -124,12 +131,30 @@ pub struct Bounded<S> {
     stream: S,
     follower: Follower,
     replies: Arc<Replies>,
+    /// The first bytes that came, until they are enough.
+    first: Option<Vec<u8>>,
+    /// Why nothing can be written any more.
+    unwritten: Option<io::Error>,
 }
 
 impl<S> Bounded<S> {
     /// Bounds what comes from `stream`.
     pub fn new(stream: S, limits: ReplyLimits) -> Self {
-        Self { stream, follower: Follower::default(), replies: Arc::new(Replies::new(limits)) }
+        let replies = Arc::new(Replies::new(limits));
+        Self { stream, follower: Follower::default(), replies, first: Some(Vec::new()), unwritten: None }
+    }
+
+    /// Whether the server has said, before anything else, that it has no place. It says so and closes, maybe before
+    /// it was asked anything.
+    fn is_turned_away(&mut self, came: &[u8]) -> bool {
+        let Some(first) = &mut self.first else { return false };
+        let wanted = 1 + NO_PLACE.len();
+        first.extend(came.iter().take(wanted.saturating_sub(first.len())));
+        let is_away = first.strip_prefix(b"-") == Some(NO_PLACE.as_bytes());
+        if first.len() == wanted {
+            self.first = None;
+        }
+        is_away
     }
 
     /// What it holds.
@@ -144,7 +169,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         let this = &mut *self;
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         let came = buffer.filled().get(before..).unwrap_or_default();
+        if came.is_empty()
+            && let Some(error) = this.unwritten.take()
+        {
+            return Poll::Ready(Err(error));
+        }
+        if this.is_turned_away(came) {
+            buffer.set_filled(before);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, ReplyError::NoPlace)));
+        }
         if let Err(error) = this.replies.follow(&mut this.follower, came) {
+            this.replies.state().refusal = Some(error);
             // What was refused must not be read.
             buffer.set_filled(before);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
@@ -155,7 +190,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        match ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
+            // Its last words, which came before it closed, say more: they are read first.
+            Err(error) if self.first.is_some() => {
+                self.unwritten = Some(error);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            written => Poll::Ready(written),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared, join_all};
+use futures_util::future::{BoxFuture, Shared, join_all, ready};
 use redis::cluster_routing::Slot;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout};
 
 use super::client::{REDIRECTIONS_MAX, Servers};
 use super::keys::{slot_of_command, slot_of_pipeline};
+use super::rest::Rest;
 use super::slots::{Address, Topology, redirection, topology};
 use super::wire::Wire;
 use crate::failure::Failure;
@@ -41,6 +42,8 @@ pub struct Cluster {
 struct State {
     topology: Topology,
     nodes: BTreeMap<Address, Node>,
+    /// Nodes that had no place for a connection.
+    full: BTreeMap<Address, Rest>,
     /// When the topology was last asked for; whether it is just now.
     asked: Option<Instant>,
     asking: bool,
@@ -194,7 +197,11 @@ impl Cluster {
             Ok(connection) => connection,
             Err(failure) => {
                 exchange.over = true;
-                self.forget(address, node.attempt);
+                if failure.has_no_place() {
+                    self.rest(address, node.attempt);
+                } else {
+                    self.forget(address, node.attempt);
+                }
                 return Err(Ended::Connecting(failure));
             }
         };
@@ -214,7 +221,13 @@ impl Cluster {
     /// The connection to a node, or the one attempt at it that is under way.
     fn node(&self, address: &Address) -> Node {
         let mut state = self.state();
+        let is_full = state.full.get(address).is_some_and(|rest| !rest.is_over());
         let new = || {
+            if is_full {
+                let full = Failure::full("the node has no place for another connection");
+                let connecting = ready(Err(full)).boxed().shared();
+                return Node { attempt: u64::MAX, connecting, answers: Arc::default() };
+            }
             let (servers, to) = (Arc::clone(&self.servers), address.clone());
             let connecting =
                 async move { servers.connect_node(&to.0, to.1).await.map_err(Failure::connecting) }.boxed().shared();
@@ -222,7 +235,21 @@ impl Cluster {
             tokio::spawn(connecting.clone());
             Node { attempt: self.attempts.fetch_add(1, Ordering::Relaxed), connecting, answers: Arc::default() }
         };
-        state.nodes.entry(address.clone()).or_insert_with(new).clone()
+        match state.nodes.get(address) {
+            Some(node) => node.clone(),
+            // What is never tried is not kept.
+            None if is_full => new(),
+            None => state.nodes.entry(address.clone()).or_insert_with(new).clone(),
+        }
+    }
+
+    /// A node has no place: it isn't asked for one for a while.
+    fn rest(&self, address: &Address, attempt: u64) {
+        let mut state = self.state();
+        if state.nodes.get(address).is_some_and(|node| node.attempt == attempt) {
+            state.nodes.remove(address);
+            state.full.entry(address.clone()).or_insert_with(Rest::none).begin();
+        }
     }
 
     fn forget(&self, address: &Address, attempt: u64) {

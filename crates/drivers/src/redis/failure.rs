@@ -11,6 +11,9 @@ use slatest_core::model::Outcome;
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
+        if io_error(&error).and_then(reply_error) == Some(ReplyError::NoPlace) {
+            return Self::full("ERR max number of clients reached");
+        }
         let of = |outcome, kind: String| Self::new(outcome, kind).with_detail(error.to_string());
         let disconnected = |kind: String| of(Outcome::Disconnected, kind).broken();
         let rejected = |kind: String| of(Outcome::Rejected, kind);

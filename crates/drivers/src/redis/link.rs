@@ -1,13 +1,15 @@
 //! One connection of a worker that its sessions share, remade when it breaks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Connection, Servers};
+use super::links::Counts;
+use super::rest::Rest;
 use crate::failure::Failure;
 use slatest_core::model::Outcome;
 
@@ -18,6 +20,8 @@ type Connecting = Shared<BoxFuture<'static, Result<Connection, Failure>>>;
 /// handshake from ever ending.
 pub struct Link {
     servers: Arc<Servers>,
+    counts: Arc<Counts>,
+    rest: Mutex<Rest>,
     current: Mutex<Option<(u64, Connecting)>>,
     attempts: AtomicU64,
     answers: AtomicU64,
@@ -33,16 +37,26 @@ pub struct Use {
 
 impl Link {
     /// Not yet connected.
-    pub const fn new(servers: Arc<Servers>) -> Self {
-        Self { servers, current: Mutex::new(None), attempts: AtomicU64::new(0), answers: AtomicU64::new(0) }
+    pub fn new(servers: Arc<Servers>, counts: Arc<Counts>) -> Self {
+        let rest = Mutex::new(Rest::none());
+        Self {
+            servers,
+            counts,
+            rest,
+            current: Mutex::new(None),
+            attempts: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+        }
     }
 
     /// The connection, made where there is none.
     ///
     /// # Errors
-    /// It could not be made, or not before `deadline`.
+    /// It could not be made, or not before `deadline`; that the server has no place for it, and wasn't asked again yet.
     pub async fn connection(&self, deadline: Instant) -> Result<Use, Failure> {
-        let (attempt, connecting) = self.current();
+        let Some((attempt, connecting)) = self.current() else {
+            return Err(Failure::full("the server has no place for another connection"));
+        };
         match timeout_at(deadline, connecting).await {
             Ok(Ok(connection)) => Ok(Use { connection, attempt, answers: self.answers.load(Ordering::Relaxed) }),
             Ok(Err(failure)) => {
@@ -72,21 +86,66 @@ impl Link {
         }
     }
 
-    fn current(&self) -> (u64, Connecting) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether it is connected.
+    pub fn stands(&self) -> bool {
+        self.peek(|connecting| matches!(connecting.peek(), Some(Ok(_))))
+    }
+
+    /// Whether it is about to be.
+    pub fn is_opening(&self) -> bool {
+        self.peek(|connecting| connecting.peek().is_none())
+    }
+
+    fn peek(&self, is: impl FnOnce(&Connecting) -> bool) -> bool {
+        locked(&self.current).as_ref().is_some_and(|(_, connecting)| is(connecting))
+    }
+
+    /// The connection or the attempt at it; none while the server is not to be asked.
+    fn current(&self) -> Option<(u64, Connecting)> {
+        let mut current = locked(&self.current);
+        if current.is_none() && !locked(&self.rest).is_over() {
+            return None;
+        }
         let (attempt, connecting) = current.get_or_insert_with(|| {
-            let servers = Arc::clone(&self.servers);
-            let connecting = async move { servers.connect().await }.boxed().shared();
+            let (servers, counts) = (Arc::clone(&self.servers), Arc::clone(&self.counts));
+            let connecting = async move {
+                let connection = servers.connect().await;
+                match &connection {
+                    Ok(_) => counts.opened(),
+                    Err(failure) if failure.has_no_place() => counts.refused(),
+                    Err(_) => {}
+                }
+                connection
+            };
+            let connecting = connecting.boxed().shared();
             tokio::spawn(connecting.clone());
             (self.attempts.fetch_add(1, Ordering::Relaxed), connecting)
         });
-        (*attempt, connecting.clone())
+        Some((*attempt, connecting.clone()))
     }
 
     fn forget(&self, attempt: u64) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref().is_some_and(|(now, _)| *now == attempt) {
-            *current = None;
+        let mut current = locked(&self.current);
+        let Some((_, connecting)) = current.take_if(|(now, _)| *now == attempt) else { return };
+        match connecting.peek() {
+            Some(Ok(_)) => {
+                self.counts.closed();
+                *locked(&self.rest) = Rest::none();
+            }
+            Some(Err(failure)) if failure.has_no_place() => locked(&self.rest).begin(),
+            _ => {}
         }
     }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if self.stands() {
+            self.counts.closed();
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,9 @@ const BIG_NUMBER_BYTES_MAX: usize = 4096;
 /// Longest other line: a simple string, or an error.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// What a server says, unasked, to a connection that it has no place for.
+pub const NO_PLACE: &str = "ERR max number of clients";
+
 /// What no reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
@@ -29,6 +32,9 @@ pub enum ReplyError {
     /// No reply at all.
     #[error("no reply")]
     Malformed,
+    /// The server says that it has no place for the connection.
+    #[error("{}", NO_PLACE)]
+    NoPlace,
 }
 
 /// How far it came with some bytes.

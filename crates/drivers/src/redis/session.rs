@@ -8,7 +8,8 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Use};
-use super::{Compiled, Links, Plan, reply};
+use super::links::{Links, Pool};
+use super::{Compiled, Plan, reply};
 use crate::failure::Failure;
 use crate::workload::{RenderError, Values};
 use crate::{Seat, Session};
@@ -22,6 +23,7 @@ const HIT_RATE: u8 = 0;
 /// One user: what it captured, and the connection that it shares.
 pub struct RedisSession {
     compiled: Arc<Compiled>,
+    pool: Arc<Pool>,
     links: Arc<Links>,
     turn: usize,
     seat: Seat,
@@ -50,8 +52,9 @@ struct Came {
 
 impl RedisSession {
     /// A user on a worker, on the connection whose turn it is.
-    pub const fn new(compiled: Arc<Compiled>, links: Arc<Links>, turn: usize, seat: Seat) -> Self {
-        Self { compiled, links, turn, seat, captured: BTreeMap::new() }
+    pub fn new(compiled: Arc<Compiled>, pool: Arc<Pool>, links: Arc<Links>, seat: Seat) -> Self {
+        let turn = links.next_turn();
+        Self { compiled, pool, links, turn, seat, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
@@ -92,16 +95,25 @@ impl RedisSession {
             Ok(sending) => sending,
             Err(error) => return Completion::failed(Outcome::Rejected, None, self.now(), error.to_string()),
         };
-        let links = Arc::clone(&self.links);
-        let link = links.turn(self.turn);
         let deadline = Instant::now() + arrival.left(self.now()).as_duration();
-        let mut used = match link.connection(deadline).await {
-            Ok(used) => used,
+        let lent = self.pool.lend(&self.links, self.turn, deadline).await;
+        let (mut link, mut used) = match lent {
+            Ok(lent) => lent,
             Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
         };
         let sent = self.now();
         let mut came = Came::default();
-        let result = self.exchange(plan, &sending, link, &mut used, deadline, &mut came).await;
+        let mut result = self.exchange(plan, &sending, &link, &mut used, deadline, &mut came).await;
+        // A node of a cluster that has no place for one connection has given others. Nothing was sent yet.
+        for other in self.pool.others(&self.links, self.turn) {
+            if !result.as_ref().is_err_and(Failure::has_no_place) {
+                break;
+            }
+            if let Ok(lent) = other.connection(deadline).await {
+                (link, used) = (other, lent);
+                result = self.exchange(plan, &sending, &link, &mut used, deadline, &mut came).await;
+            }
+        }
         let done = self.now();
         let mut ended = match result {
             Ok(()) => Completion::ok(sent, done),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisFuture, RedisResult, Value};
+use redis::{
+    AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, Value,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -36,6 +38,13 @@ impl Wire {
     }
 }
 
+impl Replies {
+    /// Why an exchange failed. The library says of a pipeline that was under way only that its connection is gone.
+    fn reason(&self, error: RedisError) -> RedisError {
+        if error.kind() == ErrorKind::Io { self.refusal().map_or(error, RedisError::from) } else { error }
+    }
+}
+
 /// Replies that somebody waits for; given up when dropped, as when they were taken.
 struct Awaited<'w> {
     replies: &'w Replies,
@@ -52,7 +61,8 @@ impl ConnectionLike for Wire {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
             let _awaited = Awaited { replies: &self.replies, count: 1 };
-            self.connection.req_packed_command(command).await
+            let result = self.connection.req_packed_command(command).await;
+            result.map_err(|error| self.replies.reason(error))
         })
     }
 
@@ -64,7 +74,8 @@ impl ConnectionLike for Wire {
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
             let _awaited = Awaited { replies: &self.replies, count: offset + count };
-            self.connection.req_packed_commands(pipeline, offset, count).await
+            let result = self.connection.req_packed_commands(pipeline, offset, count).await;
+            result.map_err(|error| self.replies.reason(error))
         })
     }
 

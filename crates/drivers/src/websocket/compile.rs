@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 
+use super::budget::Budget;
 use super::check::Expectations;
 use super::connection::Gauges;
 use super::dial::Dialer;
@@ -153,7 +154,8 @@ impl Compiler<'_> {
         let name = Template::compile(source, written, "settings.document", self.data, &["n".to_owned()]);
         let Some(name) = problems.take(name.map_err(Problems::from)) else { return Err(problems) };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        problems.or(Mode::Sync(Sync { inserts, replicas, limit, name, documents: Mutex::new(BTreeMap::new()) }))
+        let budget = Budget::of_workload(limit);
+        problems.or(Mode::Sync(Sync { inserts, replicas, limit, budget, name, documents: Mutex::new(BTreeMap::new()) }))
     }
 
     fn insert(&self, operation: &Spec, edit: &Located<Edit>, key: &str) -> Result<Insert, Problems> {

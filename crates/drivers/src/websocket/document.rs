@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use yrs::block::ClientID;
 
 use super::broken::Broken;
+use super::budget::Budget;
 use super::replica::{Replica, Taken};
 use super::text::mix;
 use slatest_core::model::{Clock, Nanos, Outcome};
@@ -30,6 +31,7 @@ pub(super) struct Spread {
 pub(super) struct Document {
     seed: u64,
     limit: usize,
+    budget: Arc<Budget>,
     state: Mutex<State>,
 }
 
@@ -92,9 +94,10 @@ pub(super) struct Comparison {
 }
 
 impl Document {
-    /// A document without replicas; `limit` bytes is the size that its text is kept at.
-    pub(super) fn new(seed: u64, limit: usize) -> Self {
-        Self { seed, limit, state: Mutex::default() }
+    /// A document without replicas; `limit` bytes is the size that its text is kept at. It shares what the documents of
+    /// its workload may take.
+    pub(super) fn new(seed: u64, limit: usize, workload: Option<Arc<Budget>>) -> Self {
+        Self { seed, limit, budget: Budget::of_document(limit, workload), state: Mutex::default() }
     }
 
     /// A session opens the replica of this number.
@@ -107,7 +110,8 @@ impl Document {
         state.joins[slot] += 1;
         // A replica that comes again starts empty, so it must not count on from its old clock.
         let client = mix(self.seed ^ (state.joins[slot] << 8) ^ slot as u64) as u32;
-        state.slots[slot] = Some(Slot { replica: Replica::new(client), connected: false, acknowledged: 0 });
+        state.slots[slot] =
+            Some(Slot { replica: Replica::within(client, &self.budget), connected: false, acknowledged: 0 });
     }
 
     /// The session is over: nobody waits for its replica any more.
@@ -225,7 +229,7 @@ pub fn fuzz(mut bytes: &[u8]) {
     const SLOTS: usize = 3;
     const LIMIT: usize = 100;
     let clock = slatest_core::model::MonotonicClock::starting_at(std::time::Instant::now());
-    let document = Arc::new(Document::new(7, LIMIT));
+    let document = Arc::new(Document::new(7, LIMIT, None));
     (0..SLOTS).for_each(|slot| document.join(slot));
     let mut pending = Vec::new();
     for slot in (0..SLOTS).cycle() {

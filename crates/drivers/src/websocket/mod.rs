@@ -6,6 +6,7 @@
 
 mod bounded;
 mod broken;
+mod budget;
 mod check;
 mod compile;
 mod connection;

@@ -14,6 +14,7 @@ use yrs::{Doc, GetString, Options, ReadTxn, StateVector, Text, TextRef, Transact
 
 use super::bounded::{self, Bounded};
 use super::broken::Broken;
+use super::budget::{Budget, Share};
 use slatest_core::model::Outcome;
 
 /// Kinds of messages, and of those of a sync (the protocols `y-sync` and `y-auth`).
@@ -28,6 +29,8 @@ const AUTH_DENIED: u8 = 0;
 const BLOCK_BYTES: usize = 256;
 /// Most that one replica may take in memory.
 const WEIGHT_MAX: usize = 32 * 1024 * 1024;
+/// What must have come before a replica is measured again.
+const MEASURED_MIN: usize = 1024 * 1024;
 /// Most bytes of updates that wait for others.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Name of the shared text within a document.
@@ -40,6 +43,8 @@ pub(super) struct Replica {
     client: ClientID,
     /// What came since the document was last measured.
     came: AtomicUsize,
+    /// What it takes of what all have together.
+    share: Share,
     /// Bytes of updates that came while some wait for others.
     waiting: AtomicUsize,
 }
@@ -65,15 +70,22 @@ pub(super) struct Taken {
 }
 
 impl Replica {
-    /// An empty one. `client` must be unique among the replicas of the document.
+    /// An empty one that is alone.
+    #[cfg(test)]
     pub(super) fn new(client: u32) -> Self {
+        Self::within(client, &Budget::of_document(0, None))
+    }
+
+    /// An empty one. `client` must be unique among the replicas of the document.
+    pub(super) fn within(client: u32, budget: &Arc<Budget>) -> Self {
         let client = ClientID::new(u64::from(client));
         // The identity of the document is the server's affair: a random one would only cost memory.
         let mut options = Options::with_guid_and_client_id(Arc::from("slatest"), client);
         options.cleanup_formatting = false;
         let doc = Doc::with_options(options);
         let text = doc.get_or_insert_text(TEXT);
-        Self { doc, text, client, came: AtomicUsize::default(), waiting: AtomicUsize::default() }
+        let share = budget.share();
+        Self { doc, text, client, came: AtomicUsize::default(), share, waiting: AtomicUsize::default() }
     }
 
     /// The message that starts a sync.
@@ -183,15 +195,21 @@ impl Replica {
         if waiting > WAITING_BYTES_MAX {
             return Err(too_large("updates wait for others that don't come"));
         }
-        let came = self.came.load(Ordering::Relaxed) + weight(bytes.len(), blocks);
+        let more = weight(bytes.len(), blocks);
+        let came = self.came.load(Ordering::Relaxed) + more;
         self.came.store(came, Ordering::Relaxed);
-        if came > WEIGHT_MAX / 2 {
+        let too_much = self.share.set(self.share.held() + more);
+        // Where all together have too much, whoever gets more is measured, but not for each byte.
+        if came > WEIGHT_MAX / 2 || (too_much && came > MEASURED_MIN) {
             self.came.store(0, Ordering::Relaxed);
             // What was deleted and merged since takes no room any more.
             let state = self.doc.transact().encode_state_as_update_v1(&StateVector::default());
             let kept = bounded::update(&state).map_or(WEIGHT_MAX + 1, |(_, blocks)| weight(state.len(), blocks));
             if kept > WEIGHT_MAX {
                 return Err(too_large("the document is too large"));
+            }
+            if self.share.set(kept) {
+                return Err(too_large("the replicas are too large together"));
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::broken::Broken;
+use super::budget::Budget;
 use super::connection::{Connection, GOODBYE, Gauges, Inbox, Upkeep};
 use super::convergence;
 use super::dial::{Dialer, Socket};
@@ -61,6 +62,8 @@ pub(super) struct Sync {
     pub(super) replicas: u64,
     /// Size in bytes that texts are kept at.
     pub(super) limit: usize,
+    /// What all documents may take together.
+    pub(super) budget: Arc<Budget>,
     pub(super) name: Template,
     pub(super) documents: Mutex<BTreeMap<u64, Arc<Document>>>,
 }
@@ -87,7 +90,8 @@ impl Sync {
     }
 
     fn document(&self, number: u64, seed: u64) -> Arc<Document> {
-        Arc::clone(self.lock().entry(number).or_insert_with(|| Arc::new(Document::new(seed, self.limit))))
+        let new = || Arc::new(Document::new(seed, self.limit, Some(Arc::clone(&self.budget))));
+        Arc::clone(self.lock().entry(number).or_insert_with(new))
     }
 
     /// Every document that some session opened, by number.
@@ -161,7 +165,8 @@ impl Shared {
         let mut socket = self.dialer.dial(&self.path_of(0, document)?).await?;
         let handshake = start.elapsed();
         let start = Instant::now();
-        let replica = Replica::new(1);
+        let limit = if let Mode::Sync(sync) = &self.mode { sync.limit } else { 0 };
+        let replica = Replica::within(1, &Budget::of_document(limit, None));
         if matches!(self.mode, Mode::Sync(_)) {
             timeout(self.dialer.timeout, take_state(&mut socket, &replica)).await.map_err(|_| {
                 let detail = "it opens WebSockets, but doesn't answer the first step of the Yjs sync protocol";

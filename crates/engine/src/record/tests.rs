@@ -198,6 +198,82 @@ fn damage_is_named_by_file_and_line() {
 }
 
 #[test]
+fn each_bit_that_turns_in_a_window_is_told_with_its_line_and_the_file_is_left() {
+    let base = tempfile::tempdir().unwrap();
+    let plan = sample::plan();
+    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let folder = writer.folder().to_owned();
+    for mut window in sample::windows(&plan).into_iter().take(2) {
+        // Small, so that every bit can be tried.
+        window.judged.clear();
+        window.unjudged.clear();
+        writer.window(&window).unwrap();
+    }
+    drop(writer);
+    let path = folder.join(WINDOWS_FILE);
+    let whole = fs::read(&path).unwrap();
+    let all = || -> Result<Vec<_>, StoreError> {
+        let mut windows = windows::Windows::open(&folder)?.unwrap();
+        let all = std::iter::from_fn(|| windows.next().transpose()).collect();
+        assert!(!windows.torn, "nothing was torn");
+        all
+    };
+    let good = all().unwrap();
+    assert_eq!(good.len(), 2);
+    for bit in 0..whole.len() * 8 {
+        let mut turned = whole.clone();
+        turned[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &turned).unwrap();
+        let line = 1 + whole[..bit / 8].iter().filter(|byte| **byte == b'\n').count();
+        match all() {
+            Ok(now) => assert_eq!(now, good, "bit {bit}"),
+            Err(error) => {
+                let words = error.to_string();
+                assert!(words.contains(&format!("{WINDOWS_FILE}:{line}:")), "bit {bit} of line {line}: {words}");
+            }
+        }
+        assert_eq!(fs::read(&path).unwrap(), turned);
+    }
+}
+
+#[test]
+fn a_last_window_without_its_end_is_whole_or_torn() {
+    let base = tempfile::tempdir().unwrap();
+    let plan = sample::plan();
+    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let folder = writer.folder().to_owned();
+    writer.window(&sample::windows(&plan)[0]).unwrap();
+    drop(writer);
+    let path = folder.join(WINDOWS_FILE);
+    let whole = fs::read(&path).unwrap();
+    for cut in 1..40 {
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let mut windows = windows::Windows::open(&folder).unwrap().unwrap();
+        assert_eq!((windows.next().unwrap().is_some(), windows.torn), (cut == 1, cut != 1), "{cut} bytes less");
+    }
+}
+
+/// A record has no checksum: people edit it. What turned in it is told or is another record; it is never a panic, and
+/// the file stays as it is.
+#[test]
+fn turned_bits_of_a_record_are_told_with_its_name_or_give_a_record() {
+    let base = tempfile::tempdir().unwrap();
+    let folder = sample::written(base.path()).folder;
+    let path = folder.join(RECORD_FILE);
+    let whole = fs::read(&path).unwrap();
+    let step = (whole.len() * 8 / 2_000).max(1) | 1;
+    for bit in (0..whole.len() * 8).step_by(step) {
+        let mut turned = whole.clone();
+        turned[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &turned).unwrap();
+        if let Err(error) = read(&folder) {
+            assert!(error.to_string().contains(RECORD_FILE), "bit {bit}: {error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), turned);
+    }
+}
+
+#[test]
 fn results_are_found_by_what_people_call_them() {
     let base = tempfile::tempdir().unwrap();
     let nothing = locate(base.path(), "latest").unwrap_err().to_string();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{StoreError, WINDOWS_FILE};
 use slatest_core::files::open_regular;
+use slatest_core::intact::{has_turned, seal_end};
 use slatest_core::measure::Window;
 
 /// Longest line that is read, in bytes: far above what thousands of operations need.
@@ -40,18 +41,27 @@ impl Windows {
         if read == 0 {
             return Ok(None);
         }
+        let malformed = |why: &str| StoreError::malformed(&self.path, Some(self.line), format!("not a window: {why}"));
         if !text.ends_with(b"\n") {
             if read == LINE_BYTES_MAX {
                 return Err(StoreError::malformed(&self.path, Some(self.line), "the line is longer than any window"));
             }
-            self.torn = true;
-            return Ok(None);
+            match seal_end(&text) {
+                // Whole but for its end.
+                Some(end) if end == text.len() => {}
+                Some(_) => return Err(malformed("its end has changed since it was written")),
+                None => {
+                    self.torn = true;
+                    return Ok(None);
+                }
+            }
         }
-        let malformed =
-            |why: String| StoreError::malformed(&self.path, Some(self.line), format!("not a window: {why}"));
-        let window: Window = serde_json::from_slice(&text).map_err(|e| malformed(e.to_string()))?;
+        if has_turned(&text) {
+            return Err(malformed("its checksum is wrong, it has changed since it was written"));
+        }
+        let window: Window = serde_json::from_slice(&text).map_err(|e| malformed(&e.to_string()))?;
         if !window.is_possible() {
-            return Err(malformed("no run can have counted these numbers".into()));
+            return Err(malformed("no run can have counted these numbers"));
         }
         Ok(Some(window))
     }

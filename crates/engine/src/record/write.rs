@@ -14,6 +14,7 @@ use super::read::load;
 use super::{LOG_FILE, Machine, Opening, RECORD_FILE, RunRecord, RunResult, Status, StoreError, VERSION, WINDOWS_FILE};
 use crate::load::{Judged, RunFacts};
 use crate::profile::Plan;
+use slatest_core::intact::seal;
 use slatest_core::measure::Window;
 use slatest_core::model::{redact, redact_value};
 
@@ -120,6 +121,7 @@ impl RunWriter {
     pub fn window(&mut self, window: &Window) -> Result<(), StoreError> {
         self.windows.append(|out| {
             serde_json::to_writer(&mut *out, window)?;
+            seal(out);
             out.push(b'\n');
             Ok(())
         })?;

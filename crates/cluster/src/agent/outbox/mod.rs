@@ -51,12 +51,17 @@ pub enum OutboxError {
         bytes: u64,
     },
     /// What was written is not what is read.
-    #[error("{path} is damaged at byte {at}: what it held of the run is lost")]
+    #[error(
+        "{path} has changed at byte {at} since it was written: what it holds of the run after interval {last} can't be \
+         known; the file was left as it is, move it away to go on without it"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
         /// Where.
         at: u64,
+        /// The last interval that stands before it.
+        last: u64,
     },
     /// The coordinator knows of more than there ever was.
     #[error("the coordinator acknowledges interval {through}, and only {made} were made: it belongs to another run")]
@@ -187,7 +192,7 @@ impl Outbox {
         let number = self.next.max(first.number);
         let at = usize::try_from(number - first.number).unwrap_or(usize::MAX);
         let Some(held) = self.held.get(at) else { return Ok(None) };
-        let interval = self.spill.read(&held.place)?;
+        let interval = self.spill.read(number, &held.place)?;
         self.next = number + 1;
         Ok(Some(interval))
     }

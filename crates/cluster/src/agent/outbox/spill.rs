@@ -2,7 +2,8 @@
 //!
 //! A line that says what it is, then frames: length (4 bytes), CRC-32 of what follows (4 bytes), both
 //! little-endian, then a message. The first message says whose the intervals are, the others are
-//! intervals in order. A frame that is not whole ends the file: it was being written.
+//! intervals in order. A frame that was being written ends the file and is cut off. One that has changed since is
+//! damage: the file is left as it is, and the words say which intervals can still be had.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -14,6 +15,7 @@ use prost::Message;
 
 use super::{Membership, OutboxError};
 use crate::wire::Interval;
+use slatest_core::intact::{checksum, frame_head, is_torn};
 
 /// What the file begins with.
 const BEGINNING: &[u8] = b"slatest outbox 1\n";
@@ -84,12 +86,6 @@ pub(super) struct Spill {
     live: u64,
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(bytes);
-    crc.sum()
-}
-
 fn frame(message: &[u8]) -> Vec<u8> {
     // No message is longer than MESSAGE_MAX.
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
@@ -100,6 +96,17 @@ fn frame(message: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// Whether what lies from `at` on is the beginning of a frame, left by an agent that was killed while it wrote.
+fn ends_torn(file: &File, at: u64, end: u64) -> std::io::Result<bool> {
+    let left = end.saturating_sub(at);
+    if left > FRAME + MESSAGE_MAX {
+        return Ok(false);
+    }
+    let mut rest = vec![0; usize::try_from(left).unwrap_or_default()];
+    file.read_exact_at(&mut rest, at)?;
+    Ok(is_torn(&rest, MESSAGE_MAX as usize))
+}
+
 /// The message of the frame at `at`, where that is whole; and where it ends.
 fn read_frame(file: &File, at: u64, end: u64) -> std::io::Result<Option<(Vec<u8>, u64)>> {
     if at + FRAME > end {
@@ -107,14 +114,14 @@ fn read_frame(file: &File, at: u64, end: u64) -> std::io::Result<Option<(Vec<u8>
     }
     let mut head = [0; 8];
     file.read_exact_at(&mut head, at)?;
-    let [a, b, c, d, e, f, g, h] = head;
-    let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+    let (length, sum) = frame_head(head);
+    let length = length as u64;
     if length > MESSAGE_MAX || at + FRAME + length > end {
         return Ok(None);
     }
     let mut message = vec![0; usize::try_from(length).unwrap_or_default()];
     file.read_exact_at(&mut message, at + FRAME)?;
-    let whole = checksum(&message) == u32::from_le_bytes([e, f, g, h]);
+    let whole = checksum(&message) == sum;
     Ok(whole.then_some((message, at + FRAME + length)))
 }
 
@@ -138,7 +145,9 @@ impl Spill {
         let mut at = BEGINNING.len() as u64;
         let header = if beginning == BEGINNING { read_frame(&file, at, end).map_err(failed)? } else { None };
         let header = header.and_then(|(message, next)| Some((Header::decode(message.as_slice()).ok()?, next)));
-        let Some((header, first)) = header else { return Err(OutboxError::Damaged { path: spill.path, at: 0 }) };
+        let Some((header, first)) = header else {
+            return Err(OutboxError::Damaged { path: spill.path, at: 0, last: 0 });
+        };
         at = first;
         let mut places: Vec<(u64, Place)> = Vec::new();
         while let Some((message, next)) = read_frame(&file, at, end).map_err(failed)? {
@@ -150,8 +159,14 @@ impl Spill {
             places.push((number, Place::Disk { at: at + FRAME, length: message.len() as u64 }));
             at = next;
         }
+        if at < end {
+            if !ends_torn(&file, at, end).map_err(failed)? {
+                let last = places.last().map_or(header.acknowledged, |(number, _)| *number);
+                return Err(OutboxError::Damaged { path: spill.path, at, last });
+            }
+            file.set_len(at).map_err(failed)?;
+        }
         places.retain(|(number, _)| *number > header.acknowledged);
-        file.set_len(at).map_err(failed)?;
         let Header { run, agent, index, of, acknowledged, incarnation } = header;
         spill.membership = Membership { run, agent, index, of, incarnation };
         spill.file = Some(file);
@@ -214,8 +229,8 @@ impl Spill {
         self.file.as_ref().map_or(Ok(()), File::sync_data).map_err(|e| self.failed(e))
     }
 
-    pub(super) fn read(&self, place: &Place) -> Result<Interval, OutboxError> {
-        let damaged = |at| OutboxError::Damaged { path: self.path.clone(), at };
+    pub(super) fn read(&self, number: u64, place: &Place) -> Result<Interval, OutboxError> {
+        let damaged = |at| OutboxError::Damaged { path: self.path.clone(), at, last: number.saturating_sub(1) };
         match place {
             Place::Memory(bytes) => Interval::decode(bytes.clone()).map_err(|_| damaged(0)),
             Place::Disk { at, .. } => {

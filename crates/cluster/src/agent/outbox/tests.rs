@@ -94,7 +94,9 @@ proptest! {
                     let path = outbox.path().to_owned();
                     let (waiting, before) = (outbox.waiting(), outbox.made());
                     drop(outbox);
-                    OpenOptions::new().append(true).open(&path).unwrap().write_all(&vec![0xff; torn.into()]).unwrap();
+                    let half = [&300_u32.to_le_bytes()[..], &[0xee; 16]].concat();
+                    let half = &half[..half.len().min(torn.into())];
+                    OpenOptions::new().append(true).open(&path).unwrap().write_all(half).unwrap();
                     outbox = Outbox::reopen(folder.path(), memory_max, DISK_MAX).unwrap().unwrap();
                     prop_assert_eq!(outbox.membership(), &membership());
                     // What was acknowledged after the file was begun may be there again; what was not, is.
@@ -164,16 +166,25 @@ fn a_file_that_is_no_outbox_is_said_to_be_damaged() {
         let error = Outbox::reopen(folder.path(), 0, DISK_MAX).unwrap_err();
         assert!(matches!(error, OutboxError::Damaged { .. }), "{error}");
     }
-    // A flipped bit in the middle: what comes before it is kept.
-    std::fs::remove_file(folder.path().join("outbox")).unwrap();
-    let mut outbox = Outbox::new(folder.path(), membership(), 0, DISK_MAX);
-    for index in 0..3 {
-        outbox.push(interval(index, 100)).unwrap();
+}
+
+#[test]
+fn each_bit_that_turns_is_told_and_the_file_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut outbox = Outbox::new(folder.path(), membership(), MEMORY_MAX, DISK_MAX);
+    outbox.disconnected().unwrap();
+    for index in 0..4 {
+        outbox.push(interval(index, 20)).unwrap();
     }
-    let mut bytes = std::fs::read(outbox.path()).unwrap();
-    let at = bytes.len() - 150;
-    bytes[at] ^= 1;
-    std::fs::write(outbox.path(), bytes).unwrap();
-    let again = Outbox::reopen(folder.path(), 0, DISK_MAX).unwrap().unwrap();
-    assert_eq!((again.made(), again.waiting()), (1, 1));
+    let path = outbox.path().to_owned();
+    drop(outbox);
+    let whole = std::fs::read(&path).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut turned = whole.clone();
+        turned[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &turned).unwrap();
+        let error = Outbox::reopen(folder.path(), MEMORY_MAX, DISK_MAX).expect_err("it is not what was written");
+        assert!(error.to_string().contains(path.to_str().unwrap()), "bit {bit}: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), turned, "the file was left");
+    }
 }
