@@ -2,6 +2,7 @@
 
 mod ends;
 mod faults;
+mod machine;
 mod outlets;
 mod platform;
 mod scratch;
