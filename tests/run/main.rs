@@ -1,5 +1,6 @@
 //! `slatest run` as its users meet it: the real binary, a target whose every answer is known.
 
+mod bounds;
 mod ends;
 mod faults;
 mod machine;

@@ -42,7 +42,6 @@ impl Pulse {
 #[derive(Debug, Default)]
 struct Seen {
     turns: u64,
-    over: bool,
     /// Since when it makes no turn, by the watchdog's own turns: what the watchdog slept through (the machine stood
     /// still) is not the worker's.
     silent: Duration,
@@ -71,7 +70,7 @@ impl Watched {
                     }
                     self.still.push_back((now.checked_sub(seen.silent).unwrap_or(now), now));
                 }
-                *seen = Seen { turns, over, silent: Duration::ZERO };
+                *seen = Seen { turns, silent: Duration::ZERO };
                 continue;
             }
             seen.silent += since.min(2 * LOOK);
@@ -83,12 +82,13 @@ impl Watched {
         any
     }
 
-    /// The longest part of this time in which one of them stood still.
-    fn within(&self, from: Instant, to: Instant, now: Instant) -> Duration {
+    /// The longest time for which one of them stood still, of those that touch this one.
+    fn touching(&self, from: Instant, to: Instant, now: Instant) -> Duration {
         let open = self.workers.iter().filter(|seen| seen.silent >= STILL);
         let open = open.map(|seen| (now.checked_sub(seen.silent).unwrap_or(now), now));
-        let part = |(since, until): (Instant, Instant)| until.min(to).saturating_duration_since(since.max(from));
-        self.still.iter().copied().chain(open).map(part).max().unwrap_or_default()
+        let touches = |(since, until): &(Instant, Instant)| *since < to && *until > from;
+        let length = |(since, until): (Instant, Instant)| until.saturating_duration_since(since);
+        self.still.iter().copied().chain(open).filter(touches).map(length).max().unwrap_or_default()
     }
 }
 
@@ -143,9 +143,9 @@ impl Watchdog {
         watched.workers.iter().enumerate().filter(|(_, seen)| seen.silent >= since).map(|(i, _)| i).collect()
     }
 
-    /// The longest part of this time in which a worker stood still.
+    /// The longest time for which a worker stood still, of those that touch this one.
     pub fn stood_still(&self, from: Instant, to: Instant) -> Nanos {
-        nanos(self.watched().within(from, to, Instant::now()))
+        nanos(self.watched().touching(from, to, Instant::now()))
     }
 
     /// The longest time of all in which one stood still; zero where none did.
@@ -189,10 +189,10 @@ mod tests {
         assert_eq!(first_still, Some(1_500));
         assert_eq!(watched.longest, Duration::from_millis(1_950));
         assert_eq!(watched.still.iter().copied().collect::<Vec<_>>(), [(at(1_050), at(3_000))]);
-        let within = |from, to| watched.within(at(from), at(to), at(4_000)).as_millis();
+        let touching = |from, to| watched.touching(at(from), at(to), at(4_000)).as_millis();
         assert_eq!(
-            [within(0, 1_000), within(1_000, 2_000), within(2_000, 3_000), within(3_000, 4_000)],
-            [0, 950, 1_000, 0]
+            [touching(0, 1_000), touching(1_000, 1_100), touching(2_900, 3_000), touching(3_000, 4_000)],
+            [0, 1_950, 1_950, 0]
         );
     }
 
@@ -215,7 +215,7 @@ mod tests {
         (1..=40_u64).for_each(|look| {
             watched.look(at(look * 50), LOOK, &[(1, false)]);
         });
-        assert_eq!(watched.within(at(1_000), at(2_000), at(2_000)), Duration::from_secs(1));
+        assert_eq!(watched.touching(at(1_000), at(1_100), at(2_000)), Duration::from_secs(2));
         assert_eq!(watched.longest, Duration::from_secs(2));
     }
 }
