@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Exit;
-use super::process::{begin, workers_default};
+use super::process::{begin, realtime, workers_default};
 use slatest_cluster::agent::{AgentEnd, AgentError, AgentNews, AgentSettings, Credentials, Ending, PATIENCE, attend};
 use slatest_core::files::read_text;
 use slatest_core::model::Span;
@@ -56,6 +56,9 @@ pub struct AgentArgs {
     /// Worker threads [default: one for each core, at most 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
+    /// Worker threads in the real-time class, before everything else on this machine; refused where that is not allowed
+    #[arg(long)]
+    realtime: bool,
     /// Says only what went wrong
     #[arg(long, short)]
     quiet: bool,
@@ -67,6 +70,11 @@ pub fn run(args: &AgentArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
+    if args.realtime
+        && let Err(exit) = realtime(false)
+    {
+        return exit;
+    }
     let credentials = match credentials(args) {
         Ok(credentials) => credentials,
         Err(why) => {

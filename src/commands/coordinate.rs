@@ -58,6 +58,8 @@ pub enum Bringing {
     },
     /// Processes of this machine, with so many workers each.
     Local {
+        /// Whether their workers are in the real-time class.
+        realtime: bool,
         /// Worker threads of each.
         workers: usize,
     },
@@ -257,11 +259,11 @@ fn bring(
             hand_out(door, leading.agents, leading.invitation, certificates.as_deref()).map_err(unexpected)?;
             Ok(Brought::Nothing)
         }
-        Bringing::Local { workers } => {
+        Bringing::Local { workers, realtime } => {
             // Beside the other secrets of the run, and gone with them.
             let token_file = secrets.0.join("token-for-agents");
             super::invitation::write_token(door, &token_file).map_err(unexpected)?;
-            let agents = LocalAgents::start(leading.agents, door.address, &token_file, *workers);
+            let agents = LocalAgents::start(leading.agents, door.address, &token_file, *workers, *realtime);
             Ok(Brought::Local(agents.map_err(unexpected)?))
         }
         #[cfg(feature = "kubernetes")]

@@ -9,7 +9,7 @@ use super::Exit;
 use slatest_core::measure::Latencies;
 use slatest_core::model::Nanos;
 use slatest_core::terminal::print_all;
-use slatest_engine::load::timer_lateness;
+use slatest_engine::load::{QuotaWatch, timer_lateness};
 
 /// File descriptors that a run of 10,000 sessions needs, with some to spare.
 const FILES_WANTED: u64 = 10_000 + 2_000;
@@ -76,17 +76,18 @@ const fn judge(good: bool) -> State {
 /// by its exit code: a poor machine is still a machine.
 pub fn run() -> Exit {
     print_all(&format!("slatest doctor: timing {WAITS} waits of {GAP}, one moment\n\n"));
-    let lines = [cores(), memory(), files(), ports(), clock_source(), timer()];
+    let lines = [cores(), quota(), memory(), files(), ports(), clock_source(), timer()];
     let mut text = String::new();
     for line in &lines {
         text.push_str(&format!("{line}\n"));
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cores = QuotaWatch::start().cores().unwrap_or(f64::MAX).min(cores as f64);
     let per_core = 1e9 * 0.7 / CPU_PER_REQUEST.0 as f64;
     text.push_str(&format!(
-        "\nAs an order of magnitude, at 70 % of {cores} cores: {:.0} HTTP requests per second, when the target is on \
+        "\nAs an order of magnitude, at 70 % of {cores:.3} cores: {:.0} HTTP requests per second, when the target is on \
          other machines.\n",
-        per_core * cores as f64
+        per_core * cores
     ));
     let poor = lines.iter().filter(|l| l.state == State::Poor).count();
     if poor > 0 {
@@ -104,6 +105,15 @@ fn cores() -> Line {
     let state = judge(busy < 0.3 * cores as f64 + 0.2);
     Line::new(state, "cores", format!("{cores}, load of the last minute {busy:.2}"))
         .advise("other work competes with the generator: stop it, or generate from another machine")
+}
+
+/// A control group's quota is a fraction of a processor, taken away again and again within each period.
+fn quota() -> Line {
+    match QuotaWatch::start().cores() {
+        None => Line::new(State::Good, "CPU quota", "none".into()),
+        Some(cores) => Line::new(judge(cores >= 1.0), "CPU quota", format!("{:.3} cores", cores))
+            .advise("a control group takes the processor away beyond this: raise it (`cpu.max`, `limits.cpu`)"),
+    }
 }
 
 fn memory() -> Line {

@@ -24,7 +24,13 @@ impl LocalAgents {
     ///
     /// # Errors
     /// In words, when one can't be started.
-    pub fn start(count: u64, coordinator: SocketAddr, token_file: &Path, workers: usize) -> Result<Self, String> {
+    pub fn start(
+        count: u64,
+        coordinator: SocketAddr,
+        token_file: &Path,
+        workers: usize,
+        realtime: bool,
+    ) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|e| format!("this program's own path is unknown: {e}"))?;
         let mut agents = Self { children: Vec::new() };
         for number in 0..count {
@@ -34,6 +40,7 @@ impl LocalAgents {
                 .args(["--coordinator", &coordinator.to_string()])
                 .arg("--token-file")
                 .arg(token_file)
+                .args(realtime.then_some("--realtime"))
                 // A group of their own: Ctrl-C is for the coordinator, which tells them.
                 .process_group(0)
                 .stdin(Stdio::null())

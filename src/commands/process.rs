@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Exit;
 use slatest_core::say;
-use slatest_engine::load::Stop;
+use slatest_engine::load::{Stop, ask_for_realtime, take_realtime_back};
 
 /// Most workers by default; beyond, their stripes get thin.
 const WORKERS_DEFAULT_MAX: usize = 16;
@@ -35,6 +35,40 @@ pub fn begin() -> Result<Stop, Exit> {
         Exit::Unexpected
     })?;
     Ok(stop)
+}
+
+/// Workers of this process ask for the real-time class. Says by itself where it can't be had.
+///
+/// # Errors
+/// The exit code for that.
+pub fn realtime(by_pods: bool) -> Result<(), Exit> {
+    if by_pods {
+        say!("slatest: --realtime is for workers of this machine: pods are scheduled by their nodes");
+        return Err(Exit::Usage);
+    }
+    let unheard = |why: std::io::Error| {
+        say!("slatest: SIGXCPU can't be listened for, and without it the real-time class would not be bounded: {why}");
+        Exit::Unexpected
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unheard)?;
+    let heard = {
+        let _inside = runtime.enter();
+        signal(SignalKind::from_raw(nix::libc::SIGXCPU)).map_err(unheard)?
+    };
+    let listen = async move {
+        let mut heard = heard;
+        while let Some(()) = heard.recv().await {
+            take_realtime_back();
+        }
+    };
+    std::thread::Builder::new()
+        .name("real-time bound".into())
+        .spawn(move || runtime.block_on(listen))
+        .map_err(unheard)?;
+    ask_for_realtime().map_err(|why| {
+        say!("slatest: {why}");
+        Exit::Refused
+    })
 }
 
 /// Waits until a child has ended, and kills it where it has not by then.

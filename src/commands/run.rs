@@ -13,7 +13,7 @@ use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
-use super::process::{NothingSentYet, begin, workers_default};
+use super::process::{NothingSentYet, begin, realtime, workers_default};
 use super::series;
 use super::writes::Writes;
 use slatest_core::model::{Nanos, Span};
@@ -46,6 +46,10 @@ pub struct RunArgs {
     /// Worker threads [default: one for each core, at most 16]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     workers: Option<u16>,
+    /// Worker threads in the real-time class, before everything else on this machine: where generator and target
+    /// share it, the target waits then and not the generator. Refused where the system doesn't allow it
+    #[arg(long)]
+    realtime: bool,
     /// Makes the load by so many agents, as processes of this machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     local_agents: Option<u64>,
@@ -68,12 +72,16 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    pub(super) fn by_agents(&self) -> bool {
+    /// Whether the load is made by pods of a cluster.
+    const fn by_pods(&self) -> bool {
         #[cfg(feature = "kubernetes")]
-        if self.pods.kubernetes {
-            return true;
-        }
-        self.local_agents.is_some()
+        return self.pods.kubernetes;
+        #[cfg(not(feature = "kubernetes"))]
+        false
+    }
+
+    pub(super) fn by_agents(&self) -> bool {
+        self.by_pods() || self.local_agents.is_some()
     }
 }
 
@@ -83,6 +91,11 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
+    if args.realtime
+        && let Err(exit) = realtime(args.by_pods())
+    {
+        return exit;
+    }
     if let Some(repeats) = args.repeat {
         return series::run(args, repeats, &stop);
     }
@@ -162,13 +175,14 @@ pub(super) fn one(
 /// Sends the load, writing and showing it as it goes.
 fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<Ended, NotRun> {
     let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
+    let stop = engine.stop.clone();
     let facts = engine.run(&mut |event| chronicle.take(&event));
     match facts {
         Ok(mut facts) => {
             if writes.is_some() && !facts.drills.is_empty() {
                 chronicle.say("reading back what was written".into());
             }
-            if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts)) {
+            if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts, &stop)) {
                 chronicle.note(flaw);
             }
             Ok(chronicle.record(&facts))
@@ -214,5 +228,5 @@ fn bringing(args: &RunArgs) -> (u64, u64, Bringing) {
     // The processors are shared out; what is left over is nobody's.
     let each = (workers_default() / usize::try_from(agents).unwrap_or(usize::MAX)).max(1);
     let workers = args.workers.map_or(each, usize::from);
-    (agents, 1, Bringing::Local { workers })
+    (agents, 1, Bringing::Local { workers, realtime: args.realtime })
 }

@@ -1,7 +1,9 @@
 //! `slatest run` as its users meet it: the real binary, a target whose every answer is known.
 
+mod bounds;
 mod ends;
 mod faults;
+mod machine;
 mod outlets;
 mod platform;
 mod scratch;

@@ -89,6 +89,68 @@ fn a_run_whose_folder_is_gone_tells_its_verdict_and_is_no_pass() {
     }
 }
 
+/// A file system of its own for the results, unmounted with it.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn new(scratch: &Scratch, size: &str) -> Option<Self> {
+        let at = scratch.path().join("results");
+        std::fs::create_dir(&at).expect("a folder");
+        let mounted = Self::mount(&at, &format!("size={size}"));
+        if !mounted {
+            eprintln!("SKIPPED: no file system can be mounted here");
+        }
+        mounted.then_some(Self(at))
+    }
+
+    fn mount(at: &std::path::Path, options: &str) -> bool {
+        let status = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).status();
+        status.is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn unsaved(scratch: &Scratch, child: std::process::Child) {
+    let output = child.wait_with_output().expect("it ended");
+    let text = printed(&output);
+    // 97: a busy machine may have made it void.
+    assert!([Some(96), Some(97)].contains(&output.status.code()), "{:?}: {text}", output.status);
+    assert!(text.contains("THE RESULTS ARE NOT SAVED") && text.contains("operations judged"), "{text}");
+    drop(scratch.result());
+}
+
+#[test]
+fn a_run_whose_disk_is_full_tells_its_verdict_and_is_no_pass() {
+    let scratch = Scratch::new();
+    let Some(mounted) = Mounted::new(&scratch, "256k") else { return };
+    scratch.profile(SHORT, "{ name: o, scope: 'api/*', indicator: error_rate, below: 50% }");
+    let child = scratch.slatest(&["run", "--profile", "p", "--quiet"]).spawn().expect("the program starts");
+    wait_for("two windows", || scratch.windows() >= 2);
+    // What is left of it.
+    let mut file = std::fs::File::create(mounted.0.join("others")).expect("a file");
+    while std::io::Write::write_all(&mut file, &[0; 4_096]).is_ok() {}
+    unsaved(&scratch, child);
+}
+
+#[test]
+fn a_run_whose_folder_is_covered_by_a_read_only_one_tells_its_verdict_and_is_no_pass() {
+    let scratch = Scratch::new();
+    let Some(mounted) = Mounted::new(&scratch, "16m") else { return };
+    scratch.profile(SHORT, "{ name: o, scope: 'api/*', indicator: error_rate, below: 50% }");
+    let child = scratch.slatest(&["run", "--profile", "p", "--quiet"]).spawn().expect("the program starts");
+    wait_for("two windows", || scratch.windows() >= 2);
+    // Files are open for writing, so the kernel refuses to change the mount itself: a read-only one is laid over it.
+    let remounted = Mounted::mount(&mounted.0, "ro,size=16k");
+    assert!(remounted, "it can be laid over");
+    unsaved(&scratch, child);
+    let _ = std::process::Command::new("umount").arg("-l").arg(&mounted.0).status();
+}
+
 #[test]
 fn escape_sequences_of_names_never_come_out() {
     let scratch = Scratch::new();

@@ -4,6 +4,7 @@ mod fleet;
 mod host;
 mod little;
 mod unsent;
+mod workers;
 
 pub use self::little::UnderWay;
 use super::check::{Check, Effect};
@@ -90,6 +91,17 @@ pub struct Evidence {
     /// The most frequent reason why an operation could not be built and was never sent (operation, reason), with how
     /// many there were in all.
     pub unsent: Option<(String, String, u64)>,
+    /// Processors that a control group's quota leaves; `None` without one.
+    pub quota: Option<f64>,
+    /// Periods of the quota in which the generator was held back, in which it wanted to run, and how long it was held
+    /// back.
+    pub throttled: (u64, u64, Nanos),
+    /// The longest time in which a worker thread made no turn.
+    pub silent_max: Nanos,
+    /// Worker threads that were given up.
+    pub workers_lost: u64,
+    /// Whether the workers kept the real-time class; `None` where nobody asked for it.
+    pub realtime: Option<bool>,
     /// Length of a window.
     pub window: Nanos,
     /// Who made the load, where many machines did.
@@ -101,6 +113,8 @@ pub struct Evidence {
 pub struct AgentEvidence {
     /// Its name.
     pub name: String,
+    /// The name of its machine.
+    pub host: String,
     /// What it says of itself: its machine and its own lateness; `None` when it never said.
     pub own: Option<Box<Evidence>>,
     /// When it was given up, on the run's clock.
@@ -132,7 +146,7 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
         ledger(evidence),
         dropped(evidence),
         blocked(evidence),
-        fleet::worst(evidence, host::cpu, |e| share(e.cpu_secs, e.cores * e.wall_secs)),
+        fleet::cpu(evidence),
         fleet::worst(evidence, host::steal, |e| share(e.steal_secs.unwrap_or(0.0), e.machine_cores * e.wall_secs)),
         fleet::worst(evidence, host::stalls, |e| e.spoiled_windows as f64 + share(e.stall_max.as_secs_f64(), 1e6)),
         fleet::worst(evidence, host::clock, |e| e.suspended.as_secs_f64() + e.clock_step.as_secs_f64()),
@@ -144,6 +158,16 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
             }),
         },
     ];
+    if fleet::any(evidence, |e| e.quota.is_some() || e.throttled.0 > 0) {
+        checks.push(fleet::worst(evidence, host::quota, |e| share(e.throttled.0 as f64, e.throttled.1 as f64)));
+    }
+    if fleet::any(evidence, |e| e.silent_max > Nanos::ZERO || e.workers_lost > 0) {
+        checks
+            .push(fleet::worst(evidence, workers::turns, |e| e.workers_lost as f64 * 1e9 + e.silent_max.as_secs_f64()));
+    }
+    if fleet::any(evidence, |e| e.realtime.is_some()) {
+        checks.push(fleet::worst(evidence, workers::class, |e| if e.realtime == Some(false) { 1.0 } else { 0.0 }));
+    }
     checks.extend(unsent::unsent(evidence));
     checks.extend(evidence.under_way.as_ref().and_then(little::check));
     if evidence.writes_missed > 0 {

@@ -3,7 +3,7 @@
 use super::CodecError;
 use crate::wire;
 use slatest_core::model::Nanos;
-use slatest_engine::load::{Resources, ScenarioFinding};
+use slatest_engine::load::{Resources, ScenarioFinding, Scheduling};
 use slatest_stats::GAPS_MAX;
 
 /// Most findings that one agent may have.
@@ -19,8 +19,9 @@ const SECONDS_MAX: f64 = 3.2e10;
 /// When it holds numbers that nothing can have used.
 pub fn resources(from: &wire::Resources) -> Result<Resources, CodecError> {
     let amounts = [from.cores, from.cpu_secs, from.wall_secs, from.run_queue_secs, from.machine_cores];
+    let unsure = [from.steal_secs, from.quota_cores];
     let possible = |amount: f64| (0.0..=SECONDS_MAX).contains(&amount);
-    if !amounts.into_iter().chain(from.steal_secs).all(possible) {
+    if !amounts.into_iter().chain(unsure.into_iter().flatten()).all(possible) {
         return Err(CodecError::Impossible);
     }
     Ok(Resources {
@@ -38,6 +39,17 @@ pub fn resources(from: &wire::Resources) -> Result<Resources, CodecError> {
         clock_step: Nanos(from.clock_step_ns),
         open_files_max: from.open_files_max,
         open_files_limit: from.open_files_limit,
+        quota_cores: from.quota_cores,
+        quota_periods: from.quota_periods,
+        throttled_periods: from.throttled_periods,
+        throttled: Nanos(from.throttled_ns),
+        silent_max: Nanos(from.silent_max_ns),
+        workers_lost: from.workers_lost,
+        scheduling: match from.scheduling() {
+            wire::Scheduling::Ordinary => Scheduling::Ordinary,
+            wire::Scheduling::Realtime => Scheduling::Realtime,
+            wire::Scheduling::TakenBack => Scheduling::TakenBack,
+        },
         // Agents keep no ledger.
         writes_missed: 0,
     })
@@ -60,6 +72,17 @@ pub const fn write_resources(from: &Resources) -> wire::Resources {
         clock_step_ns: from.clock_step.0,
         open_files_max: from.open_files_max,
         open_files_limit: from.open_files_limit,
+        quota_cores: from.quota_cores,
+        quota_periods: from.quota_periods,
+        throttled_periods: from.throttled_periods,
+        throttled_ns: from.throttled.0,
+        silent_max_ns: from.silent_max.0,
+        workers_lost: from.workers_lost,
+        scheduling: match from.scheduling {
+            Scheduling::Ordinary => wire::Scheduling::Ordinary as i32,
+            Scheduling::Realtime => wire::Scheduling::Realtime as i32,
+            Scheduling::TakenBack => wire::Scheduling::TakenBack as i32,
+        },
     }
 }
 
@@ -131,6 +154,13 @@ mod tests {
             open_files_max: 6,
             open_files_limit: 7,
             writes_missed: 0,
+            quota_cores: Some(0.025),
+            quota_periods: 40,
+            throttled_periods: 21,
+            throttled: Nanos(8),
+            silent_max: Nanos(9),
+            workers_lost: 1,
+            scheduling: Scheduling::TakenBack,
         }
     }
 

@@ -242,6 +242,7 @@ impl Codec {
         let mut tally = Tally {
             planned: from.planned,
             retried: from.retried,
+            unsent: from.unsent,
             exceeded: from.exceeded.clone(),
             observed: from.observed.clone(),
             by_lateness: from
@@ -350,6 +351,7 @@ fn write_tally(id: OperationId, tally: &Tally) -> wire::OperationTally {
         ratios: tally.ratios.iter().map(|&(good, total)| wire::Ratio { good, total }).collect(),
         errors: write_errors(&tally.errors),
         retried: tally.retried,
+        unsent: tally.unsent,
     }
 }
 

@@ -63,6 +63,7 @@ fn tally(operation: u16) -> impl Strategy<Value = (OperationId, Tally)> {
                     ratios: ratios.into_iter().map(|(part, rest)| (part, part + rest)).collect(),
                     errors,
                     retried: planned % 7,
+                    unsent: outcomes[1].min(planned % 5),
                 };
                 (OperationId(operation), tally)
             },

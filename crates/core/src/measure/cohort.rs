@@ -135,7 +135,9 @@ impl Cohort {
                 self.times.record(completion.done - intended);
                 self.first_ok = earlier(self.first_ok, Some(completion.done));
             }
+            // Neither says anything of the target.
             Outcome::Blocked => self.blocked += 1,
+            _ if completion.is_unsent() => self.blocked += 1,
             _ => {
                 self.failed += 1;
                 self.first_failed = earlier(self.first_failed, Some(intended));

@@ -125,7 +125,9 @@ impl Recorder {
         tally.outcomes[outcome.index()] += 1;
         let response = completion.done - intended;
         let planned = (operation, intended.0 / self.length.0);
-        if outcome.is_failure() {
+        let is_unsent = completion.is_unsent();
+        tally.unsent += u64::from(is_unsent);
+        if outcome.is_failure() && !is_unsent {
             self.troubles.entry(planned).or_default().fail(completion.error.as_deref());
         }
         let service = completion.sent.map(|sent| completion.done - sent);
@@ -133,6 +135,7 @@ impl Recorder {
             Outcome::Ok => tally.response.record(response),
             // A block says nothing about the target, and what was dropped or never ended has no time.
             Outcome::Blocked | Outcome::Dropped | Outcome::Unknown => {}
+            _ if is_unsent => {}
             Outcome::Rejected | Outcome::TimedOut | Outcome::Disconnected => tally.failed.record(response),
         }
         if let Some(sent) = completion.sent {
@@ -150,7 +153,7 @@ impl Recorder {
                 ratio.1 += u64::from(total);
             }
         }
-        if outcome != Outcome::Blocked {
+        if outcome != Outcome::Blocked && !is_unsent {
             for (i, threshold) in shape.thresholds.iter().enumerate() {
                 let failed = outcome.is_failure();
                 let value = match threshold.series {
@@ -240,6 +243,24 @@ impl Recorder {
 mod tests {
     use super::*;
     use crate::measure::Threshold;
+
+    #[test]
+    fn what_was_never_sent_is_a_failure_of_nobody() {
+        let mut recorder = recorder(500).with_cohorts(true);
+        let (operation, at) = (OperationId(0), Nanos::from_millis(100));
+        for kind in ["workload: no `order` was captured", "status 500"] {
+            recorder.fired(operation, true, at, at);
+            recorder.ended(operation, true, at, &Completion::failed(Outcome::Rejected, None, at, kind));
+        }
+        let window = recorder.close_window();
+        let tally = &window.judged[0].1;
+        assert_eq!((tally.planned, tally.completed(), tally.unsent), (2, 2, 1), "the books hold both");
+        assert_eq!((tally.failures(), tally.countable()), (1, 1));
+        assert_eq!((tally.exceeded[0], tally.observed[0]), (1, 1));
+        assert_eq!(window.troubles[0].1[0].failed, 1);
+        let cohort = &window.cohorts[0].1[0];
+        assert_eq!((cohort.failed, cohort.blocked), (1, 1));
+    }
 
     #[test]
     fn what_ends_late_belongs_to_the_window_in_which_it_was_meant_to_start() {

@@ -50,6 +50,10 @@ pub struct Tally {
     /// How often a request was sent again because its kept connection was stale: no outcome, and never hidden.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retried: u64,
+    /// How many of those that did not end well were never sent, because the workload could not build them: failures
+    /// of nobody, and no samples.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unsent: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -79,6 +83,7 @@ impl Tally {
         let within = |(part, whole): (&u64, &u64)| part <= whole;
         counts.copied().chain(self.errors.counts()).all(|count| count <= COUNT_MAX)
             && times.all(|times| times.count() <= COUNT_MAX)
+            && self.unsent <= self.completed() - self.outcome(Outcome::Ok) - self.outcome(Outcome::Blocked)
             && self.exceeded.len() == self.observed.len()
             && self.exceeded.iter().zip(&self.observed).all(within)
             && self.by_lateness.len() <= self.exceeded.len()
@@ -96,14 +101,15 @@ impl Tally {
         self.outcomes.iter().sum()
     }
 
-    /// How many count for error rates: all but those that a firewall kept from the target.
+    /// How many count for error rates: all but those that a firewall kept from the target, or that were never sent.
     pub fn countable(&self) -> u64 {
-        self.completed() - self.outcome(Outcome::Blocked)
+        (self.completed() - self.outcome(Outcome::Blocked)).saturating_sub(self.unsent)
     }
 
     /// How many of these failed.
     pub fn failures(&self) -> u64 {
-        OUTCOMES.iter().filter(|o| o.is_failure()).map(|o| self.outcome(*o)).sum()
+        let failed: u64 = OUTCOMES.iter().filter(|o| o.is_failure()).map(|o| self.outcome(*o)).sum();
+        failed.saturating_sub(self.unsent)
     }
 
     /// Response times of all that ended, well or not: what percentiles are shown of.
@@ -141,6 +147,7 @@ impl Tally {
         }
         self.errors.merge(&other.errors);
         self.retried += other.retried;
+        self.unsent += other.unsent;
     }
 }
 

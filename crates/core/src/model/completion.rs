@@ -54,6 +54,11 @@ impl Completion {
         Self { outcome, sent, done, error: Some(kind.into()), timings, ratios, retries: 0, written: None }
     }
 
+    /// Whether the workload could not build it: it was never sent, and is nobody's failure.
+    pub fn is_unsent(&self) -> bool {
+        self.outcome != Outcome::Ok && self.error.as_deref().is_some_and(|kind| kind.starts_with(WORKLOAD_FAULT))
+    }
+
     /// Adds one part of the whole.
     #[must_use]
     pub fn with_timing(mut self, index: u8, length: Nanos) -> Self {

@@ -1,8 +1,8 @@
 //! What is known of each agent of a run that many machines made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::Resources;
+use super::facts::{Resources, Scheduling};
 use slatest_core::measure::Latencies;
 use slatest_core::model::Nanos;
 
@@ -61,15 +61,15 @@ impl Resources {
     /// each of them suffered. Agents of one machine share its processors.
     pub fn of_all(agents: &[AgentFacts]) -> Self {
         let mut hosts = BTreeSet::new();
+        let cores = cores_of_hosts(agents);
         agents.iter().filter_map(|agent| Some((agent, agent.resources.as_ref()?))).fold(
             Self::default(),
             |sum, (agent, one)| {
-                let (cores, machine_cores) =
-                    if hosts.insert(agent.host.as_str()) { (one.cores, one.machine_cores) } else { (0.0, 0.0) };
+                let machine_cores = if hosts.insert(agent.host.as_str()) { one.machine_cores } else { 0.0 };
                 Self {
                     writes_missed: sum.writes_missed + one.writes_missed,
                     workers: sum.workers + one.workers,
-                    cores: sum.cores + cores,
+                    cores,
                     cpu_secs: sum.cpu_secs + one.cpu_secs,
                     wall_secs: sum.wall_secs.max(one.wall_secs),
                     rss_bytes_max: sum.rss_bytes_max + one.rss_bytes_max,
@@ -85,16 +85,36 @@ impl Resources {
                     clock_step: sum.clock_step.max(one.clock_step),
                     open_files_max: sum.open_files_max.max(one.open_files_max),
                     open_files_limit: sum.open_files_limit.max(one.open_files_limit),
+                    // Whose quota is whose stands with each of them.
+                    quota_cores: None,
+                    quota_periods: sum.quota_periods + one.quota_periods,
+                    throttled_periods: sum.throttled_periods + one.throttled_periods,
+                    throttled: sum.throttled + one.throttled,
+                    silent_max: sum.silent_max.max(one.silent_max),
+                    workers_lost: sum.workers_lost + one.workers_lost,
+                    scheduling: if one.scheduling == Scheduling::Ordinary { sum.scheduling } else { one.scheduling },
                 }
             },
         )
     }
 }
 
-/// CPU seconds of all agents that share a machine with this one, itself included.
-pub(super) fn cpu_secs_of_host(agents: &[AgentFacts], host: &str) -> f64 {
-    let same = agents.iter().filter(|agent| agent.host == host);
-    same.filter_map(|agent| Some(agent.resources.as_ref()?.cpu_secs)).sum()
+/// Processors of all machines together: agents of one machine share what it has, and each has no more than its quota.
+fn cores_of_hosts(agents: &[AgentFacts]) -> f64 {
+    let mut hosts: BTreeMap<&str, (f64, f64, f64)> = BTreeMap::new();
+    for (agent, one) in agents.iter().filter_map(|agent| Some((agent, agent.resources.as_ref()?))) {
+        let (quotas, shared, machine) = hosts.entry(&agent.host).or_default();
+        match one.quota_cores {
+            Some(_) => *quotas += one.cores,
+            None => *shared = shared.max(one.cores),
+        }
+        *machine = machine.max(one.machine_cores);
+    }
+    let of = |(quotas, shared, machine): (f64, f64, f64)| match machine > 0.0 {
+        true => (quotas + shared).min(machine),
+        false => quotas + shared,
+    };
+    hosts.into_values().map(of).sum()
 }
 
 #[cfg(test)]
@@ -111,6 +131,13 @@ mod tests {
         let agents = [agent("a", 4.0), agent("b", 1.0), agent("a", 5.0), AgentFacts::default()];
         let all = Resources::of_all(&agents);
         assert_eq!((all.cores, all.cpu_secs, all.wall_secs), (4.0, 10.0, 10.0));
-        assert_eq!([cpu_secs_of_host(&agents, "a"), cpu_secs_of_host(&agents, "b")], [9.0, 1.0]);
+    }
+
+    #[test]
+    fn agents_with_quotas_have_these_and_no_more_than_the_machine() {
+        let quota = |cores| Resources { cores, quota_cores: Some(cores), machine_cores: 2.0, ..Resources::default() };
+        let with = |cores| AgentFacts { resources: Some(quota(cores)), ..agent("a", 0.0) };
+        assert_eq!(Resources::of_all(&[with(0.1), with(0.3)]).cores, 0.4);
+        assert_eq!(Resources::of_all(&[with(1.5), with(1.5)]).cores, 2.0);
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -11,14 +10,19 @@ use tokio::sync::watch;
 use super::abort::AbortWatch;
 use super::clock::RunClock;
 use super::course::Course;
-use super::drills::{Aside, DrillFacts, DrillGround, DrillLeader, ReadyDrills};
+use super::drills::{Aside, DrillGround, DrillLeader, ReadyDrills};
 use super::event::{Event, Phase};
-use super::facts::{Abortion, RunFacts, ScenarioFinding};
+use super::facts::{Abortion, RunFacts};
 use super::meter::Meter;
 use super::order::{Order, TakeOver};
+use super::realtime;
 use super::stage::{Message, Stage, Stop};
+use super::watchdog::{Pulse, Watchdog};
 use super::worker::{self, WorkerSetup};
+
+mod ending;
 use crate::profile::Plan;
+use ending::join;
 use slatest_core::measure::{OperationShape, Timeline, Window};
 use slatest_core::model::{Clock as _, Nanos};
 use slatest_core::schedule::Stripe;
@@ -34,6 +38,13 @@ const TICK: Duration = Duration::from_millis(50);
 const LEAD: Duration = Duration::from_millis(20);
 /// How long an interrupted run waits for what is under way.
 const INTERRUPTED_STOP: Nanos = Nanos::from_secs(5);
+
+/// How long a run that lets go of what is under way waits for a worker that makes no turn.
+const LETTING_GO: Nanos = Nanos::from_millis(500);
+/// A worker that makes no turn for so long is said to, and given up where the run is to end.
+const SILENT_TOLD: Duration = Duration::from_secs(2);
+/// Getting ready may hold a worker for longer: files are read, and what they hold is built.
+const SILENT_OPENING_MAX: Duration = Duration::from_secs(30);
 
 /// Why a run could not start or go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -92,7 +103,7 @@ impl Engine {
         let drills = match (self.plan.drills.is_empty(), self.drills) {
             (true, _) => None,
             (false, Some(ground)) => {
-                let looked = ReadyDrills::look(&self.plan, ground, Arc::<RunClock>::clone(&clock));
+                let looked = ReadyDrills::look(&self.plan, ground, Arc::<RunClock>::clone(&clock), &self.stop);
                 Some(looked.map_err(EngineError::NotReady)?)
             }
             (false, None) => return Err(EngineError::NotReady("drills are led by `slatest run` alone".into())),
@@ -105,6 +116,8 @@ impl Engine {
             self.workloads.iter().for_each(|workload| workload.keep(ledger.clone()));
         }
         let mut threads = Vec::with_capacity(workers);
+        let pulses: Vec<Arc<Pulse>> = (0..workers).map(|_| Arc::default()).collect();
+        let wish = self.stop.clone();
         for index in 0..workers {
             let setup = WorkerSetup {
                 plan: Arc::clone(&self.plan),
@@ -120,6 +133,8 @@ impl Engine {
                 aside: aside.clone(),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
+                pulse: Arc::clone(&pulses[index]),
+                stop: wish.clone(),
             };
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
@@ -129,6 +144,9 @@ impl Engine {
         }
         drop(to_conductor);
         let conductor = Conductor {
+            watchdog: Watchdog::start(pulses),
+            told_of_silence: false,
+            lost: Vec::new(),
             abort: AbortWatch::new(&self.plan),
             aborted: None,
             stall_limit: self.plan.stall_limit(),
@@ -153,15 +171,9 @@ impl Engine {
             on_event,
         };
         let facts = conductor.conduct();
-        join(threads);
+        let any_lost = facts.as_ref().is_ok_and(|facts| facts.resources.workers_lost > 0);
+        join(threads, &wish, any_lost);
         facts
-    }
-}
-
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        // A worker that panicked has already been told of by the panic hook; its windows count.
-        let _ = thread.join();
     }
 }
 
@@ -173,6 +185,11 @@ struct Load {
 }
 
 struct Conductor<'a> {
+    watchdog: Watchdog,
+    /// Whether it was said that a worker stands still.
+    told_of_silence: bool,
+    /// Workers that are not waited for any more.
+    lost: Vec<usize>,
     abort: AbortWatch,
     aborted: Option<Abortion>,
     stall_limit: Nanos,
@@ -233,7 +250,7 @@ impl Conductor<'_> {
         let (scheduled, fired, failed) = self.follow();
         self.flush();
         // What is settled afterwards is no load: the figures end here.
-        let resources = self.load.take().map(|mut load| load.meter.read(self.workers)).unwrap_or_default();
+        let mut resources = self.load.take().map(|mut load| load.meter.read(self.workers)).unwrap_or_default();
         let length = self.clock.now();
         if let Some(why) = failed {
             self.lead(Stage::Closing);
@@ -242,6 +259,9 @@ impl Conductor<'_> {
         let drills = self.finish_drills(length);
         let findings = self.settle();
         self.lead(Stage::Closing);
+        resources.scheduling = realtime::scheduling();
+        resources.silent_max = self.watchdog.longest();
+        resources.workers_lost = self.lost.len() as u64;
         Ok(RunFacts {
             timeline: self.timeline,
             scheduled,
@@ -262,12 +282,6 @@ impl Conductor<'_> {
         let _ = self.stage.send(stage);
     }
 
-    /// What was broken is healed before anything else is asked of the target.
-    fn finish_drills(&mut self, now: Nanos) -> Vec<DrillFacts> {
-        let Some(leader) = self.drills.take() else { return Vec::new() };
-        leader.finish(now, &mut |words| (self.on_event)(Event::Notice(words)))
-    }
-
     fn tell(&mut self, event: Event) {
         (self.on_event)(event);
     }
@@ -284,12 +298,20 @@ impl Conductor<'_> {
                 }
                 Ok(Message::Ready) => ready += 1,
                 Ok(Message::Failed(why)) => return Err(EngineError::NotReady(why)),
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) if self.stop.is_asked() => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(EngineError::NotReady("every worker ended before it was ready".into()));
                 }
+            }
+            // Also while one session after another is opened.
+            if self.stop.is_asked() {
+                return Ok(());
+            }
+            if !self.watchdog.silent(SILENT_OPENING_MAX).is_empty() {
+                return Err(EngineError::NotReady(format!(
+                    "a worker thread made no turn for {} s while it got ready: a defect of slatest; please report it",
+                    SILENT_OPENING_MAX.as_secs()
+                )));
             }
         }
         Ok(())
@@ -326,6 +348,7 @@ impl Conductor<'_> {
     fn follow(&mut self) -> (u64, u64, Option<String>) {
         let mut phase = None;
         let mut stopping_since: Option<Nanos> = None;
+        let mut letting_go: Option<Nanos> = None;
         let (mut scheduled, mut fired, mut drained) = (0, 0, 0);
         let mut failed = None;
         while drained < self.workers {
@@ -381,10 +404,17 @@ impl Conductor<'_> {
                         self.tell(Event::Notice(why));
                     }
                     Some(since) if self.stop.is_urgent() || now - since > INTERRUPTED_STOP => {
+                        letting_go.get_or_insert(now);
                         self.lead(Stage::Aborting);
                     }
                     Some(_) => {}
                 }
+            }
+            self.tell_of_silence();
+            let ends = self.course.end() + self.plan.graceful_stop;
+            let is_late = letting_go.is_some_and(|since| now - since > LETTING_GO) || now > ends + INTERRUPTED_STOP;
+            if is_late && self.gives_up(drained) {
+                break;
             }
         }
         (scheduled, fired, failed)
@@ -421,7 +451,8 @@ impl Conductor<'_> {
     fn hand_on(&mut self, mut window: Window) {
         let at = window.start() + window.length;
         if let Some(load) = &mut self.load {
-            window.stall = load.meter.window_closed(load.epoch + at.as_duration());
+            let (from, to) = (load.epoch + window.start().as_duration(), load.epoch + at.as_duration());
+            window.stall = load.meter.window_closed(to).max(self.watchdog.stood_still(from, to));
             window.spoiled = window.stall >= self.stall_limit;
         }
         if let Some(leader) = &mut self.drills {
@@ -436,28 +467,5 @@ impl Conductor<'_> {
             );
         }
         self.tell(Event::Window { window: Arc::new(window), planned_rate, gauges });
-    }
-
-    fn settle(&mut self) -> Vec<ScenarioFinding> {
-        if self.stop.is_urgent() {
-            return Vec::new();
-        }
-        let now = self.clock.now();
-        self.tell(Event::Phase(Phase::Settling, now));
-        let mut all = Vec::new();
-        // What a workload knows of all its sessions, any worker can check; the first one does.
-        self.lead(Stage::Settling(0));
-        loop {
-            match self.messages.recv_timeout(TICK) {
-                Ok(Message::Findings(found)) => {
-                    all.extend(found);
-                    return all;
-                }
-                Ok(Message::Done) | Err(RecvTimeoutError::Disconnected) => return all,
-                Ok(_) => {}
-                Err(RecvTimeoutError::Timeout) if self.stop.is_urgent() => return all,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-        }
     }
 }

@@ -8,12 +8,25 @@ use crate::profile::Plan;
 use slatest_core::measure::Timeline;
 use slatest_core::model::{Nanos, OperationId};
 
+/// How the worker threads were scheduled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scheduling {
+    /// As threads of any program, with a niceness.
+    #[default]
+    Ordinary,
+    /// Before all ordinary threads of the machine, as was asked for.
+    Realtime,
+    /// So at first; it was taken back, because one of them did not let go of its processor.
+    TakenBack,
+}
+
 /// What the generator itself used and suffered.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Resources {
     /// Worker threads.
     pub workers: usize,
-    /// Processors that the process may use.
+    /// Processors that the process may use, a fraction where a control group's quota says one.
     pub cores: f64,
     /// CPU seconds (user + system) of the process while load was sent.
     pub cpu_secs: f64,
@@ -49,6 +62,27 @@ pub struct Resources {
     /// Writes that the ledger should hold and doesn't.
     #[serde(default)]
     pub writes_missed: u64,
+    /// Processors that the tightest quota of a control group leaves; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_cores: Option<f64>,
+    /// Periods of that quota in which the process wanted to run.
+    #[serde(default)]
+    pub quota_periods: u64,
+    /// Periods of these in which it was held back.
+    #[serde(default)]
+    pub throttled_periods: u64,
+    /// How long it was held back, on all processors added up, in nanoseconds.
+    #[serde(default)]
+    pub throttled: Nanos,
+    /// The longest time in which a worker made no turn, in nanoseconds; zero where none was worth a word.
+    #[serde(default)]
+    pub silent_max: Nanos,
+    /// Workers that made no turn any more, and were not waited for.
+    #[serde(default)]
+    pub workers_lost: u64,
+    /// How the workers were scheduled.
+    #[serde(default)]
+    pub scheduling: Scheduling,
 }
 
 /// A run that ended early because an objective with `abort_on_fail` was shown not to hold.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::realtime;
 use super::worker::NICENESS;
 use slatest_core::model::Nanos;
 
@@ -63,6 +64,9 @@ impl HiccupMeter {
         let watch = move || {
             // Without the right to it, it watches as an ordinary thread.
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+            if realtime::is_asked() {
+                let _ = realtime::enter_as_worker();
+            }
             while !done.load(Ordering::Relaxed) {
                 let due = Instant::now() + NAP;
                 #[expect(clippy::disallowed_methods, reason = "oversleeping is what this thread measures")]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use self::objective::judge_objectives;
-use super::agents::{AgentFacts, cpu_secs_of_host};
-use super::facts::{Resources, RunFacts};
+use super::agents::AgentFacts;
+use super::facts::{Resources, RunFacts, Scheduling};
 use crate::profile::{ExecutorPlan, Plan};
 use slatest_core::measure::{ErrorKinds, Tally, Timeline};
 use slatest_core::model::{GENERATOR_FAULT, Nanos, OUTCOMES, Outcome, Verdict};
@@ -127,7 +127,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         own_faults: own_faults(judged.iter().chain(unjudged)),
         unsent: unsent::unsent(plan, &facts.timeline),
         window: plan.window,
-        agents: facts.agents.iter().map(|agent| agent_evidence(plan, agent, &facts.agents)).collect(),
+        agents: facts.agents.iter().map(|agent| agent_evidence(plan, agent)).collect(),
         ..machine(&facts.resources)
     }
 }
@@ -146,13 +146,22 @@ fn machine(resources: &Resources) -> Evidence {
         suspended: resources.suspended,
         clock_step: resources.clock_step,
         writes_missed: resources.writes_missed,
+        quota: resources.quota_cores,
+        throttled: (resources.throttled_periods, resources.quota_periods, resources.throttled),
+        silent_max: resources.silent_max,
+        workers_lost: resources.workers_lost,
+        realtime: match resources.scheduling {
+            Scheduling::Ordinary => None,
+            Scheduling::Realtime => Some(true),
+            Scheduling::TakenBack => Some(false),
+        },
         open_files: (resources.open_files_max > 0).then_some((resources.open_files_max, resources.open_files_limit)),
         ..Evidence::default()
     }
 }
 
 /// One agent is asked what one generator is asked.
-fn agent_evidence(plan: &Plan, agent: &AgentFacts, all: &[AgentFacts]) -> AgentEvidence {
+fn agent_evidence(plan: &Plan, agent: &AgentFacts) -> AgentEvidence {
     let own = agent.resources.as_ref().map(|resources| {
         Box::new(Evidence {
             dispatch_lag_p99: agent.dispatch_lag.quantile(0.99).ok(),
@@ -160,13 +169,12 @@ fn agent_evidence(plan: &Plan, agent: &AgentFacts, all: &[AgentFacts]) -> AgentE
             stall_limit: plan.stall_limit(),
             judged_windows: agent.judged_windows,
             spoiled_windows: agent.spoiled_windows,
-            // Four agents at a fifth of a machine each leave it as little as one at four fifths.
-            cpu_secs: cpu_secs_of_host(all, &agent.host),
             ..machine(resources)
         })
     });
     AgentEvidence {
         name: agent.name.clone(),
+        host: agent.host.clone(),
         own,
         lost_at: agent.lost_at,
         early: agent.early.clone(),

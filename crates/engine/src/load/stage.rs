@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use super::facts::ScenarioFinding;
 use slatest_core::measure::Window;
+
+/// How often somebody who waits looks for the user's wish.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What workers do, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +66,18 @@ impl Stop {
     /// Whether an end was asked for.
     pub fn is_asked(&self) -> bool {
         self.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// How often it was asked for; twice at most.
+    pub fn times(&self) -> u8 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is asked for more often than `times`; at once where that can't be any more.
+    pub async fn asked_beyond(&self, times: u8) {
+        while self.times() <= times && times < 2 {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Whether it was asked for twice.

@@ -14,31 +14,30 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::opening::{enter, open};
 use super::cancel::Cancel;
 use super::desk::Desk;
 use super::drills::Aside;
 use super::facts::ScenarioFinding;
 use super::lane::Lane;
 use super::order::TakeOver;
+use super::realtime;
 use super::spacing::SpacingSample;
-use super::stage::{Message, Stage};
+use super::stage::{Message, Stage, Stop};
 use super::timer::Timer;
 use super::users::Users;
 use super::wakes::Wakes;
+use super::watchdog::{BEAT, Pulse};
 use crate::profile::{ExecutorPlan, Plan};
 use slatest_core::measure::{OperationShape, Recorder};
 use slatest_core::model::{Clock, Nanos};
 use slatest_core::schedule::{ArrivalSchedule, Share, Shared, Stripe};
 use slatest_core::writes::LedgerSink;
-use slatest_drivers::{ConnectError, Seat, Workload};
+use slatest_drivers::Workload;
 use slatest_stats::GAPS_MAX;
 
-/// Sessions that one worker opens at once before the start.
-const OPENING_AT_ONCE: usize = 64;
-/// How often a session that can't be opened before the start is tried.
-const OPENING_TRIES: u32 = 4;
-/// Pause before the second try; it doubles.
-const OPENING_PAUSE: Nanos = Nanos::from_millis(250);
+mod opening;
+
 /// Arrivals fired before other tasks of the worker get their turn.
 const BURST: usize = 64;
 /// Longest wait for sessions to close at the end.
@@ -67,6 +66,10 @@ pub struct WorkerSetup {
     pub aside: Aside,
     pub stage: watch::Receiver<Stage>,
     pub to_conductor: SyncSender<Message>,
+    /// By which it shows that it goes on.
+    pub pulse: Arc<Pulse>,
+    /// The user's wish to stop.
+    pub stop: Stop,
 }
 
 /// An open-model lane with its part of the schedule.
@@ -167,7 +170,14 @@ pub fn run(setup: WorkerSetup) {
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
         tracing::debug!(%error, "the worker keeps its ordinary priority");
     }
-    let to_conductor = setup.to_conductor.clone();
+    let (to_conductor, pulse) = (setup.to_conductor.clone(), Arc::clone(&setup.pulse));
+    if realtime::is_asked()
+        && let Err(error) = realtime::enter_as_worker()
+    {
+        pulse.end();
+        let _ = to_conductor.send(Message::Failed(format!("a worker can't enter the real-time class: {error}")));
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let failed = match runtime {
         Ok(runtime) => runtime.block_on(work(setup)).err(),
@@ -177,6 +187,7 @@ pub fn run(setup: WorkerSetup) {
     if let Some(why) = failed {
         let _ = to_conductor.send(Message::Failed(why));
     }
+    pulse.end();
     let _ = to_conductor.send(Message::Done);
 }
 
@@ -195,7 +206,10 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         aside,
         mut stage,
         to_conductor,
+        pulse,
+        stop: wish,
     } = setup;
+    tokio::task::spawn_local(beat(pulse));
     let recorder = Recorder::new(shapes, plan.window).with_cohorts(!plan.drills.is_empty());
     let desk = Rc::new(Desk::new(Arc::clone(&clock), recorder, to_conductor.clone(), ledger, aside));
     let abort = Cancel::default();
@@ -205,7 +219,11 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         })
         .map(Rc::new)
         .collect();
-    open(&lanes, &to_conductor).await?;
+    tokio::select! {
+        opened = open(&lanes, &to_conductor) => opened?,
+        // Nobody waits for it any more.
+        _ = await_stage(&mut stage, |s| s != Stage::Opening) => return Ok(()),
+    }
     say(&to_conductor, Message::Ready)?;
     if await_stage(&mut stage, |s| s != Stage::Opening).await != Stage::Running {
         return Ok(());
@@ -283,7 +301,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         say(&to_conductor, Message::Findings(settle(&lanes).await))?;
         await_stage(&mut stage, |s| s == Stage::Closing).await;
     }
-    close(&lanes).await;
+    close(&lanes, &wish).await;
     Ok(())
 }
 
@@ -322,84 +340,6 @@ async fn await_stage(stage: &mut watch::Receiver<Stage>, wanted: impl Fn(Stage) 
     stage.wait_for(|s| wanted(*s)).await.map_or(Stage::Closing, |s| *s)
 }
 
-/// Gets every lane ready and opens the sessions that are opened before the start.
-async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>) -> Result<(), String> {
-    // Who has no part in a scenario does nothing for it.
-    for lane in lanes.iter().filter(|lane| !lane.share().is_empty()) {
-        prepare(lane, lane.share())
-            .await
-            .map_err(|e| format!("scenario `{}` can't get ready: {e}", lane.scenario().name))?;
-    }
-    for lane in lanes {
-        let seats = lane.seats_fixed(lane.share());
-        let mut opening = futures_util::stream::iter(seats)
-            .map(|seat| async move { open_one(lane, &seat).await })
-            .buffered(OPENING_AT_ONCE);
-        while let Some(opened) = opening.next().await {
-            opened.map_err(|e| {
-                format!("a session of scenario `{}` can't be opened before the start: {e}", lane.scenario().name)
-            })?;
-            say(to_conductor, Message::Opened)?;
-        }
-    }
-    Ok(())
-}
-
-async fn prepare(lane: &Rc<Lane>, share: Share) -> Result<(), ConnectError> {
-    lane.workload().prepare(&lane.seat(0, share)).await
-}
-
-/// Takes over a share of a scenario: gives the lane, and from when on what is due there is its own. A lane that had
-/// no part so far gets ready first and opens the sessions of the share; what is due meanwhile stays owed. `None`
-/// where it can't.
-async fn enter(lane: Rc<Lane>, share: Share, from: Nanos) -> Option<(Rc<Lane>, Share, Nanos)> {
-    if !lane.share().is_empty() {
-        if lane.scenario().sessions.is_none() {
-            lane.take_over(share);
-        }
-        return Some((lane, share, from));
-    }
-    let ready = async {
-        prepare(&lane, share).await?;
-        let mut opening = futures_util::stream::iter(lane.seats_fixed(share))
-            .map(|seat| async {
-                let seat = seat;
-                lane.connect(&seat).await
-            })
-            .buffered(OPENING_AT_ONCE);
-        while let Some(opened) = opening.next().await {
-            lane.adopt(opened?);
-        }
-        Ok::<(), ConnectError>(())
-    };
-    if let Err(error) = ready.await {
-        tracing::warn!("scenario `{}` can't be taken over: {error}", lane.scenario().name);
-        return None;
-    }
-    lane.take_over(share);
-    let now = lane.desk().clock.now();
-    Some((lane, share, from.max(now)))
-}
-
-async fn open_one(lane: &Rc<Lane>, seat: &Seat) -> Result<(), ConnectError> {
-    let mut pause = OPENING_PAUSE;
-    let mut tries = 1;
-    loop {
-        match lane.connect(seat).await {
-            Ok(session) => {
-                lane.adopt(session);
-                return Ok(());
-            }
-            Err(error) if tries == OPENING_TRIES => return Err(error),
-            Err(_) => {
-                tokio::time::sleep(pause.as_duration()).await;
-                pause = pause + pause;
-                tries += 1;
-            }
-        }
-    }
-}
-
 /// Fires every arrival when it is due, until there is none left or `last` is past.
 async fn pace(due: &mut Due, clock: &dyn Clock, last: Nanos, fired: &mut u64) -> io::Result<()> {
     let timer = Timer::new()?;
@@ -425,6 +365,14 @@ async fn pace(due: &mut Due, clock: &dyn Clock, last: Nanos, fired: &mut u64) ->
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// Shows that the worker's loop turns.
+async fn beat(pulse: Arc<Pulse>) {
+    loop {
+        pulse.beat();
+        tokio::time::sleep(BEAT).await;
+    }
 }
 
 /// Closes windows also when nothing happens in them.
@@ -461,7 +409,7 @@ async fn settle(lanes: &[Rc<Lane>]) -> Vec<ScenarioFinding> {
     all
 }
 
-async fn close(lanes: &[Rc<Lane>]) {
+async fn close(lanes: &[Rc<Lane>], wish: &Stop) {
     for lane in lanes {
         lane.close();
     }
@@ -471,5 +419,9 @@ async fn close(lanes: &[Rc<Lane>]) {
         }
     };
     // Sessions that don't close in time end with the runtime.
-    let _ = tokio::time::timeout(CLOSING.as_duration(), all_closed).await;
+    let times = wish.times();
+    tokio::select! {
+        _ = tokio::time::timeout(CLOSING.as_duration(), all_closed) => {}
+        () = wish.asked_beyond(times) => {}
+    }
 }

@@ -99,6 +99,7 @@ pub fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
             open_files_max: 75,
             open_files_limit: 20_000,
             writes_missed: 0,
+            ..Resources::default()
         },
         findings: vec![ScenarioFinding {
             scenario: "sync".into(),

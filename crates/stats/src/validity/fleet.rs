@@ -1,6 +1,8 @@
 //! The agents of a run that many machines made: none lost, every interval exactly once, clocks that agree;
 //! and each of them is asked what one generator is asked.
 
+use std::collections::BTreeMap;
+
 use super::{AgentEvidence, Evidence};
 use crate::{Check, Effect};
 use slatest_core::model::Nanos;
@@ -15,17 +17,53 @@ const NAMED: usize = 4;
 /// The check of the agent that is worst by it; of this process where there are no agents. What holds of the
 /// worst holds of all: an average would hide one late agent among many.
 pub(super) fn worst(e: &Evidence, check: fn(&Evidence) -> Check, weight: fn(&Evidence) -> f64) -> Check {
-    let agents = e.agents.iter().filter_map(|agent| Some((agent, agent.own.as_deref()?)));
-    let checked = agents.map(|(agent, own)| (check(own), weight(own), agent));
+    let agents = e.agents.iter().filter_map(|agent| Some((agent.name.clone(), agent.own.as_deref()?)));
+    worst_of(e, agents, check, weight)
+}
+
+fn worst_of<'a>(
+    e: &Evidence,
+    asked: impl Iterator<Item = (String, &'a Evidence)>,
+    check: fn(&Evidence) -> Check,
+    weight: fn(&Evidence) -> f64,
+) -> Check {
+    let checked = asked.map(|(who, own)| (check(own), weight(own), who));
     let rank = |check: &Check| u8::from(!check.holds) + u8::from(check.voids());
     let worst = checked.max_by(|a, b| rank(&a.0).cmp(&rank(&b.0)).then(a.1.total_cmp(&b.1)));
     match worst {
-        Some((check, weight, agent)) if e.agents.len() > 1 && (weight > 0.0 || !check.holds) => {
-            Check { measured: format!("{} ({}, the worst)", check.measured, agent.name), ..check }
+        Some((check, weight, who)) if e.agents.len() > 1 && (weight > 0.0 || !check.holds) => {
+            Check { measured: format!("{} ({who}, the worst)", check.measured), ..check }
         }
         Some((check, ..)) => check,
         None => check(e),
     }
+}
+
+/// Whether this holds of this process, or of any agent.
+pub(super) fn any(e: &Evidence, holds: impl Fn(&Evidence) -> bool) -> bool {
+    holds(e) || e.agents.iter().filter_map(|agent| agent.own.as_deref()).any(holds)
+}
+
+/// Each agent's use of what it may use, by its own quota, and each machine's use by all agents on it: four agents at
+/// a fifth of a machine each leave it as little as one at four fifths.
+pub(super) fn cpu(e: &Evidence) -> Check {
+    let mut hosts: BTreeMap<&str, (u64, Evidence)> = BTreeMap::new();
+    for (agent, own) in e.agents.iter().filter_map(|agent| Some((agent, agent.own.as_deref()?))) {
+        let (agents, all) = hosts.entry(&agent.host).or_default();
+        *agents += 1;
+        all.cpu_secs += own.cpu_secs;
+        all.wall_secs = all.wall_secs.max(own.wall_secs);
+        // Who has a quota says nothing of what the others may use.
+        all.cores = all.cores.max(if own.quota.is_some() { own.machine_cores } else { own.cores });
+    }
+    let hosts: Vec<(String, Evidence)> = hosts
+        .into_iter()
+        .filter(|(host, (agents, _))| *agents > 1 && !host.is_empty())
+        .map(|(host, (agents, all))| (format!("the {agents} agents of {host}"), all))
+        .collect();
+    let agents = e.agents.iter().filter_map(|agent| Some((agent.name.clone(), agent.own.as_deref()?)));
+    let all = agents.chain(hosts.iter().map(|(name, all)| (name.clone(), all)));
+    worst_of(e, all, super::host::cpu, |e| super::share(e.cpu_secs, e.cores * e.wall_secs))
 }
 
 /// Who they are, told only where there are any.

@@ -6,6 +6,10 @@ use slatest_core::model::Nanos;
 
 /// The generator may use this share of its CPU.
 const CPU_SHARE_MAX: f64 = 0.7;
+/// A quota may hold the generator back in this share of its periods: a p99 has room for as much.
+const THROTTLED_SHARE_MAX: f64 = 0.01;
+/// So many periods are no pattern yet, however short the run.
+const THROTTLED_FEW: u64 = 2;
 /// The hypervisor may withhold this share of the processors: beyond, the machine is not the one
 /// that the run believed to have.
 const STEAL_SHARE_MAX: f64 = 0.1;
@@ -32,11 +36,32 @@ pub(super) fn cpu(e: &Evidence) -> Check {
         let bound = format!("< {:.0}%", CPU_SHARE_MAX * 100.0);
         return Check::new(name, Effect::Warn, UNKNOWN.into(), bound, Some(unknown));
     }
-    let bound = format!("< {:.0}% of {} cores", CPU_SHARE_MAX * 100.0, e.cores);
+    let bound = format!("< {:.0}% of {} cores", CPU_SHARE_MAX * 100.0, cores(e.cores));
     let share = e.cpu_secs / e.wall_secs / e.cores;
     let broken = (share >= CPU_SHARE_MAX)
         .then_some("the generator was short of CPU, so its own delays are in the figures: lower the rate or add cores");
     Check::new(name, Effect::Void, format!("{:.1}%", share * 100.0), bound, broken)
+}
+
+/// At most three decimals: a quota may be a fraction that has no end.
+fn cores(cores: f64) -> f64 {
+    (cores * 1e3).round() / 1e3
+}
+
+/// Told only where a control group has a quota.
+pub(super) fn quota(e: &Evidence) -> Check {
+    let name = "CPU quota";
+    let (throttled, periods, time) = e.throttled;
+    let quota = e.quota.map_or_else(|| "taken away by now".into(), |quota| format!("{} cores", cores(quota)));
+    let measured = format!("{quota}; held back in {throttled} of {periods} periods, {time} in all");
+    let bound = format!("held back in ≤ {:.0}% of the periods", THROTTLED_SHARE_MAX * 100.0);
+    if throttled > THROTTLED_FEW && throttled as f64 > THROTTLED_SHARE_MAX * periods as f64 {
+        let words = "a control group took the processor away from the generator, so its own delays are in the figures: \
+                     raise the quota (`cpu.max`, `limits.cpu`), lower the rate, or use more agents";
+        return Check::new(name, Effect::Void, measured, bound, Some(words));
+    }
+    let words = "a control group took the processor away for a moment, which can only make times longer";
+    Check::new(name, Effect::Warn, measured, bound, (throttled > 0).then_some(words))
 }
 
 pub(super) fn steal(e: &Evidence) -> Check {
@@ -102,8 +127,17 @@ pub(super) fn files(e: &Evidence) -> Check {
     };
     if let Some((kind, count)) = &e.own_faults {
         let measured = format!("{open}; {count} operations failed: {kind}");
-        let words = "this machine had none left for the load, which says nothing of the target: raise `ulimit -n`, \
-                     widen net.ipv4.ip_local_port_range, or use agents";
+        // What this machine is out of is said so by every driver; the rest are limits of the client itself, each with
+        // its own cure in its words.
+        let words = if kind.starts_with("out of ") {
+            "this machine had none left for the load, which says nothing of the target: raise `ulimit -n`, widen \
+             net.ipv4.ip_local_port_range, or use agents"
+        } else {
+            "a limit of the generator itself, which says nothing of the target: see what the kind asks for (a setting \
+             of the workload, a smaller message), or lower the rate"
+        };
+        let name = if kind.starts_with("out of ") { name } else { "generator's limits" };
+        let bound = if name == "files and ports" { bound } else { "never met".into() };
         return Check::new(name, Effect::Void, measured, bound, Some(words));
     }
     let spent = e.open_files.is_some_and(|(open, limit)| open as f64 >= FILES_SHARE_MAX * limit as f64);

@@ -154,3 +154,74 @@ fn missing_intervals_void_and_clocks_must_agree() {
     let wrong = fleet(|agent| agent.wall_difference = Nanos::from_secs(3_600));
     assert_eq!(broken(&wrong), [("agents' clocks".into(), false)]);
 }
+
+#[test]
+fn a_quota_voids_where_it_held_the_generator_back_again_and_again() {
+    let quota = |throttled, periods| Evidence {
+        quota: Some(0.025),
+        cores: 0.025,
+        cpu_secs: 0.1,
+        throttled: (throttled, periods, Nanos::from_secs(throttled)),
+        ..sound()
+    };
+    let said = |throttled, periods| broken(&quota(throttled, periods));
+    assert_eq!(said(0, 100), []);
+    assert_eq!(said(2, 2), [("CPU quota".to_owned(), false)], "a moment");
+    assert_eq!(said(10, 1_000), [("CPU quota".to_owned(), false)], "one in a hundred");
+    assert_eq!(said(11, 1_000), [("CPU quota".to_owned(), true)]);
+    assert_eq!(said(3, 40), [("CPU quota".to_owned(), true)]);
+    let check = validity(&quota(21, 40)).into_iter().find(|check| check.name == "CPU quota").unwrap();
+    assert_eq!(check.measured, "0.025 cores; held back in 21 of 40 periods, 21.0 s in all");
+    assert!(validity(&sound()).iter().all(|check| check.name != "CPU quota"), "nothing is said without one");
+}
+
+#[test]
+fn an_agent_is_held_to_its_own_quota_and_a_machine_to_all_of_its_agents() {
+    let of = |quota: Option<f64>, cores: f64, cpu_secs: [f64; 3]| {
+        let mut all = fleet(|_| {});
+        for (agent, cpu_secs) in all.agents.iter_mut().zip(cpu_secs) {
+            agent.host = "bench-1".into();
+            let own = agent.own.as_mut().expect("it says something of itself");
+            (own.quota, own.cores, own.cpu_secs, own.machine_cores) = (quota, cores, cpu_secs, 2.0);
+        }
+        let check = validity(&all).into_iter().find(|check| check.name == "generator CPU").unwrap();
+        (check.voids(), check.measured)
+    };
+    // A tenth of a core each, for 10 s: 0.9 of 1 s is too much, whatever the machine has.
+    assert_eq!(of(Some(0.1), 0.1, [0.1, 0.9, 0.1]), (true, "90.0% (two, the worst)".into()));
+    assert_eq!(of(Some(0.1), 0.1, [0.5, 0.5, 0.5]).0, false);
+    // Without quotas they share the machine: 15 of 20 s together, and a quarter each.
+    assert_eq!(of(None, 2.0, [5.0, 5.0, 5.0]), (true, "75.0% (the 3 agents of bench-1, the worst)".into()));
+    assert_eq!(of(None, 2.0, [4.0, 4.0, 4.0]).0, false);
+}
+
+#[test]
+fn a_worker_that_stands_still_voids_beyond_a_tenth_of_the_shortest_timeout() {
+    let silent =
+        |millis, lost| broken(&Evidence { silent_max: Nanos::from_millis(millis), workers_lost: lost, ..sound() });
+    assert_eq!(silent(0, 0), []);
+    assert_eq!(silent(100, 0), [("worker threads".to_owned(), false)]);
+    assert_eq!(silent(101, 0), [("worker threads".to_owned(), true)]);
+    assert_eq!(silent(0, 1), [("worker threads".to_owned(), true)]);
+}
+
+#[test]
+fn the_real_time_class_is_said_where_it_was_asked_for() {
+    let said = |realtime| {
+        let checks = validity(&Evidence { realtime, ..sound() });
+        checks.into_iter().find(|check| check.name == "scheduling").map(|check| (check.holds, check.voids()))
+    };
+    assert_eq!([said(None), said(Some(true)), said(Some(false))], [None, Some((true, false)), Some((false, false))]);
+}
+
+#[test]
+fn advice_is_of_what_was_met() {
+    let words = |kind: &str| {
+        let checks = validity(&Evidence { own_faults: Some((kind.into(), 3)), ..sound() });
+        checks.into_iter().find(Check::voids).map(|check| (check.name, check.words)).expect("it voids")
+    };
+    let (name, advice) = words("out of file descriptors");
+    assert!(name == "files and ports" && advice.contains("ulimit -n"), "{name}: {advice}");
+    let (name, advice) = words("record too large; raise settings.message_max_bytes");
+    assert!(name == "generator's limits" && !advice.contains("ulimit"), "{name}: {advice}");
+}

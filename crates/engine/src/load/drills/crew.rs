@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::detection::{Detection, beside};
+use crate::load::stage::Stop;
 use crate::profile::{DrillPlan, DrillStart, Plan};
 use slatest_core::model::{Clock, Nanos};
 use slatest_core::target::{Allow, Guard};
@@ -75,7 +76,7 @@ fn timing(drill: &DrillPlan) -> Timing {
 ///
 /// # Errors
 /// In words, the first drill that can't be done.
-pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>) -> Result<Vec<Drill>, String> {
+pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>, stop: &Stop) -> Result<Vec<Drill>, String> {
     let allow = Allow { hosts: ground.hosts.clone(), max_rate: None, drills: true };
     let guard = Guard::new(&allow)?;
     let mut drills = Vec::with_capacity(plan.drills.len());
@@ -101,11 +102,18 @@ pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>) -> Result
     }
     let runtime = runtime()?;
     for drill in &drills {
-        let looked = async { tokio::time::timeout(INJECT_WITHIN.as_duration(), drill.fault.plan()).await };
+        // Nothing is broken yet: a wish to stop ends the look at once.
+        let looked = async {
+            tokio::select! {
+                looked = tokio::time::timeout(INJECT_WITHIN.as_duration(), drill.fault.plan()) => Some(looked),
+                () = stop.asked_beyond(0) => None,
+            }
+        };
         let why = match runtime.block_on(looked) {
-            Ok(Ok(_)) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("looking at it takes longer than {INJECT_WITHIN}"),
+            None => return Err("interrupted before the load started".into()),
+            Some(Ok(Ok(_))) => continue,
+            Some(Ok(Err(error))) => error.to_string(),
+            Some(Err(_)) => format!("looking at it takes longer than {INJECT_WITHIN}"),
         };
         return Err(format!("the fault of the drill `{}` can't be injected: {why}", drill.key.drill));
     }

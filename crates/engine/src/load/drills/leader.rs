@@ -7,6 +7,7 @@ use super::aside::Aside;
 use super::crew::{Crew, DrillGround, Word, ready};
 use super::detection::Detection;
 use super::{BEYOND, DrillFacts, DrillWatch, SteadyWatch};
+use crate::load::stage::Stop;
 use crate::profile::{DrillPlan, DrillStart, Plan};
 use slatest_core::measure::{EventKind, Window, WindowEvent};
 use slatest_core::model::{Clock, Nanos};
@@ -72,8 +73,8 @@ impl ReadyDrills {
     ///
     /// # Errors
     /// In words, the first that can't.
-    pub fn look(plan: &Plan, ground: DrillGround, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        Ok(Self { drills: ready(plan, &ground, clock)?, ground })
+    pub fn look(plan: &Plan, ground: DrillGround, clock: Arc<dyn Clock>, stop: &Stop) -> Result<Self, String> {
+        Ok(Self { drills: ready(plan, &ground, clock, stop)?, ground })
     }
 
     /// The load begins.
@@ -176,8 +177,8 @@ impl DrillLeader {
     }
 
     /// No more load is sent, and nothing is under way any more: waits until the drill that is has healed what it
-    /// broke. `tell` hears what is to be told meanwhile.
-    pub fn finish(mut self, now: Nanos, tell: &mut dyn FnMut(String)) -> Vec<DrillFacts> {
+    /// broke. `tell` hears what is to be told meanwhile; who `asks` for an end gets it as soon as all is healed.
+    pub fn finish(mut self, now: Nanos, asks: &dyn Fn() -> bool, tell: &mut dyn FnMut(String)) -> Vec<DrillFacts> {
         self.load_ended = Some(now);
         self.hear();
         if let Some(current) = &mut self.current {
@@ -187,8 +188,14 @@ impl DrillLeader {
             current.watched |= current.fault.is_some_and(|fault| fault + watch <= now + LATE);
         }
         self.end_watch();
+        let mut asked = false;
         while self.current.is_some() && !self.crew.is_over() {
-            if !self.ends_by_itself() {
+            if asks() {
+                if !std::mem::replace(&mut asked, true) {
+                    tell("interrupted: what is broken is healed first".into());
+                }
+                self.stop("interrupted");
+            } else if !self.ends_by_itself() {
                 self.stop("the load has ended");
             }
             if let Some(word) = self.crew.next_word(LOOK) {

@@ -115,12 +115,10 @@ fn a_steady_run_at_its_limit_has_none() {
     }
 }
 
-#[test]
-fn what_a_drill_judges_is_no_incident() {
-    let plan = a_minute(vec![]);
+/// A drill that broke something at 16 s.
+pub(super) fn drill(aside: Option<(Nanos, Nanos)>) -> DrillFacts {
     let secs = Nanos::from_secs;
-    let mut facts = run(&plan, 1, outage(16_000, 21_300), QUICK);
-    facts.drills = vec![DrillFacts {
+    DrillFacts {
         drill: 0,
         end: slatest_stats::DrillEnd::Watched,
         issued: Some(secs(16)),
@@ -132,8 +130,16 @@ fn what_a_drill_judges_is_no_incident() {
         clock_bound: Nanos::ZERO,
         cells: Vec::new(),
         ledgers: Vec::new(),
-        aside: Some((secs(15), secs(40))),
-    }];
+        aside,
+    }
+}
+
+#[test]
+fn what_a_drill_judges_is_no_incident() {
+    let plan = a_minute(vec![]);
+    let secs = Nanos::from_secs;
+    let mut facts = run(&plan, 1, outage(16_000, 21_300), QUICK);
+    facts.drills = vec![drill(Some((secs(15), secs(40))))];
     assert_eq!(judge(&plan, &facts).incidents, []);
 }
 

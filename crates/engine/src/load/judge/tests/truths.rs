@@ -232,3 +232,17 @@ fn a_recorder_that_loses_or_invents_time_is_found() {
     };
     assert_eq!([1.0, 0.98, 0.8, 1.25].map(voids), [false, false, true, true]);
 }
+
+#[test]
+fn what_a_drill_sets_aside_is_left_out_of_the_count_and_of_the_time() {
+    let queue = Queue { secs: 30, offered: (120.0, 120.0), servers: 1_000, service: 0.001, random: false };
+    let plan = queue_plan(&queue, vec![objective(false, Aim::Throughput { above: 100.0 })]);
+    let secs = Nanos::from_secs;
+    let mut facts = served(&plan, &queue, 5, true);
+    facts.drills = vec![super::incidents::drill(Some((secs(5), secs(25))))];
+    let judged = judge(&plan, &facts);
+    let Some(Reading::Rate(rate)) = judged.objectives[0].measured else { panic!("a rate") };
+    // Of 10 s: by the length of the run it would be 40/s.
+    assert!((rate - 120.0).abs() < 18.0, "{rate}");
+    assert_eq!(judged.objectives[0].verdict, Verdict::Pass);
+}
