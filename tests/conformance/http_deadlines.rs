@@ -108,7 +108,7 @@ fn the_deadline_runs_from_the_instant_at_which_it_was_fired() {
 #[test]
 fn a_large_answer_is_looked_at_off_the_worker_within_bounds() {
     // 14 MB of JSON, a hundred levels deep, in which there is no `id` but at its end.
-    let branch = format!("{}{}", "[{\"x\":1},".repeat(100), format!("0{}", "]".repeat(100)));
+    let branch = format!("{}0{}", "[{\"x\":1},".repeat(100), "]".repeat(100));
     let document: &'static str =
         Box::leak(format!("[{},{{\"id\":\"found\"}}]", vec![branch.as_str(); 12_000].join(",")).into_boxed_str());
     let server = Scripted::serve(move |_, mut stream| async move {

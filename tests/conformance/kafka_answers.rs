@@ -153,7 +153,9 @@ fn a_host_that_is_advertised_during_the_run_gets_no_packet_either() {
 
 #[test]
 fn answers_that_no_broker_gives_end_as_outcomes() {
-    let shapes: [(&str, fn(i32) -> Vec<u8>); 6] = [
+    /// An answer to the request of this correlation id.
+    type Shape = fn(i32) -> Vec<u8>;
+    let shapes: [(&str, Shape); 6] = [
         ("zeros", |c| [&64i32.to_be_bytes()[..], &c.to_be_bytes(), &[0; 60]].concat()),
         ("very many zeros", |c| [&90_000_000i32.to_be_bytes()[..], &c.to_be_bytes(), &[0; 1 << 20]].concat()),
         ("a huge length", |c| [&i32::MAX.to_be_bytes()[..], &c.to_be_bytes()].concat()),

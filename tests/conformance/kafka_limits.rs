@@ -39,10 +39,16 @@ async fn topic_of(partitions: i32, config: &[(&str, &str)]) -> String {
                 break;
             }
             assert!(begun.elapsed().as_secs() < 20, "{broker} doesn't know {name}");
-            std::thread::sleep(Duration::from_millis(50));
+            pause(50);
         }
     }
     name
+}
+
+/// Between two looks at what the brokers know.
+fn pause(millis: u64) {
+    #[expect(clippy::disallowed_methods, reason = "a pause between two looks at the condition")]
+    std::thread::sleep(Duration::from_millis(millis));
 }
 
 /// A topic with one partition.
@@ -73,7 +79,7 @@ fn committed(group: &str, topic: &str, partitions: i32) -> i64 {
     offsets.elements().iter().map(|partition| number(partition.offset())).sum()
 }
 
-/// Waits until a group has committed so much, and sees that it commits no more.
+/// Waits until a group has committed so much; it never commits more.
 fn commits(group: &str, topic: &str, partitions: i32, expected: i64) {
     let begun = Instant::now();
     loop {
@@ -82,7 +88,7 @@ fn commits(group: &str, topic: &str, partitions: i32, expected: i64) {
         if found == expected {
             return;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        pause(100);
     }
 }
 

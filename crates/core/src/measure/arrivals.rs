@@ -116,7 +116,10 @@ fn is_off((fired, planned): (u64, u64)) -> bool {
 mod tests {
     use super::*;
 
-    fn shape(windows: &[(u64, u64, &[(u64, u64)])]) -> (u64, u64) {
+    /// A window's number, what was fired in it, and what of that was late.
+    type Fired<'a> = (u64, u64, &'a [(u64, u64)]);
+
+    fn shape(windows: &[Fired<'_>]) -> (u64, u64) {
         let mut shape = ArrivalShape::default();
         for &(index, fired, late) in windows {
             shape.add(index, SPAN_LEAST, &FiredArrivals { fired, late: late.to_vec() });
@@ -167,7 +170,7 @@ mod tests {
         let mut shape = ArrivalShape::default();
         for index in 1..10_000 {
             let late = if index % 10 == 0 { vec![(index - 1, 30)] } else { Vec::new() };
-            shape.add(index, &FiredArrivals { fired: 100, late });
+            shape.add(index, SPAN_LEAST, &FiredArrivals { fired: 100, late });
         }
         assert!(shape.open.len() <= OPEN_WINDOWS_MAX);
         // Each late burst leaves one window short of what it should have held and gives another too many.

@@ -138,7 +138,7 @@ impl Course {
             let touches = aside.iter().any(|&(since, until)| start < until && end > since);
             if start >= from && end <= to && !touches {
                 sum.add(flow);
-                length = length + (end - start);
+                length += end - start;
             }
         }
         (sum, length)

@@ -118,7 +118,7 @@ impl Engine {
         let mut threads = Vec::with_capacity(workers);
         let pulses: Vec<Arc<Pulse>> = (0..workers).map(|_| Arc::default()).collect();
         let wish = self.stop.clone();
-        for index in 0..workers {
+        for (index, pulse) in pulses.iter().enumerate() {
             let setup = WorkerSetup {
                 plan: Arc::clone(&self.plan),
                 workloads: self.workloads.clone(),
@@ -133,7 +133,7 @@ impl Engine {
                 aside: aside.clone(),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
-                pulse: Arc::clone(&pulses[index]),
+                pulse: Arc::clone(pulse),
                 stop: wish.clone(),
             };
             let thread = std::thread::Builder::new()

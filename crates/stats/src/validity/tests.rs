@@ -189,10 +189,10 @@ fn an_agent_is_held_to_its_own_quota_and_a_machine_to_all_of_its_agents() {
     };
     // A tenth of a core each, for 10 s: 0.9 of 1 s is too much, whatever the machine has.
     assert_eq!(of(Some(0.1), 0.1, [0.1, 0.9, 0.1]), (true, "90.0% (two, the worst)".into()));
-    assert_eq!(of(Some(0.1), 0.1, [0.5, 0.5, 0.5]).0, false);
+    assert!(!of(Some(0.1), 0.1, [0.5, 0.5, 0.5]).0);
     // Without quotas they share the machine: 15 of 20 s together, and a quarter each.
     assert_eq!(of(None, 2.0, [5.0, 5.0, 5.0]), (true, "75.0% (the 3 agents of bench-1, the worst)".into()));
-    assert_eq!(of(None, 2.0, [4.0, 4.0, 4.0]).0, false);
+    assert!(!of(None, 2.0, [4.0, 4.0, 4.0]).0);
 }
 
 #[test]
