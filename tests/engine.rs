@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use slatest_core::measure::{Series, Threshold};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, OperationId, Outcome, Verdict};
 use slatest_core::schedule::Stripe;
-use slatest_drivers::{ConnectError, Health, Operation, Seat, Session, Unreachable, Workload};
+use slatest_drivers::{ConnectError, Health, Operation, Session, SessionContext, Unreachable, Workload};
 use slatest_engine::load::{Engine, Event, Order, RunFacts, Stop, TakeOver, judge};
 use slatest_engine::profile::{
     Aim, ArrivalLaw, ExecutorPlan, Mix, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
@@ -34,7 +34,7 @@ struct Scripted {
     operations: Vec<Operation>,
     script: Script,
     refuse_connections: bool,
-    /// (number, operation, seat) of every execution.
+    /// (number, operation, context) of every execution.
     seen: Arc<Mutex<Vec<(u64, usize, u64)>>>,
     open: Arc<AtomicU64>,
 }
@@ -62,7 +62,7 @@ impl Scripted {
 struct ScriptedSession {
     script: Script,
     clock: Arc<dyn Clock>,
-    seat: u64,
+    context: u64,
     seen: Arc<Mutex<Vec<(u64, usize, u64)>>>,
     open: Arc<AtomicU64>,
 }
@@ -75,7 +75,7 @@ impl Drop for ScriptedSession {
 
 impl Session for ScriptedSession {
     fn execute<'a>(&'a mut self, arrival: &'a Arrival) -> LocalBoxFuture<'a, Completion> {
-        self.seen.lock().unwrap().push((arrival.seq, arrival.operation, self.seat));
+        self.seen.lock().unwrap().push((arrival.seq, arrival.operation, self.context));
         Box::pin(async move {
             let sent = self.clock.now();
             match self.script {
@@ -106,7 +106,10 @@ impl Workload for Scripted {
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(async { Ok(Health { detail: "scripted".into() }) })
     }
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
             if self.refuse_connections {
                 return Err(ConnectError { outcome: Outcome::Disconnected, kind: "connect: refused".into() });
@@ -114,8 +117,8 @@ impl Workload for Scripted {
             self.open.fetch_add(1, Ordering::SeqCst);
             Ok(Box::new(ScriptedSession {
                 script: self.script,
-                clock: Arc::clone(&seat.clock),
-                seat: seat.index,
+                clock: Arc::clone(&context.clock),
+                context: context.index,
                 seen: Arc::clone(&self.seen),
                 open: Arc::clone(&self.open),
             }) as Box<dyn Session>)
@@ -371,10 +374,10 @@ fn virtual_users_start_again_when_they_are_done() {
     assert_eq!(planned, ended);
     // 4 users for 1 s at 20 ms or a little more each: at most 200 + the last of each.
     assert!((40..=204).contains(&planned), "{planned}");
-    let mut seats: Vec<u64> = workload.seen.lock().unwrap().iter().map(|s| s.2).collect();
-    seats.sort_unstable();
-    seats.dedup();
-    assert_eq!(seats.len(), 4);
+    let mut contexts: Vec<u64> = workload.seen.lock().unwrap().iter().map(|s| s.2).collect();
+    contexts.sort_unstable();
+    contexts.dedup();
+    assert_eq!(contexts.len(), 4);
 }
 
 #[test]
@@ -384,8 +387,8 @@ fn sessions_opened_before_the_start_take_turns() {
     let (_, workload) = run(plan, Script::Instant, 2);
     let seen = workload.seen.lock().unwrap();
     let mut uses = std::collections::BTreeMap::new();
-    for (_, _, seat) in seen.iter() {
-        *uses.entry(*seat).or_insert(0) += 1;
+    for (_, _, context) in seen.iter() {
+        *uses.entry(*context).or_insert(0) += 1;
     }
     assert_eq!(uses.into_iter().collect::<Vec<_>>(), (0..10).map(|s| (s, 5)).collect::<Vec<_>>());
 }
@@ -474,8 +477,8 @@ fn users_are_taken_over_under_numbers_of_their_own() {
     let part = TakeOver { from: Nanos::from_millis(250), stripe: Stripe { index: 1, of: 2 } };
     let (_, workload) = run_share(plan(users, 100), Stripe { index: 0, of: 2 }, 1, Some(part));
     let seen = workload.seen.lock().unwrap();
-    let seats: std::collections::BTreeSet<u64> = seen.iter().map(|s| s.2).collect();
-    assert_eq!(seats.len(), 4, "two of its own, two that it took over: {seats:?}");
+    let contexts: std::collections::BTreeSet<u64> = seen.iter().map(|s| s.2).collect();
+    assert_eq!(contexts.len(), 4, "two of its own, two that it took over: {contexts:?}");
     let mut numbers: Vec<u64> = seen.iter().map(|s| s.0).collect();
     numbers.sort_unstable();
     numbers.dedup();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, OperationId, Verdict};
-use slatest_drivers::{ConnectError, Finding, Health, Operation, Seat, Session, Unreachable, Workload};
+use slatest_drivers::{ConnectError, Finding, Health, Operation, SessionContext, Session, Unreachable, Workload};
 use slatest_engine::load::{Engine, EngineError, Event, RunFacts, Stop, judge};
 use slatest_engine::profile::{
     ArrivalLaw, ExecutorPlan, Mix, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
@@ -64,7 +64,7 @@ impl Workload for Target {
         Box::pin(async { Ok(Health { detail: "scripted".into() }) })
     }
 
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
             self.connects.fetch_add(1, Ordering::SeqCst);
             if self.way == Way::Mute {
@@ -78,7 +78,7 @@ impl Workload for Target {
             };
             let first = !self.held.swap(true, Ordering::SeqCst);
             let hold = length.filter(|_| first).map(|length| (length, Arc::clone(&self.let_go)));
-            Ok(Box::new(User { clock: Arc::clone(&seat.clock), hold }) as Box<dyn Session>)
+            Ok(Box::new(User { clock: Arc::clone(&context.clock), hold }) as Box<dyn Session>)
         })
     }
 
@@ -164,8 +164,8 @@ fn run(way: Way, sessions: Option<u64>) -> Ran {
     let notices = Mutex::new(Vec::new());
     let engine = Engine::alone(Arc::clone(&plan), vec![Arc::<Target>::clone(&target)], 2, stop);
     let facts = engine.run(&mut |event| {
-        if let Event::Notice(words) = event {
-            notices.lock().unwrap().push(words);
+        if let Event::Notice(message) = event {
+            notices.lock().unwrap().push(message);
         }
     });
     target.let_go.store(true, Ordering::SeqCst);
@@ -179,8 +179,8 @@ fn run(way: Way, sessions: Option<u64>) -> Ran {
 #[test]
 fn while_sessions_are_opened() {
     let ran = run(Way::Mute, Some(10));
-    let Err(EngineError::NotReady(why)) = ran.facts else { panic!("it began") };
-    assert!(why.contains("interrupted before the load started"), "{why}");
+    let Err(EngineError::NotReady(reason)) = ran.facts else { panic!("it began") };
+    assert!(reason.contains("interrupted before the load started"), "{reason}");
     // A connect that timed out would have been tried again.
     assert!(ran.target.connects.load(Ordering::SeqCst) <= 10);
 }
@@ -191,7 +191,7 @@ fn while_it_comes_to_rest() {
     let facts = ran.facts.expect("it ran");
     assert!(facts.interrupted && facts.findings.is_empty(), "{:?}", facts.findings);
     assert_eq!((facts.scheduled, facts.fired), (50, 50), "the load was sent to its end");
-    assert!(ran.notices.iter().any(|words| words.contains("what can only be checked at the end was not")));
+    assert!(ran.notices.iter().any(|message| message.contains("what can only be checked at the end was not")));
     assert_ne!(ran.verdict, Some(Verdict::Pass));
 }
 
@@ -202,7 +202,7 @@ fn a_worker_that_is_held_for_ever_is_given_up_and_named_as_the_generators() {
     assert_eq!(facts.resources.workers_lost, 1);
     assert_eq!(ran.verdict, Some(Verdict::Void));
     assert!(ran.broken.iter().any(|name| name == "worker threads"), "{:?}", ran.broken);
-    assert!(ran.notices.iter().any(|words| words.contains("the generator's own fault")), "{:?}", ran.notices);
+    assert!(ran.notices.iter().any(|message| message.contains("the generator's own fault")), "{:?}", ran.notices);
     // The other worker did its half.
     let ok: u64 = (0..1).map(|i| facts.timeline.whole(OperationId(i)).completed()).sum();
     assert!(ok >= 25, "{ok}");

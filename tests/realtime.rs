@@ -25,8 +25,8 @@ fn workers_that_never_let_go_lose_the_class_and_the_machine_goes_on() {
 #[ignore = "run by the other one, in a process of its own"]
 fn spinning() {
     use slatest_engine::load::{ask_for_realtime, take_realtime_back};
-    if let Err(why) = ask_for_realtime() {
-        eprintln!("SKIPPED: {why}");
+    if let Err(reason) = ask_for_realtime() {
+        eprintln!("SKIPPED: {reason}");
         return;
     }
     // The kernel's own bound would end this process without a handler.
@@ -51,7 +51,7 @@ mod held {
 
     use futures_util::future::{BoxFuture, LocalBoxFuture};
     use slatest_core::model::{Arrival, Clock, Completion, Nanos, OperationId, Verdict};
-    use slatest_drivers::{ConnectError, Health, Operation, Seat, Session, Unreachable, Workload};
+    use slatest_drivers::{ConnectError, Health, Operation, Session, SessionContext, Unreachable, Workload};
     use slatest_engine::load::{Engine, Scheduling, Stop, judge};
     use slatest_engine::profile::{
         ArrivalLaw, ExecutorPlan, Mix, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
@@ -78,9 +78,12 @@ mod held {
             Box::pin(async { Ok(Health { detail: "scripted".into() }) })
         }
 
-        fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+        fn connect<'a>(
+            &'a self,
+            context: &'a SessionContext,
+        ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
             Box::pin(
-                async move { Ok(Box::new(User(Arc::clone(&seat.clock), Arc::clone(&self.1))) as Box<dyn Session>) },
+                async move { Ok(Box::new(User(Arc::clone(&context.clock), Arc::clone(&self.1))) as Box<dyn Session>) },
             )
         }
     }

@@ -184,8 +184,8 @@ fn an_interrupted_series_heals_the_present_repeat_and_tells() {
     assert_eq!(account["repeats"].as_array().map(Vec::len), Some(2), "{said}");
     assert!(account["under_way"].is_null() && account["verdict"] != "pass", "{said}");
     // Lines are wrapped where they get too long.
-    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("3 of 5 were not made, so it can't pass"), "{said}");
+    let message = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(message.contains("3 of 5 were not made, so it can't pass"), "{said}");
 }
 
 #[test]

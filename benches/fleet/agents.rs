@@ -133,7 +133,7 @@ impl Agent {
                     self.lags.lock().map_err(|e| e.to_string())?.record(self.now() - Nanos(ended));
                 }
                 Some(to_agent::Body::Farewell(_)) => return Ok(()),
-                Some(to_agent::Body::Stop(stop)) => return Err(stop.why.into()),
+                Some(to_agent::Body::Stop(stop)) => return Err(stop.reason.into()),
                 _ => {}
             }
         }

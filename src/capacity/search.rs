@@ -12,7 +12,7 @@ const LOWEST_SHARE: f64 = 1.0 / 64.0;
 /// What a step showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Seen {
+pub enum StepVerdict {
     /// Every objective passed.
     Pass,
     /// One failed.
@@ -108,21 +108,21 @@ impl Search {
 
     /// Takes what the step that [`Search::next`] asked for showed. What is not clear is tried once more;
     /// then it counts as not passing.
-    pub fn report(&mut self, seen: Seen) {
+    pub fn report(&mut self, verdict: StepVerdict) {
         let Next::Measure { rate, attempt } = self.next() else { return };
-        let ceiling = match seen {
-            Seen::Pass => {
+        let ceiling = match verdict {
+            StepVerdict::Pass => {
                 self.passes = Some(rate);
                 self.attempt = 1;
                 return;
             }
-            Seen::Inconclusive | Seen::Void if attempt == 1 => {
+            StepVerdict::Inconclusive | StepVerdict::Void if attempt == 1 => {
                 self.attempt = 2;
                 return;
             }
-            Seen::Fail => Ceiling::Objectives,
-            Seen::Inconclusive => Ceiling::Undecided,
-            Seen::Void => Ceiling::Generator,
+            StepVerdict::Fail => Ceiling::Objectives,
+            StepVerdict::Inconclusive => Ceiling::Undecided,
+            StepVerdict::Void => Ceiling::Generator,
         };
         self.fails = Some((rate, ceiling));
         self.attempt = 1;
@@ -130,7 +130,7 @@ impl Search {
 
     /// What is known if it ends here.
     pub fn so_far(&self) -> End {
-        let (fails, ceiling) = self.fails.map_or((None, Ceiling::Limit), |(rate, why)| (Some(rate), why));
+        let (fails, ceiling) = self.fails.map_or((None, Ceiling::Limit), |(rate, reason)| (Some(rate), reason));
         End { passes: self.passes, fails, ceiling }
     }
 }
@@ -142,16 +142,16 @@ mod tests {
     use super::*;
 
     /// Runs a search to its end: what it found, and every rate with what was seen there.
-    fn searched(limits: Limits, mut target: impl FnMut(f64, u8) -> Seen) -> (End, Vec<(f64, Seen)>) {
+    fn searched(limits: Limits, mut target: impl FnMut(f64, u8) -> StepVerdict) -> (End, Vec<(f64, StepVerdict)>) {
         let mut search = Search::new(limits);
         let mut steps = Vec::new();
         loop {
             match search.next() {
                 Next::Done(end) => return (end, steps),
                 Next::Measure { rate, attempt } => {
-                    let seen = target(rate, attempt);
-                    steps.push((rate, seen));
-                    search.report(seen);
+                    let verdict = target(rate, attempt);
+                    steps.push((rate, verdict));
+                    search.report(verdict);
                     assert!(steps.len() <= most_steps(limits), "{steps:?}");
                 }
             }
@@ -165,8 +165,8 @@ mod tests {
         2 * (1 + up.max(6) + 4)
     }
 
-    fn knee(knee: f64) -> impl FnMut(f64, u8) -> Seen {
-        move |rate, _| if rate <= knee { Seen::Pass } else { Seen::Fail }
+    fn knee(knee: f64) -> impl FnMut(f64, u8) -> StepVerdict {
+        move |rate, _| if rate <= knee { StepVerdict::Pass } else { StepVerdict::Fail }
     }
 
     #[test]
@@ -181,15 +181,15 @@ mod tests {
     #[test]
     fn the_generator_giving_out_is_not_the_targets_knee() {
         let (end, _) = searched(Limits { from: 100.0, most: 1e6 }, |rate, _| match rate {
-            rate if rate > 700.0 => Seen::Void,
-            _ => Seen::Pass,
+            rate if rate > 700.0 => StepVerdict::Void,
+            _ => StepVerdict::Pass,
         });
         assert_eq!(end.ceiling, Ceiling::Generator);
         // But where the target fails below that, it is the target.
         let (end, _) = searched(Limits { from: 100.0, most: 1e6 }, |rate, _| match rate {
-            rate if rate > 700.0 => Seen::Void,
-            rate if rate > 500.0 => Seen::Fail,
-            _ => Seen::Pass,
+            rate if rate > 700.0 => StepVerdict::Void,
+            rate if rate > 500.0 => StepVerdict::Fail,
+            _ => StepVerdict::Pass,
         });
         assert_eq!(end.ceiling, Ceiling::Objectives);
         assert!(end.passes.unwrap() <= 500.0);
@@ -197,22 +197,22 @@ mod tests {
 
     #[test]
     fn a_generator_that_gives_out_at_once_ends_it() {
-        let (end, steps) = searched(Limits { from: 100.0, most: 1e6 }, |_, _| Seen::Void);
+        let (end, steps) = searched(Limits { from: 100.0, most: 1e6 }, |_, _| StepVerdict::Void);
         assert_eq!((steps.len(), end.passes, end.ceiling), (2, None, Ceiling::Generator));
     }
 
     #[test]
     fn what_is_not_clear_is_tried_once_more() {
         let (end, steps) = searched(Limits { from: 100.0, most: 100.0 }, |_, attempt| match attempt {
-            1 => Seen::Inconclusive,
-            _ => Seen::Pass,
+            1 => StepVerdict::Inconclusive,
+            _ => StepVerdict::Pass,
         });
         assert_eq!((steps.len(), end.passes, end.ceiling), (2, Some(100.0), Ceiling::Limit));
     }
 
     #[test]
     fn a_target_that_passes_at_no_rate_ends_it_too() {
-        let (end, _) = searched(Limits { from: 100.0, most: 1e6 }, |_, _| Seen::Fail);
+        let (end, _) = searched(Limits { from: 100.0, most: 1e6 }, |_, _| StepVerdict::Fail);
         assert_eq!((end.passes, end.ceiling), (None, Ceiling::Objectives));
     }
 
@@ -233,22 +233,22 @@ mod tests {
         fn it_ends_whatever_is_seen(
             from in 0.1..10_000.0_f64,
             times in 0.5..10_000.0_f64,
-            seen in prop::collection::vec(0..4_u8, 60..61),
+            verdict in prop::collection::vec(0..4_u8, 60..61),
         ) {
             let limits = Limits { from, most: from * times };
-            let mut seen = seen.into_iter().cycle();
+            let mut verdict = verdict.into_iter().cycle();
             let (end, steps) = searched(limits, |rate, _| {
                 assert!(rate <= limits.most);
-                match seen.next() {
-                    Some(0) => Seen::Pass,
-                    Some(1) => Seen::Fail,
-                    Some(2) => Seen::Inconclusive,
-                    _ => Seen::Void,
+                match verdict.next() {
+                    Some(0) => StepVerdict::Pass,
+                    Some(1) => StepVerdict::Fail,
+                    Some(2) => StepVerdict::Inconclusive,
+                    _ => StepVerdict::Void,
                 }
             });
             // What is said was seen.
             if let Some(passes) = end.passes {
-                prop_assert!(steps.contains(&(passes, Seen::Pass)));
+                prop_assert!(steps.contains(&(passes, StepVerdict::Pass)));
             }
             if let (Some(passes), Some(fails)) = (end.passes, end.fails) {
                 prop_assert!(passes < fails && fails <= passes * (1.0 + WIDTH) * (1.0 + 1e-12));

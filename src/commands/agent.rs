@@ -77,8 +77,8 @@ pub fn run(args: &AgentArgs) -> Exit {
     }
     let credentials = match credentials(args) {
         Ok(credentials) => credentials,
-        Err(why) => {
-            say!("slatest: {why}");
+        Err(reason) => {
+            say!("slatest: {reason}");
             return Exit::Usage;
         }
     };
@@ -101,14 +101,14 @@ pub fn run(args: &AgentArgs) -> Exit {
     });
     match ended {
         Ok(AgentEnd { ending, intervals, .. }) => {
-            let (exit, words) = match ending {
+            let (exit, message) = match ending {
                 Ending::Finished => (Exit::Pass, format!("done: {intervals} intervals handed over")),
                 Ending::HandedOver => (Exit::Pass, "handed over what was left".into()),
-                Ending::Early(why) => (Exit::Void, format!("ended early: {why}")),
+                Ending::Early(reason) => (Exit::Void, format!("ended early: {reason}")),
                 Ending::Interrupted => (Exit::Interrupted, "interrupted".into()),
             };
             if !args.quiet || exit != Exit::Pass {
-                say!("{name}: {words}");
+                say!("{name}: {message}");
             }
             exit
         }

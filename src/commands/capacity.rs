@@ -13,7 +13,7 @@ use super::drills::put_up_proxies;
 use super::forecast::forecasts;
 use super::prepare::{Found, PlanArgs, find, spread};
 use super::process::{NothingSentYet, begin, workers_default};
-use crate::capacity::{Account, Ceiling, Limits, Measured, Next, Search, Seen, VERSION, step_plan};
+use crate::capacity::{CapacityReport, Ceiling, Limits, Next, Search, Step, StepVerdict, VERSION, step_plan};
 use slatest_core::measure::Tally;
 use slatest_core::model::{Nanos, Outcome, Rate, Span, Verdict};
 use slatest_core::say;
@@ -99,16 +99,16 @@ fn above_zero(text: &str) -> Result<Rate, String> {
 pub fn run(args: &CapacityArgs) -> Exit {
     match search(args) {
         Ok((account, None)) => conclude(&account),
-        Ok((account, Some(why))) => {
+        Ok((account, Some(reason))) => {
             let exit = conclude(&account);
-            say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+            say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
             exit.unsaved()
         }
         Err(exit) => exit,
     }
 }
 
-fn search(args: &CapacityArgs) -> Result<(Account, Option<String>), Exit> {
+fn search(args: &CapacityArgs) -> Result<(CapacityReport, Option<String>), Exit> {
     let stop = begin()?;
     let plan_args = PlanArgs {
         profile: args.profile.clone(),
@@ -127,11 +127,11 @@ fn search(args: &CapacityArgs) -> Result<(Account, Option<String>), Exit> {
     let resolved = found.resolve(&plan_args)?;
     if let Some(drill) = resolved.plan.drills.first() {
         let profile = &resolved.plan.profile;
-        let why = format!(
+        let reason = format!(
             "the profile `{profile}` breaks things on purpose (drill `{}`): how much the platform carries is asked of one that doesn't",
             drill.name
         );
-        return Err(said(Exit::Usage)(why));
+        return Err(said(Exit::Usage)(reason));
     }
     let limits = limits(args, &resolved);
     // What is wrong with the question shows before anything is sent.
@@ -162,8 +162,8 @@ fn search(args: &CapacityArgs) -> Result<(Account, Option<String>), Exit> {
 }
 
 fn said<E: std::fmt::Display>(exit: Exit) -> impl FnOnce(E) -> Exit {
-    move |why| {
-        say!("slatest: {why}");
+    move |reason| {
+        say!("slatest: {reason}");
         exit
     }
 }
@@ -185,11 +185,11 @@ fn open(
     resolved: &Resolved,
     first: &Plan,
     limits: Limits,
-) -> Result<Account, slatest_engine::record::StoreError> {
+) -> Result<CapacityReport, slatest_engine::record::StoreError> {
     let started = Timestamp::now();
     let label = format!("{}-capacity", resolved.plan.profile);
     let (id, _) = result_folder(&args.out, &label, started)?;
-    Ok(Account {
+    Ok(CapacityReport {
         version: VERSION,
         id,
         slatest: env!("CARGO_PKG_VERSION").into(),
@@ -215,7 +215,7 @@ struct Climb<'a> {
     plan_args: PlanArgs,
     found: Found,
     stop: Stop,
-    account: Account,
+    account: CapacityReport,
     folder: PathBuf,
     /// Why the account is not in its folder.
     unsaved: Option<String>,
@@ -246,22 +246,22 @@ impl Climb<'_> {
                 ended_early = Some("interrupted".to_owned());
                 break;
             }
-            let words = if measured.words.is_empty() { String::new() } else { format!(": {}", measured.words) };
+            let message = if measured.message.is_empty() { String::new() } else { format!(": {}", measured.message) };
             say!(
-                "  {} {}, p99 {}{words}",
+                "  {} {}, p99 {}{message}",
                 Rate(rate),
-                verdict_of(measured.seen).name(),
+                verdict_of(measured.verdict).name(),
                 measured.p99.map_or_else(|| "-".into(), |time| time.to_string()),
             );
-            search.report(measured.seen);
-            let passed = measured.seen == Seen::Pass;
+            search.report(measured.verdict);
+            let passed = measured.verdict == StepVerdict::Pass;
             self.account.steps.push(measured);
             self.account.end = search.so_far();
             self.save_or_note();
             if let Next::Done(end) = search.next() {
                 self.account.end = end;
-            } else if let Err(why) = self.recover(&step, &workloads, passed) {
-                ended_early = Some(why);
+            } else if let Err(reason) = self.recover(&step, &workloads, passed) {
+                ended_early = Some(reason);
                 break;
             }
         }
@@ -281,18 +281,19 @@ impl Climb<'_> {
         let needed = forecasts(&plan).iter().filter_map(|f| f.lengths).map(|(_, enough)| enough - WARM_UP).max();
         let judged = needed.unwrap_or(shortest).clamp(shortest, LONGEST.max(shortest));
         // More samples help what could not be told; what was void, a quieter moment.
-        let untold = attempt > 1 && self.account.steps.last().is_some_and(|last| last.seen == Seen::Inconclusive);
+        let untold =
+            attempt > 1 && self.account.steps.last().is_some_and(|last| last.verdict == StepVerdict::Inconclusive);
         let (plan, _) = step(if untold { judged + judged } else { judged })?;
         Ok((plan, resolved.workloads.get(index).map(Arc::clone).into_iter().collect()))
     }
 
-    fn measure(&self, step: &Plan, workloads: &[Arc<dyn Workload>], rate: f64, attempt: u8) -> Result<Measured, Exit> {
+    fn measure(&self, step: &Plan, workloads: &[Arc<dyn Workload>], rate: f64, attempt: u8) -> Result<Step, Exit> {
         let judged_length = step.scenarios.first().map(|s| s.judged_length()).unwrap_or_default();
         let again = if attempt > 1 { ", once more" } else { "" };
         say!("slatest: {} at {} for {}{again}", self.args.scenario, Rate(rate), Span(judged_length));
         let workers = self.args.workers.map_or_else(workers_default, usize::from);
         let engine = Engine::alone(Arc::new(step.clone()), workloads.to_vec(), workers, self.stop.clone());
-        let blank = Measured {
+        let blank = Step {
             rate,
             attempt,
             length: Nanos::ZERO,
@@ -302,8 +303,8 @@ impl Climb<'_> {
             p50: None,
             p95: None,
             p99: None,
-            seen: Seen::Inconclusive,
-            words: String::new(),
+            verdict: StepVerdict::Inconclusive,
+            message: String::new(),
         };
         match engine.run(&mut |_| {}) {
             Ok(facts) => {
@@ -311,8 +312,10 @@ impl Climb<'_> {
                 Ok(measured(blank, &facts, &judged, judged_length))
             }
             // Not a word on how the target does at this rate; it is asked again.
-            Err(error @ EngineError::NotReady(_)) => Ok(Measured { words: error.to_string(), ..blank }),
-            Err(error @ EngineError::Worker(_)) => Ok(Measured { seen: Seen::Void, words: error.to_string(), ..blank }),
+            Err(error @ EngineError::NotReady(_)) => Ok(Step { message: error.to_string(), ..blank }),
+            Err(error @ EngineError::Worker(_)) => {
+                Ok(Step { verdict: StepVerdict::Void, message: error.to_string(), ..blank })
+            }
         }
     }
 
@@ -326,8 +329,8 @@ impl Climb<'_> {
                 return Err("interrupted".into());
             }
             if since.elapsed() > RECOVERY {
-                let why = unhealthy.first().map(ToString::to_string).unwrap_or_default();
-                return Err(format!("the target was not healthy again within {} s: {why}", RECOVERY.as_secs()));
+                let reason = unhealthy.first().map(ToString::to_string).unwrap_or_default();
+                return Err(format!("the target was not healthy again within {} s: {reason}", RECOVERY.as_secs()));
             }
             nap(ASKED_EVERY);
         }
@@ -340,15 +343,15 @@ fn nap(length: Duration) {
 }
 
 /// What the facts of a step say.
-fn measured(blank: Measured, facts: &RunFacts, judged: &Judged, planned_length: Nanos) -> Measured {
+fn measured(blank: Step, facts: &RunFacts, judged: &Judged, planned_length: Nanos) -> Step {
     let mut all = Tally::default();
     facts.timeline.judged.iter().for_each(|tally| all.merge(tally));
     let length = (facts.length - WARM_UP).min(planned_length);
     let responses = all.all_responses();
     let at = |quantile| responses.quantile(quantile).ok();
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    let (seen, words) = seen(judged);
-    Measured {
+    let (verdict, message) = verdict(judged);
+    Step {
         length,
         samples: all.completed(),
         achieved: all.outcome(Outcome::Ok) as f64 / length.as_secs_f64().max(1e-9),
@@ -356,14 +359,14 @@ fn measured(blank: Measured, facts: &RunFacts, judged: &Judged, planned_length: 
         p50: at(0.5),
         p95: at(0.95),
         p99: at(0.99),
-        seen,
-        words,
+        verdict,
+        message,
         ..blank
     }
 }
 
 /// What a verdict means for the search, and what it rests on.
-fn seen(judged: &Judged) -> (Seen, String) {
+fn verdict(judged: &Judged) -> (StepVerdict, String) {
     let checks = judged.validity.iter().filter(|check| check.voids());
     let broken: Vec<String> = checks.map(|check| format!("{} {}", check.name, check.measured)).collect();
     let worst = judged.objectives.iter().filter(|objective| objective.verdict == judged.verdict);
@@ -372,24 +375,24 @@ fn seen(judged: &Judged) -> (Seen, String) {
         .map(|o| format!("{} {} of {}, must be {}", o.indicator, o.measured_text(), o.scope, o.bound_text()))
         .collect();
     match judged.verdict {
-        Verdict::Pass => (Seen::Pass, String::new()),
-        Verdict::Fail => (Seen::Fail, objectives.join("; ")),
-        Verdict::Inconclusive => (Seen::Inconclusive, objectives.join("; ")),
-        Verdict::Void if broken.is_empty() => (Seen::Void, objectives.join("; ")),
-        Verdict::Void => (Seen::Void, broken.join("; ")),
+        Verdict::Pass => (StepVerdict::Pass, String::new()),
+        Verdict::Fail => (StepVerdict::Fail, objectives.join("; ")),
+        Verdict::Inconclusive => (StepVerdict::Inconclusive, objectives.join("; ")),
+        Verdict::Void if broken.is_empty() => (StepVerdict::Void, objectives.join("; ")),
+        Verdict::Void => (StepVerdict::Void, broken.join("; ")),
     }
 }
 
-const fn verdict_of(seen: Seen) -> Verdict {
-    match seen {
-        Seen::Pass => Verdict::Pass,
-        Seen::Fail => Verdict::Fail,
-        Seen::Inconclusive => Verdict::Inconclusive,
-        Seen::Void => Verdict::Void,
+const fn verdict_of(verdict: StepVerdict) -> Verdict {
+    match verdict {
+        StepVerdict::Pass => Verdict::Pass,
+        StepVerdict::Fail => Verdict::Fail,
+        StepVerdict::Inconclusive => Verdict::Inconclusive,
+        StepVerdict::Void => Verdict::Void,
     }
 }
 
-fn conclude(account: &Account) -> Exit {
+fn conclude(account: &CapacityReport) -> Exit {
     let mut out = std::io::stdout().lock();
     if let Err(error) = account.render(&mut out).and_then(|()| out.flush()) {
         say!("slatest: the curve could not be printed: {error}");

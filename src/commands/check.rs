@@ -11,7 +11,7 @@ use super::Exit;
 use super::drills;
 use super::forecast::{Forecast, Outlook, arrivals, forecasts};
 use super::prepare::{PlanArgs, Prepared, prepare};
-use crate::report::words::{grouped, length as spoken, plain};
+use crate::report::phrases::{grouped, length as spoken, plain};
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
 use slatest_core::schedule::{ArrivalLaw, Curve, StagePlan};
@@ -50,8 +50,8 @@ pub fn run(args: &CheckArgs) -> Exit {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    if let Err(why) = drills::alerts(&resolved) {
-        say!("slatest: {why}");
+    if let Err(reason) = drills::alerts(&resolved) {
+        say!("slatest: {reason}");
         return Exit::Invalid;
     }
     let plan = &resolved.plan;
@@ -151,11 +151,11 @@ fn scenario_lines(scenario: &ScenarioPlan) -> Vec<String> {
         None => "as many arrivals as the users get done".into(),
     }];
     facts.push(format!("{} long", spoken(scenario.executor.duration())));
-    for (length, words) in
+    for (length, message) in
         [(scenario.start, "starts after"), (scenario.warm_up, "warm-up"), (scenario.cool_down, "cool-down")]
     {
         if length.0 > 0 {
-            facts.push(format!("{words} {}", spoken(length)));
+            facts.push(format!("{message} {}", spoken(length)));
         }
     }
     facts.push(format!("at most {} in flight", grouped(scenario.max_in_flight)));
@@ -229,8 +229,8 @@ fn outlook(forecasts: &[Forecast], color: bool) -> String {
         // Coloured afterwards: the table would count the colour as width.
         let word = word(forecast.outlook);
         let _ = writeln!(text, "{}", line.replacen(word, &style.apply_to(word).to_string(), 1));
-        if let Some(words) = advice(forecast) {
-            let _ = writeln!(text, "   {}", wrapped(&[words], "", 3));
+        if let Some(message) = advice(forecast) {
+            let _ = writeln!(text, "   {}", wrapped(&[message], "", 3));
         }
     }
     text
@@ -289,7 +289,7 @@ fn addresses(needs: &[AddressNeed]) -> String {
     let mut text = String::from("\nSource addresses: how many agents does it take, each with one of its own?\n");
     for need in needs {
         let noun = if need.addresses == 1 { "agent" } else { "agents" };
-        let mut words = format!(
+        let mut message = format!(
             "{} {noun}: {} {} in the busiest {} (from {} on), and one address may send {}",
             grouped(need.addresses),
             grouped(need.most.ceil() as u64),
@@ -300,13 +300,13 @@ fn addresses(needs: &[AddressNeed]) -> String {
         );
         if !need.unknown.is_empty() {
             let _ = write!(
-                words,
+                message,
                 "; and what the virtual users of {} send, which is not known beforehand: they never pause",
                 need.unknown.join(", ")
             );
         }
         let width = need.endpoint.len() + 3;
-        let _ = writeln!(text, " {}  {}", need.endpoint, wrapped(&[words], "", width));
+        let _ = writeln!(text, " {}  {}", need.endpoint, wrapped(&[message], "", width));
     }
     let more = needs.iter().any(|need| need.addresses > 1);
     if more {
@@ -321,12 +321,12 @@ fn endpoints(lines: &[HealthLine]) -> String {
     let mut shown: Vec<(&str, &str)> = Vec::new();
     for line in lines {
         // Scenarios may share an endpoint.
-        if shown.contains(&(&line.endpoint, &line.words)) {
+        if shown.contains(&(&line.endpoint, &line.message)) {
             continue;
         }
-        shown.push((&line.endpoint, &line.words));
-        let words = wrapped(&[plain(&line.words)], "", width + 3);
-        let _ = writeln!(text, " {:<width$}  {words}", line.endpoint);
+        shown.push((&line.endpoint, &line.message));
+        let message = wrapped(&[plain(&line.message)], "", width + 3);
+        let _ = writeln!(text, " {:<width$}  {message}", line.endpoint);
     }
     text
 }
@@ -340,16 +340,16 @@ pub(super) fn wrapped(parts: &[String], separator: &str, indent: usize) -> Strin
         let last = i + 1 == parts.len();
         let whole = part.chars().count() + if last { 0 } else { separator.trim_end().chars().count() };
         let fits = indent + whole <= WIDTH;
-        let words: Vec<&str> = if fits { vec![part.as_str()] } else { part.split(' ').collect() };
-        for (j, word) in words.iter().enumerate() {
-            let ends = j + 1 == words.len() && !last;
+        let message: Vec<&str> = if fits { vec![part.as_str()] } else { part.split(' ').collect() };
+        for (j, word) in message.iter().enumerate() {
+            let ends = j + 1 == message.len() && !last;
             let width = word.chars().count() + if ends { separator.trim_end().chars().count() } else { 0 };
             if column > indent && column + width > WIDTH {
                 text.truncate(text.trim_end().len());
                 let _ = write!(text, "\n{:indent$}", "");
                 column = indent;
             }
-            let after = if j + 1 < words.len() {
+            let after = if j + 1 < message.len() {
                 " "
             } else if ends {
                 separator
@@ -383,10 +383,10 @@ mod tests {
             proxies: Default::default(),
             alerts: None,
         };
-        let reached = |endpoint: &str, words: &str| HealthLine {
+        let reached = |endpoint: &str, message: &str| HealthLine {
             scenario: "any".into(),
             endpoint: endpoint.into(),
-            words: words.into(),
+            message: message.into(),
         };
         let lines = [
             reached("api", "HTTP/1.1, 200 in 1.20 ms"),

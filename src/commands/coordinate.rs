@@ -9,11 +9,11 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Exit;
-use super::chronicle::Chronicle;
 use super::fleet_line::fleet_line;
-use super::invitation::{Door, hand_out};
+use super::join::{JoinInfo, hand_out};
 use super::local_agents::LocalAgents;
 use super::prepare::{Found, PlanArgs, run_name, spread};
+use super::run_recorder::RunRecorder;
 use slatest_cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
 use slatest_cluster::identity::{IdentityError, RunAuthority};
 use slatest_cluster::journal::{self, JournalError};
@@ -33,7 +33,7 @@ const PLACEMENTS_MAX: usize = 20;
 
 /// How agents find their way in.
 #[derive(Clone, Debug, Args)]
-pub struct Invitation {
+pub struct JoinOptions {
     /// Where agents reach the coordinator. Anything but a loopback address is open to the network
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7420")]
     pub listen: String,
@@ -78,7 +78,7 @@ pub struct Leading<'a> {
     /// From how many addresses they send.
     pub addresses: u64,
     /// How they find their way in.
-    pub invitation: &'a Invitation,
+    pub join_options: &'a JoinOptions,
     /// Where results go.
     pub out: &'a Path,
     /// Whether to keep quiet while it runs.
@@ -95,17 +95,17 @@ enum Brought {
 
 type Failure = (Exit, String);
 
-fn unexpected(why: impl std::fmt::Display) -> Failure {
-    (Exit::Unexpected, why.to_string())
+fn unexpected(reason: impl std::fmt::Display) -> Failure {
+    (Exit::Unexpected, reason.to_string())
 }
 
 /// Leads a run to its verdict.
 pub fn lead(found: Found, leading: &Leading<'_>, bringing: Bringing, stop: &Stop) -> Exit {
     match try_lead(&found, leading, bringing, stop) {
         Ok(exit) => exit,
-        Err((exit, why)) => {
-            if !why.is_empty() {
-                say!("slatest: {why}");
+        Err((exit, reason)) => {
+            if !reason.is_empty() {
+                say!("slatest: {reason}");
             }
             exit
         }
@@ -118,17 +118,17 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
     let name = run_name();
     let resolved = found.resolve_as(leading.plan, &name).map_err(said)?;
     if let Some(drill) = resolved.plan.drills.first() {
-        let why = format!(
+        let reason = format!(
             "refused: drills (here `{}`) are led by the process that makes the load: run them without agents",
             drill.name
         );
-        return Err((Exit::Refused, why));
+        return Err((Exit::Refused, reason));
     }
     if let Some(proxy) = resolved.target.proxies.keys().next() {
-        let why = format!(
+        let reason = format!(
             "refused: proxies (here `{proxy}`) stand in the process that makes the load: name a target without any"
         );
-        return Err((Exit::Refused, why));
+        return Err((Exit::Refused, reason));
     }
     spread(leading.plan, &resolved.plan, &resolved.target, leading.addresses).map_err(said)?;
     let assignment = found.pack(leading.plan, &resolved.plan, &name).map_err(said)?;
@@ -140,7 +140,7 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
         started: Timestamp::now(),
     };
     let mut authority = RunAuthority::new().map_err(unexpected)?;
-    let token_ttl = SignedDuration::try_from(leading.invitation.token_ttl.0.as_duration()).map_err(unexpected)?;
+    let token_ttl = SignedDuration::try_from(leading.join_options.token_ttl.0.as_duration()).map_err(unexpected)?;
     let token = authority.issue_token(Timestamp::now() + token_ttl);
     let writer = RunWriter::create(leading.out, opening).map_err(unexpected)?;
     let secrets = Secrets(writer.folder().join(SECRETS));
@@ -152,33 +152,33 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
         folder: writer.folder().to_owned(),
         plan: Arc::clone(&plan),
         agents: leading.agents,
-        wait: leading.invitation.wait.0,
+        wait: leading.join_options.wait.0,
         assignment,
         authority: Arc::clone(&authority),
     };
-    let chronicle = Chronicle::new(Arc::clone(&plan), writer, leading.quiet);
+    let recorder = RunRecorder::new(Arc::clone(&plan), writer, leading.quiet);
     let (news, told) = channel();
     let opened = || {
-        let coordinator = Coordinator::open(setup, &leading.invitation.listen).map_err(refused)?;
-        let door = Door { address: coordinator.address(), token, authority: &authority };
-        let brought = bring(&door, leading, &bringing, (&plan, &resolved.target), &secrets, news)?;
+        let coordinator = Coordinator::open(setup, &leading.join_options.listen).map_err(refused)?;
+        let join = JoinInfo { address: coordinator.address(), token, authority: &authority };
+        let brought = bring(&join, leading, &bringing, (&plan, &resolved.target), &secrets, news)?;
         Ok((coordinator, brought))
     };
     match opened() {
         Ok((coordinator, brought)) => {
-            let exit = follow(coordinator, chronicle, &told, stop, false);
+            let exit = follow(coordinator, recorder, &told, stop, false);
             end(brought);
             Ok(exit)
         }
         Err(failure) => {
-            chronicle.discard();
+            recorder.discard();
             Err(failure)
         }
     }
 }
 
 /// Goes on with a run whose coordinator was lost.
-pub fn resume(out: &Path, run: &str, invitation: &Invitation, quiet: bool, stop: &Stop) -> Exit {
+pub fn resume(out: &Path, run: &str, join_options: &JoinOptions, quiet: bool, stop: &Stop) -> Exit {
     let resumed = || -> Result<Exit, Failure> {
         let folder = locate(out, run).map_err(|error| (Exit::Usage, error.to_string()))?;
         resumable(&folder).map_err(|error| (Exit::Usage, error.to_string()))?;
@@ -198,19 +198,19 @@ pub fn resume(out: &Path, run: &str, invitation: &Invitation, quiet: bool, stop:
             folder,
             plan: Arc::clone(&plan),
             agents: 0,
-            wait: invitation.wait.0,
+            wait: join_options.wait.0,
             assignment: wire::Assignment::default(),
             authority: Arc::new(authority),
         };
         let coordinator = Coordinator::resume(setup).map_err(refused)?;
         say!("slatest: listening on {} again, for the agents of {}", coordinator.address(), writer.id());
         let (_, told) = channel();
-        let exit = follow(coordinator, Chronicle::new(plan, writer, quiet), &told, stop, true);
+        let exit = follow(coordinator, RunRecorder::new(plan, writer, quiet), &told, stop, true);
         drop(secrets);
         Ok(exit)
     };
-    resumed().unwrap_or_else(|(exit, why)| {
-        say!("slatest: {why}");
+    resumed().unwrap_or_else(|(exit, reason)| {
+        say!("slatest: {reason}");
         exit
     })
 }
@@ -245,7 +245,7 @@ fn refused(error: CoordinatorError) -> Failure {
 
 /// Brings the agents, or says how they come.
 fn bring(
-    door: &Door<'_>,
+    join: &JoinInfo<'_>,
     leading: &Leading<'_>,
     bringing: &Bringing,
     planned: (&Plan, &Target),
@@ -256,18 +256,18 @@ fn bring(
     let _ = (planned, news);
     match bringing {
         Bringing::ByHand { certificates } => {
-            hand_out(door, leading.agents, leading.invitation, certificates.as_deref()).map_err(unexpected)?;
+            hand_out(join, leading.agents, leading.join_options, certificates.as_deref()).map_err(unexpected)?;
             Ok(Brought::Nothing)
         }
         Bringing::Local { workers, realtime } => {
             // Beside the other secrets of the run, and gone with them.
             let token_file = secrets.0.join("token-for-agents");
-            super::invitation::write_token(door, &token_file).map_err(unexpected)?;
-            let agents = LocalAgents::start(leading.agents, door.address, &token_file, *workers, *realtime);
+            super::join::write_token(join, &token_file).map_err(unexpected)?;
+            let agents = LocalAgents::start(leading.agents, join.address, &token_file, *workers, *realtime);
             Ok(Brought::Local(agents.map_err(unexpected)?))
         }
         #[cfg(feature = "kubernetes")]
-        Bringing::Kubernetes(pods) => Ok(Brought::Pods(pods.start(door, leading.agents, planned, news)?)),
+        Bringing::Kubernetes(pods) => Ok(Brought::Pods(pods.start(join, leading.agents, planned, news)?)),
     }
 }
 
@@ -287,7 +287,7 @@ fn end(brought: Brought) {
 /// Leads the run, writing and showing it as it goes.
 fn follow(
     coordinator: Coordinator,
-    mut chronicle: Chronicle,
+    mut recorder: RunRecorder,
     placed: &Receiver<String>,
     stop: &Stop,
     mut started: bool,
@@ -295,12 +295,12 @@ fn follow(
     // Why not all came is said by those who bring them, also where nothing else is said.
     let mut placements = VecDeque::new();
     let facts = coordinator.run(stop, &mut |told| {
-        while let Ok(words) = placed.try_recv() {
+        while let Ok(message) = placed.try_recv() {
             if placements.len() == PLACEMENTS_MAX {
                 placements.pop_front();
             }
-            placements.push_back(words.clone());
-            chronicle.take(&Event::Notice(words));
+            placements.push_back(message.clone());
+            recorder.take(&Event::Notice(message));
         }
         match told {
             Told::Event(event) => {
@@ -308,28 +308,28 @@ fn follow(
                     && phase != Phase::Opening
                     && !std::mem::replace(&mut started, true)
                 {
-                    chronicle.start_was(at);
+                    recorder.start_was(at);
                 }
-                chronicle.take(&event);
+                recorder.take(&event);
             }
-            Told::Fleet(view) => chronicle.show_fleet(fleet_line(&view)),
-            Told::News(news) if !news.is_notable() => chronicle.say(news.to_string()),
+            Told::Fleet(view) => recorder.show_fleet(fleet_line(&view)),
+            Told::News(news) if !news.is_notable() => recorder.say(news.to_string()),
             Told::News(_) => {}
         }
     });
     match facts {
-        Ok(facts) => chronicle.conclude(&facts),
+        Ok(facts) => recorder.conclude(&facts),
         Err(error) => {
-            chronicle.quieten();
+            recorder.quieten();
             say!("slatest: {error}");
             match error {
                 CoordinatorError::NotStarted { interrupted, .. } => {
-                    placements.iter().for_each(|words| say!("  {words}"));
-                    chronicle.discard();
+                    placements.iter().for_each(|message| say!("  {message}"));
+                    recorder.discard();
                     if interrupted { Exit::Interrupted } else { Exit::Unreachable }
                 }
                 _ => {
-                    say!("slatest: what was measured until then is in {}", chronicle.folder().display());
+                    say!("slatest: what was measured until then is in {}", recorder.folder().display());
                     Exit::Void
                 }
             }

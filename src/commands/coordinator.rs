@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Exit;
-use super::coordinate::{self, Bringing, Invitation};
+use super::coordinate::{self, Bringing, JoinOptions};
 use super::prepare::{PlanArgs, find};
 use super::process::begin;
 use slatest_core::say;
@@ -25,7 +25,7 @@ pub struct CoordinatorArgs {
     #[arg(long, value_name = "N", required_unless_present = "resume", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     agents: Option<u64>,
     #[command(flatten)]
-    invitation: Invitation,
+    join_options: JoinOptions,
     /// Folder for certificates of agents that join by files: ca.pem, and NAME.pem with NAME.key for each agent
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     certificates: Option<PathBuf>,
@@ -47,7 +47,7 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         Err(exit) => return exit,
     };
     if let Some(run) = &args.resume {
-        return coordinate::resume(&args.out, run, &args.invitation, args.quiet, &stop);
+        return coordinate::resume(&args.out, run, &args.join_options, args.quiet, &stop);
     }
     let (Some(plan), Some(agents)) = (&args.plan, args.agents) else {
         say!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
@@ -61,7 +61,7 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         plan,
         agents,
         addresses: agents,
-        invitation: &args.invitation,
+        join_options: &args.join_options,
         out: &args.out,
         quiet: args.quiet,
     };

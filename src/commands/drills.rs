@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Exit;
 use super::forecast::arrivals;
-use crate::report::words::{grouped, plain};
+use crate::report::phrases::{grouped, plain};
 use slatest_core::model::{Nanos, OperationId, Span};
 use slatest_core::say;
 use slatest_core::schedule::Curve;
@@ -144,7 +144,7 @@ fn steady(plan: &Plan) -> Vec<String> {
             format!(
                 "steady state: MAY NEVER COME: a window holds {} operations of {}, and it takes {} to tell; make `window` longer, or inject it `at` an instant",
                 figure(expected),
-                plain(&limit.words),
+                plain(&limit.message),
                 grouped(limit.fewest),
             )
         })
@@ -166,17 +166,18 @@ fn telling(plan: &Plan, scope: &str, operations: &[OperationId]) -> String {
     };
     let expected = per_sec * plan.window.as_secs_f64();
     let needed = needed_for(fewest);
-    let words = format!("{}: {} operations a window, {fewest} needed to see an outage", plain(scope), figure(expected));
+    let message =
+        format!("{}: {} operations a window, {fewest} needed to see an outage", plain(scope), figure(expected));
     if expected >= needed {
-        return words;
+        return message;
     }
     if per_sec <= 0.0 {
-        return format!("{words}: CAN'T TELL, nothing is sent");
+        return format!("{message}: CAN'T TELL, nothing is sent");
     }
     let wanted = Nanos::from_millis((needed / per_sec * 10.0).ceil() as u64 * 100);
     let word = if expected < fewest as f64 { "CAN'T TELL" } else { "MAY NOT TELL, chance leaves windows unknown" };
     format!(
-        "{words}: {word}; make `window` {} or the rate {}/s at least",
+        "{message}: {word}; make `window` {} or the rate {}/s at least",
         Span(wanted),
         figure(needed / plan.window.as_secs_f64())
     )
@@ -251,14 +252,14 @@ fn of_losses(plan: &Plan, objective: &RecoveryPlan) -> Option<String> {
         ));
     }
     let noun = if kept.len() == 1 { "operation" } else { "operations" };
-    let words = format!("{name}: the writes of {} {noun} are kept in the ledger and read back", kept.len());
+    let message = format!("{name}: the writes of {} {noun} are kept in the ledger and read back", kept.len());
     let writes = rate(plan, &kept).map(|per_sec| (per_sec * plan.end().as_secs_f64()) as u64).filter(|n| *n > 0);
     Some(match writes {
         Some(writes) => {
             let most = Reading::Share(clopper_pearson(0, writes, ALPHA).upper);
-            format!("{words}; none lost of about {} would show that at most {most} are", grouped(writes))
+            format!("{message}; none lost of about {} would show that at most {most} are", grouped(writes))
         }
-        None => words,
+        None => message,
     })
 }
 

@@ -67,7 +67,7 @@ pub fn run(args: &KubernetesArgs) -> Exit {
 }
 
 fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
-    let said = |why: &dyn std::fmt::Display| say!("slatest: {why}");
+    let said = |reason: &dyn std::fmt::Display| say!("slatest: {reason}");
     if args.plan.target_name() == SANDBOX {
         said(&"the sandbox is a process of one machine, which pods can't reach: name a target with --target");
         return Err(Exit::Usage);
@@ -101,8 +101,8 @@ fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
     })?;
     let mut text = wanted.instructions();
     for object in &objects {
-        let yaml = to_yaml(object).map_err(|why| {
-            said(&why);
+        let yaml = to_yaml(object).map_err(|reason| {
+            said(&reason);
             Exit::Unexpected
         })?;
         let _ = write!(text, "---\n{}\n", yaml.trim_end());

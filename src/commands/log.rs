@@ -15,8 +15,8 @@ const OURS: [&str; 2] = ["slatest", "librdkafka"];
 /// Starts writing events, warnings and worse unless `SLATEST_LOG` says otherwise.
 pub fn start() {
     let wanted = std::env::var(VARIABLE).unwrap_or_default();
-    let filter = filter(&wanted).unwrap_or_else(|why| {
-        say!("slatest: {VARIABLE}: {why}; using warn");
+    let filter = filter(&wanted).unwrap_or_else(|reason| {
+        say!("slatest: {VARIABLE}: {reason}; using warn");
         Targets::new().with_default(LevelFilter::WARN)
     });
     let layer = tracing_subscriber::fmt::layer()

@@ -3,7 +3,6 @@
 mod agent;
 mod capacity;
 mod check;
-mod chronicle;
 mod color;
 mod completions;
 mod coordinate;
@@ -15,7 +14,7 @@ mod exit;
 mod fleet_line;
 mod forecast;
 mod init;
-mod invitation;
+mod join;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod local_agents;
@@ -27,6 +26,7 @@ mod problems;
 mod process;
 mod report;
 mod run;
+mod run_recorder;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]

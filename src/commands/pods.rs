@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::Exit;
-use super::invitation::Door;
+use super::join::JoinInfo;
 use slatest_cluster::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
 use slatest_core::say;
 use slatest_core::target::Target;
@@ -40,7 +40,7 @@ impl PodArgs {
     /// Why not, with the exit code.
     pub(super) fn start(
         &self,
-        door: &Door<'_>,
+        join: &JoinInfo<'_>,
         agents: u64,
         (plan, target): (&Plan, &Target),
         news: Sender<String>,
@@ -51,9 +51,9 @@ impl PodArgs {
             agents: u32::try_from(agents).unwrap_or(u32::MAX),
             // The Job is called after it; two runs of one profile have two.
             run: format!("{}-{}", plan.profile, &Uuid::new_v4().simple().to_string()[..8]),
-            coordinator_address: address(self.advertise.clone().or(section.coordinator.clone()), door.address),
-            token: SecretString::from(door.token.to_string()),
-            ca_pem: door.authority.ca_pem(),
+            coordinator_address: address(self.advertise.clone().or(section.coordinator.clone()), join.address),
+            token: SecretString::from(join.token.to_string()),
+            ca_pem: join.authority.ca_pem(),
             length: plan.end() + plan.graceful_stop,
             image: self.image.clone(),
             section,
@@ -65,7 +65,7 @@ impl PodArgs {
             );
         }
         // Nobody listens any more when the run is over.
-        let tell = move |told: slatest_cluster::kubernetes::News| drop(news.send(told.words));
+        let tell = move |told: slatest_cluster::kubernetes::News| drop(news.send(told.message));
         Placement::start(settings, tell).map_err(|error| (exit(&error), error.to_string()))
     }
 }

@@ -8,7 +8,7 @@ use super::drills;
 use super::problems::report;
 #[cfg(feature = "sandbox")]
 use super::sandbox_process::SandboxProcess;
-use crate::report::words::grouped;
+use crate::report::phrases::grouped;
 use slatest_cluster::bundle::{Packing, pack};
 use slatest_cluster::wire;
 use slatest_core::model::{Problems, Rate, Span};
@@ -123,8 +123,8 @@ pub fn find(args: &PlanArgs) -> Result<Found, Exit> {
     let name = args.target_name();
     let mut sandbox = None;
     let target = if name == SANDBOX {
-        let process = SandboxProcess::start(&args.sandbox_flags).map_err(|why| {
-            say!("slatest: {why}");
+        let process = SandboxProcess::start(&args.sandbox_flags).map_err(|reason| {
+            say!("slatest: {reason}");
             Exit::Unreachable
         })?;
         let target = process.target();
@@ -168,8 +168,8 @@ impl Found {
         guard(args, &self.name, &resolved)?;
         let refused = drills::refusal(&resolved.plan, &resolved.target, args.drills)
             .or_else(|| drills::commands_refusal(&resolved.plan, args.drills, args.allow_commands));
-        if let Some(why) = refused {
-            say!("slatest: refused: {why}");
+        if let Some(reason) = refused {
+            say!("slatest: refused: {reason}");
             return Err(Exit::Refused);
         }
         Ok(resolved)

@@ -30,8 +30,8 @@ pub fn workers_default() -> usize {
 pub fn begin() -> Result<Stop, Exit> {
     raise_file_limit();
     let stop = Stop::default();
-    listen_for_signals(stop.clone()).map_err(|why| {
-        say!("slatest: {why}");
+    listen_for_signals(stop.clone()).map_err(|reason| {
+        say!("slatest: {reason}");
         Exit::Unexpected
     })?;
     Ok(stop)
@@ -46,8 +46,10 @@ pub fn realtime(by_pods: bool) -> Result<(), Exit> {
         say!("slatest: --realtime is for workers of this machine: pods are scheduled by their nodes");
         return Err(Exit::Usage);
     }
-    let unheard = |why: std::io::Error| {
-        say!("slatest: SIGXCPU can't be listened for, and without it the real-time class would not be bounded: {why}");
+    let unheard = |reason: std::io::Error| {
+        say!(
+            "slatest: SIGXCPU can't be listened for, and without it the real-time class would not be bounded: {reason}"
+        );
         Exit::Unexpected
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(unheard)?;
@@ -65,8 +67,8 @@ pub fn realtime(by_pods: bool) -> Result<(), Exit> {
         .name("real-time bound".into())
         .spawn(move || runtime.block_on(listen))
         .map_err(unheard)?;
-    ask_for_realtime().map_err(|why| {
-        say!("slatest: {why}");
+    ask_for_realtime().map_err(|reason| {
+        say!("slatest: {reason}");
         Exit::Refused
     })
 }

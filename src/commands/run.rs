@@ -7,13 +7,13 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::chronicle::{Chronicle, Ended, NotRun, tell};
-use super::coordinate::{Bringing, Invitation, Leading, lead};
+use super::coordinate::{Bringing, JoinOptions, Leading, lead};
 use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
 use super::process::{NothingSentYet, begin, realtime, workers_default};
+use super::run_recorder::{Ended, NotRun, RunRecorder, tell};
 use super::series;
 use super::writes::Writes;
 use slatest_core::model::{Nanos, Span};
@@ -135,7 +135,7 @@ pub(super) fn one(
     stop: &Stop,
     begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
 ) -> Result<Ended, NotRun> {
-    let alerts = drills::alerts(&resolved).map_err(|why| NotRun::new(Exit::Invalid, why))?;
+    let alerts = drills::alerts(&resolved).map_err(|reason| NotRun::new(Exit::Invalid, reason))?;
     let idle = NothingSentYet::begin();
     let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
         let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
@@ -174,26 +174,26 @@ pub(super) fn one(
 
 /// Sends the load, writing and showing it as it goes.
 fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<Ended, NotRun> {
-    let mut chronicle = Chronicle::new(Arc::clone(&engine.plan), writer, quiet);
+    let mut recorder = RunRecorder::new(Arc::clone(&engine.plan), writer, quiet);
     let stop = engine.stop.clone();
-    let facts = engine.run(&mut |event| chronicle.take(&event));
+    let facts = engine.run(&mut |event| recorder.take(&event));
     match facts {
         Ok(mut facts) => {
             if writes.is_some() && !facts.drills.is_empty() {
-                chronicle.say("reading back what was written".into());
+                recorder.say("reading back what was written".into());
             }
             if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts, &stop)) {
-                chronicle.note(flaw);
+                recorder.note(flaw);
             }
-            Ok(chronicle.record(&facts))
+            Ok(recorder.record(&facts))
         }
         Err(error @ EngineError::NotReady(_)) => {
-            chronicle.quieten();
+            recorder.quieten();
             Err(NotRun::new(Exit::Unreachable, error))
         }
         Err(error @ EngineError::Worker(_)) => {
-            chronicle.quieten();
-            let folder = chronicle.folder().display();
+            recorder.quieten();
+            let folder = recorder.folder().display();
             Err(NotRun::new(Exit::Void, format!("{error}; what was measured until then is in {folder}")))
         }
     }
@@ -212,9 +212,9 @@ fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
         Bringing::Local { .. } => "127.0.0.1:0".into(),
         _ => "127.0.0.1:7420".into(),
     });
-    let invitation = Invitation { listen, wait: args.wait, token_ttl: args.wait, token_file: None };
+    let join_options = JoinOptions { listen, wait: args.wait, token_ttl: args.wait, token_file: None };
     let leading =
-        Leading { plan: &args.plan, agents, addresses, invitation: &invitation, out: &args.out, quiet: args.quiet };
+        Leading { plan: &args.plan, agents, addresses, join_options: &join_options, out: &args.out, quiet: args.quiet };
     lead(found, &leading, bringing, stop)
 }
 

@@ -70,11 +70,11 @@ impl SandboxProcess {
         };
         match ready {
             Ok(ready) => Ok(Self { child, ready }),
-            Err(why) => {
+            Err(reason) => {
                 // Nothing to be done about a child that is already gone.
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(why)
+                Err(reason)
             }
         }
     }

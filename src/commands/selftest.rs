@@ -49,8 +49,8 @@ pub fn run(args: &SelftestArgs) -> Exit {
     };
     match account(args, &stop) {
         Ok(account) => conclude(&account, args.json),
-        Err((exit, why)) => {
-            say!("slatest: {why}");
+        Err((exit, reason)) => {
+            say!("slatest: {reason}");
             exit
         }
     }
@@ -58,8 +58,8 @@ pub fn run(args: &SelftestArgs) -> Exit {
 
 type Failure = (Exit, String);
 
-fn unexpected(why: impl std::fmt::Display) -> Failure {
-    (Exit::Unexpected, why.to_string())
+fn unexpected(reason: impl std::fmt::Display) -> Failure {
+    (Exit::Unexpected, reason.to_string())
 }
 
 fn account(args: &SelftestArgs, stop: &Stop) -> Result<Account, Failure> {
@@ -102,8 +102,8 @@ impl Stage<'_> {
         let first = self.play(act, rows)?;
         let any = |finding| first.iter().any(|row| row.finding == finding);
         if any(Finding::Void) && !any(Finding::Wrong) && !self.stop.is_asked() {
-            let why = first.iter().find(|row| row.finding == Finding::Void).map_or("", |row| row.words.as_str());
-            say!("slatest: {} disturbed ({why}): once more", act.name);
+            let reason = first.iter().find(|row| row.finding == Finding::Void).map_or("", |row| row.message.as_str());
+            say!("slatest: {} disturbed ({reason}): once more", act.name);
             return self.play(act, rows);
         }
         Ok(first)

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::Exit;
-use super::chronicle::{Ended, NotRun, write_junit};
 use super::drills;
 use super::prepare::{Found, PlanArgs, find, spread};
 use super::run::{RunArgs, one};
-use crate::report::words::{plain, reason};
+use super::run_recorder::{Ended, NotRun, write_junit};
+use crate::report::phrases::{explanation, plain};
 use crate::report::{Junit, RenderSeries as _, Text, latest};
 use slatest_core::model::Verdict;
 use slatest_core::say;
@@ -51,8 +51,8 @@ struct Made {
 }
 
 fn make(args: &RunArgs, repeats: u64, stop: &Stop) -> Result<Made, Exit> {
-    let usage = |why: String| {
-        say!("slatest: {why}");
+    let usage = |reason: String| {
+        say!("slatest: {reason}");
         Exit::Usage
     };
     if args.by_agents() {
@@ -126,7 +126,7 @@ impl Leading<'_> {
         let saved = self.save();
         let series = &self.made.series;
         let junit = write_junit(&self.made.folder, |file| Junit.render_series(series, file));
-        self.made.unsaved = saved.and(junit).err().map(|not| not.why);
+        self.made.unsaved = saved.and(junit).err().map(|not| not.reason);
         Ok(())
     }
 
@@ -158,12 +158,12 @@ impl Leading<'_> {
             };
             let record = match ran {
                 Ok(Ended { record, unsaved: None }) => record,
-                Ok(Ended { record, unsaved: Some(why) }) => {
+                Ok(Ended { record, unsaved: Some(reason) }) => {
                     // What it says is kept in the series, and no more is broken without an account of it.
-                    say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
-                    self.made.series.add(&record, reason(&record));
+                    say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
+                    self.made.series.add(&record, explanation(&record));
                     let early = left_broken(&record).map(EndedEarly::LeftBroken);
-                    return Ok(Some(early.unwrap_or_else(|| self.not_run(Exit::Unsaved, &why))));
+                    return Ok(Some(early.unwrap_or_else(|| self.not_run(Exit::Unsaved, &reason))));
                 }
                 Err(not) if self.stop.is_asked() && not.exit == Exit::Interrupted => {
                     return Ok(Some(EndedEarly::Interrupted));
@@ -171,17 +171,17 @@ impl Leading<'_> {
                 Err(not) => {
                     // It may have broken something before it gave out; what it says of that is not known here.
                     let exit = not.say();
-                    return Ok(Some(self.not_run(exit, &not.why)));
+                    return Ok(Some(self.not_run(exit, &not.reason)));
                 }
             };
-            self.made.series.add(&record, reason(&record));
+            self.made.series.add(&record, explanation(&record));
             if let Err(not) = self.save() {
                 let early = left_broken(&record).map(EndedEarly::LeftBroken);
-                return Ok(Some(early.unwrap_or_else(|| self.not_run(Exit::Unsaved, &not.why))));
+                return Ok(Some(early.unwrap_or_else(|| self.not_run(Exit::Unsaved, &not.reason))));
             }
             say!("slatest: repeat {number} of {planned}: {}", latest(&self.made.series));
-            if let Some(why) = left_broken(&record) {
-                return Ok(Some(EndedEarly::LeftBroken(why)));
+            if let Some(reason) = left_broken(&record) {
+                return Ok(Some(EndedEarly::LeftBroken(reason)));
             }
             if record.status == Status::Interrupted || self.stop.is_asked() {
                 return Ok(
@@ -200,14 +200,14 @@ impl Leading<'_> {
     /// Waits until what a repeat broke is sound again, and the target is healthy. The drill healed it and looked
     /// already; others may have to catch up.
     fn sound_again(&self, folder: &Path, plan: &Plan, workloads: &[Arc<dyn Workload>]) -> Result<(), EndedEarly> {
-        let broken = |why: String| EndedEarly::LeftBroken(why);
+        let broken = |reason: String| EndedEarly::LeftBroken(reason);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| broken(format!("no runtime to look at it with: {e}")))?;
         let stopwatch = Stopwatch::new(Arc::new(RunClock::default()));
         let since = Instant::now();
         loop {
             let wrong = runtime.block_on(unsound(folder, &stopwatch, Some(Arc::clone(&self.proxies))));
-            let mut wrong = wrong.unwrap_or_else(|why| vec![why]);
+            let mut wrong = wrong.unwrap_or_else(|reason| vec![reason]);
             if wrong.is_empty() {
                 let Err(unhealthy) = reach(plan, workloads) else { return Ok(()) };
                 wrong = unhealthy.iter().map(ToString::to_string).collect();
@@ -225,9 +225,9 @@ impl Leading<'_> {
         }
     }
 
-    fn not_run(&mut self, exit: Exit, why: &str) -> EndedEarly {
+    fn not_run(&mut self, exit: Exit, reason: &str) -> EndedEarly {
         self.made.not_run = Some(exit);
-        EndedEarly::NotRun(why.to_owned())
+        EndedEarly::NotRun(reason.to_owned())
     }
 }
 
@@ -243,8 +243,8 @@ fn left_broken(record: &RunRecord) -> Option<String> {
         .drills
         .iter()
         .filter_map(|drill| match &drill.heal {
-            Heal::Failed(why) | Heal::Open(why) => {
-                Some(format!("the drill `{}` of {} was not healed: {why}", drill.name, record.id))
+            Heal::Failed(reason) | Heal::Open(reason) => {
+                Some(format!("the drill `{}` of {} was not healed: {reason}", drill.name, record.id))
             }
             Heal::ByHand => Some(format!("the drill `{}` of {} is left to people to heal", drill.name, record.id)),
             Heal::Done(_) | Heal::Nothing => None,
@@ -260,8 +260,8 @@ fn conclude(made: &Made) -> Exit {
     if let Err(error) = Text::for_terminal().render_series(series, &mut out).and_then(|()| out.flush()) {
         say!("slatest: the summary could not be printed: {error}");
     }
-    if let Some(EndedEarly::LeftBroken(why)) = &series.ended_early {
-        say!("slatest: THE TARGET IS NOT SOUND, nothing more was done to it: {}", plain(why));
+    if let Some(EndedEarly::LeftBroken(reason)) = &series.ended_early {
+        say!("slatest: THE TARGET IS NOT SOUND, nothing more was done to it: {}", plain(reason));
         say!("slatest: see to it by hand; {} has what was done until then", folder.display());
     }
     let exit = match (&series.ended_early, not_run) {
@@ -270,7 +270,7 @@ fn conclude(made: &Made) -> Exit {
         (_, Some(exit)) if series.verdict != Verdict::Fail => *exit,
         _ => series.verdict.into(),
     };
-    let Some(why) = unsaved else { return exit };
-    say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+    let Some(reason) = unsaved else { return exit };
+    say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
     exit.unsaved()
 }

@@ -1,6 +1,6 @@
 //! The agents of a run that many machines made, as rows of a table.
 
-use super::words::{grouped, plain, time};
+use super::phrases::{grouped, plain, time};
 use slatest_engine::record::{AgentFigures, RunRecord};
 
 /// Most agents that are shown; the record has them all.
@@ -53,7 +53,7 @@ fn row(agent: &AgentFigures) -> [String; COLUMNS.len()] {
 fn note(agent: &AgentFigures) -> Option<String> {
     let name = plain(&agent.name);
     let taken_over = if agent.taken_over { "; the others took over its share" } else { "" };
-    let mut words = match (agent.lost_at, agent.early.as_str()) {
+    let mut message = match (agent.lost_at, agent.early.as_str()) {
         (Some(at), _) => format!("{name} was lost at {at}{taken_over}"),
         (None, "") if agent.missing.is_empty() => return None,
         (None, "") => format!("{name} left gaps"),
@@ -62,7 +62,7 @@ fn note(agent: &AgentFigures) -> Option<String> {
     if let Some((from, to)) = agent.missing.first() {
         let more = agent.missing.len() - 1;
         let more = if more > 0 { format!(" and {more} more times") } else { String::new() };
-        words.push_str(&format!("; nothing arrived of it from {from} to {to}{more}"));
+        message.push_str(&format!("; nothing arrived of it from {from} to {to}{more}"));
     }
-    Some(words)
+    Some(message)
 }

@@ -1,6 +1,6 @@
 //! What a run says of its drills, in words that several formats share.
 
-use super::words::{grouped, plain};
+use super::phrases::{grouped, plain};
 use slatest_core::model::{Nanos, Verdict};
 use slatest_stats::{ComponentRecovery, DrillEnd, Heal, JudgedDrill, Mark, picture};
 
@@ -20,8 +20,8 @@ pub(super) const LEGEND: &str = "▁ good · █ bad · · unknown; F fault, D d
 pub(super) fn story(drill: &JudgedDrill) -> String {
     let fault = plain(&drill.fault);
     let mut parts = vec![match (&drill.end, drill.issued) {
-        (DrillEnd::NotStarted(why), _) => format!("the fault {fault} was not injected: {}", plain(why)),
-        (DrillEnd::InjectFailed(why), _) => format!("the fault {fault} could not be injected: {}", plain(why)),
+        (DrillEnd::NotStarted(reason), _) => format!("the fault {fault} was not injected: {}", plain(reason)),
+        (DrillEnd::InjectFailed(reason), _) => format!("the fault {fault} could not be injected: {}", plain(reason)),
         (DrillEnd::Interrupted, None) => format!("the fault {fault} may have been injected"),
         (_, None) => format!("the fault {fault} was not injected"),
         (_, Some(issued)) => {
@@ -46,8 +46,8 @@ pub(super) fn story(drill: &JudgedDrill) -> String {
     match (&drill.heal, drill.issued) {
         (Heal::Done(at), Some(issued)) => parts.push(format!("healed after {}", *at - issued)),
         (Heal::Done(at), None) => parts.push(format!("healed at {at}")),
-        (Heal::Failed(why), _) => parts.push(format!("NOT HEALED, the target is left broken: {}", plain(why))),
-        (Heal::Open(why), _) => parts.push(format!("NOT HEALED, the target is left broken: {}", plain(why))),
+        (Heal::Failed(reason), _) => parts.push(format!("NOT HEALED, the target is left broken: {}", plain(reason))),
+        (Heal::Open(reason), _) => parts.push(format!("NOT HEALED, the target is left broken: {}", plain(reason))),
         (Heal::ByHand, _) => parts.push("left to people to heal".into()),
         (Heal::Nothing, _) => {}
     }
@@ -65,9 +65,9 @@ pub(super) fn asked(drill: &JudgedDrill) -> Vec<(Verdict, String)> {
                 part.bound_text(),
                 part.measured
             );
-            if let Some(words) = &part.words {
+            if let Some(message) = &part.message {
                 text.push_str("; ");
-                text.push_str(&plain(words));
+                text.push_str(&plain(message));
             }
             (part.verdict, text)
         })

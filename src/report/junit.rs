@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::harmless::harmless;
-use super::words::reason;
+use super::phrases::explanation;
 use super::{Render, ledger};
 use slatest_core::model::Verdict;
 use slatest_engine::record::{RunRecord, Status};
@@ -53,7 +53,7 @@ impl Render for Junit {
             objectives.add_test_case(case);
         }
         if result.objectives.is_empty() {
-            let mut case = TestCase::new("no objectives", status(result.verdict, &reason(run)));
+            let mut case = TestCase::new("no objectives", status(result.verdict, &explanation(run)));
             case.set_classname(run.plan.profile.as_str());
             objectives.add_test_case(case);
         }
@@ -69,7 +69,7 @@ impl Render for Junit {
         case.set_classname("generator");
         validity.add_test_case(case);
         for check in &result.validity {
-            let message = format!("{}; must be: {}. {}", check.measured, check.bound, check.words);
+            let message = format!("{}; must be: {}. {}", check.measured, check.bound, check.message);
             let status = if check.voids() {
                 status(Verdict::Void, &message)
             } else if check.holds {
@@ -117,13 +117,13 @@ fn drills(run: &RunRecord) -> TestSuite {
         }
         for objective in &drill.objectives {
             for part in &objective.parts {
-                let words = part.words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
-                let text = format!("{}; measured {}{words}", part.bound_text(), part.measured);
+                let message = part.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
+                let text = format!("{}; measured {}{message}", part.bound_text(), part.measured);
                 add(format!("{} {} {}", objective.name, objective.scope, part.bound_text()), part.verdict, &text);
             }
         }
         for ledger in &drill.ledger {
-            let flaws: Vec<String> = ledger::flaws(ledger).into_iter().map(|(_, words)| words).collect();
+            let flaws: Vec<String> = ledger::flaws(ledger).into_iter().map(|(_, message)| message).collect();
             let mut text = vec![ledger::head(ledger)];
             text.extend(flaws.iter().cloned());
             text.extend(ledger::lines(ledger));

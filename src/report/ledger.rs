@@ -1,6 +1,6 @@
 //! What a run says of its ledgers of writes, in words that several formats share.
 
-use super::words::{grouped, plain};
+use super::phrases::{grouped, plain};
 use slatest_core::model::Verdict;
 use slatest_core::writes::LogFindings;
 use slatest_stats::{JudgedLedger, LedgerFindings, LedgerFound, LostWrite, LostWrites, Reading};
@@ -14,8 +14,8 @@ const PLACES_SHOWN: usize = 3;
 pub(super) fn head(ledger: &JudgedLedger) -> String {
     let scenario = plain(&ledger.scenario);
     let found = match &ledger.found {
-        LedgerFound::Unread(why) => {
-            return format!("ledger of {scenario}: not read back, nothing is known of it: {}", plain(why));
+        LedgerFound::Unread(reason) => {
+            return format!("ledger of {scenario}: not read back, nothing is known of it: {}", plain(reason));
         }
         LedgerFound::Read(found) => found,
     };
@@ -44,7 +44,7 @@ pub(super) fn head(ledger: &JudgedLedger) -> String {
 
 /// What counts though nobody asked, with its verdict.
 pub(super) fn flaws(ledger: &JudgedLedger) -> Vec<(Verdict, String)> {
-    ledger.flaws.iter().map(|flaw| (flaw.verdict, plain(&flaw.words))).collect()
+    ledger.flaws.iter().map(|flaw| (flaw.verdict, plain(&flaw.message))).collect()
 }
 
 /// Everything else that was found and is not as it would be in a quiet run; and the lost ones, one by one.
@@ -90,7 +90,8 @@ fn log(log: &LogFindings) -> Option<String> {
 /// Counts above zero: (how many, of what, more).
 fn told(counts: &[(u64, &str, &str)]) -> Option<String> {
     let counted = counts.iter().filter(|(count, ..)| *count > 0);
-    let parts: Vec<String> = counted.map(|(count, words, more)| format!("{} {words}{more}", grouped(*count))).collect();
+    let parts: Vec<String> =
+        counted.map(|(count, message, more)| format!("{} {message}{more}", grouped(*count))).collect();
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 

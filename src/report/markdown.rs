@@ -3,8 +3,9 @@
 use std::io;
 
 use super::harmless::harmless;
-use super::words::{
-    ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, grouped, headline, length, rate, reason, retried, time, top_errors,
+use super::phrases::{
+    ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, explanation, grouped, headline, length, rate, retried, time,
+    top_errors,
 };
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
@@ -23,7 +24,7 @@ impl Render for Markdown {
         writeln!(
             out,
             "\n{}. On `{}` for {}, {} operations judged, seed {}, run `{}`, slatest {}.",
-            escape(&reason(run)),
+            escape(&explanation(run)),
             run.target.name,
             length(result.length),
             grouped(result.total.count),
@@ -36,7 +37,7 @@ impl Render for Markdown {
         if !result.incidents.is_empty() {
             writeln!(out, "\n### Incidents (by when operations were meant to start)\n")?;
             for incident in result.incidents.iter().take(INCIDENTS_SHOWN) {
-                writeln!(out, "- {}", escape(&incident.words()))?;
+                writeln!(out, "- {}", escape(&incident.message()))?;
             }
             if result.incidents.len() > INCIDENTS_SHOWN {
                 writeln!(out, "\n{} more stand in run.json.", result.incidents.len() - INCIDENTS_SHOWN)?;
@@ -60,8 +61,8 @@ impl Render for Markdown {
         }
         if !run.plan.left_out.is_empty() {
             writeln!(out, "\n### Left out\n")?;
-            for (scenario, why) in &run.plan.left_out {
-                writeln!(out, "- {}: {}", escape(scenario), escape(why))?;
+            for (scenario, reason) in &run.plan.left_out {
+                writeln!(out, "- {}: {}", escape(scenario), escape(reason))?;
             }
         }
         writeln!(out, "\n### Generator\n\n| | check | measured | must be |\n|---|---|---|---|")?;
@@ -165,7 +166,7 @@ fn ledgers(ledgers: &[JudgedLedger], out: &mut dyn io::Write) -> io::Result<()> 
     for ledger in ledgers {
         writeln!(out, "\n{}", escape(&ledger::head(ledger)))?;
         let flaws = ledger::flaws(ledger);
-        let flaws = flaws.iter().map(|(verdict, words)| format!("{} {verdict} {}", mark(*verdict), escape(words)));
+        let flaws = flaws.iter().map(|(verdict, message)| format!("{} {verdict} {}", mark(*verdict), escape(message)));
         for (i, line) in flaws.chain(ledger::lines(ledger).iter().map(|line| escape(line))).enumerate() {
             let before = if i == 0 { "\n" } else { "" };
             writeln!(out, "{before}- {line}")?;

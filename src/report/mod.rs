@@ -11,12 +11,12 @@ mod markdown;
 #[cfg(test)]
 mod mutations;
 mod over_time;
+pub(crate) mod phrases;
 mod progress;
 mod series;
 #[cfg(test)]
 mod tests;
 mod text;
-pub(crate) mod words;
 
 use std::io;
 

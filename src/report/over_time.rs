@@ -3,7 +3,7 @@
 use slatest_core::model::Nanos;
 use slatest_engine::record::RunRecord;
 
-use super::words::{grouped, length, rate};
+use super::phrases::{grouped, length, rate};
 
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 

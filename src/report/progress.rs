@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::words::{grouped, length, plain};
+use super::phrases::{grouped, length, plain};
 use slatest_core::measure::{Latencies, Window};
 use slatest_core::model::{Nanos, Outcome};
 use slatest_engine::load::{Event, Phase};
@@ -53,13 +53,13 @@ impl Progress {
 
     /// Shows the agents on a line of their own: beside the run's on a terminal, below its next one
     /// elsewhere.
-    pub fn show_fleet(&mut self, words: String) {
+    pub fn show_fleet(&mut self, message: String) {
         if let Show::Live { bars, fleet, .. } = &mut self.show {
             let line = fleet.get_or_insert_with(|| bars.add(bar("  {wide_msg}")));
-            line.set_message(plain(&words));
+            line.set_message(plain(&message));
             line.tick();
         }
-        self.fleet = words;
+        self.fleet = message;
     }
 
     /// Takes an event and shows what follows. A line that can't be written is lost; the run goes on.

@@ -40,7 +40,7 @@ fn text_of_a_void_run_without_objectives_that_was_interrupted() {
     run.status = slatest_engine::record::Status::Interrupted;
     let check = run.result.validity.iter_mut().find(|c| c.name == "generator CPU").unwrap();
     check.holds = false;
-    check.words = "the generator was short of CPU".into();
+    check.message = "the generator was short of CPU".into();
     insta::assert_snapshot!(rendered(&Text { color: false }, &run));
 }
 
@@ -60,15 +60,15 @@ fn incidents_stand_before_the_figures() {
         operations: vec![IncidentOperation { address: "sql/read".into(), failed: 812, late: 3, due: 900 }],
         errors: vec![IncidentError { kind: "connection refused".into(), count: 812 }],
     }];
-    let words = "16.0 s – 21.3 s (± 100 ms) sql: 812 of 900 failed, 3 were late; connection refused 812; sql/read 815 of \
+    let message = "16.0 s – 21.3 s (± 100 ms) sql: 812 of 900 failed, 3 were late; connection refused 812; sql/read 815 of \
                  900";
     let text = rendered(&Text { color: false }, &run);
     let at = text.find("\nIncidents").expect("a section");
     assert!(at < text.find("\nOperations").expect("a section"), "{text}");
     let said: Vec<&str> = text[at..].lines().skip(2).take_while(|line| !line.is_empty()).map(str::trim).collect();
-    assert_eq!(said.join(" "), words);
+    assert_eq!(said.join(" "), message);
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
-    assert!(rendered(&Markdown, &run).contains(&format!("- {words}\n")));
+    assert!(rendered(&Markdown, &run).contains(&format!("- {message}\n")));
     let again: slatest_engine::record::RunResult =
         serde_json::from_str(&serde_json::to_string(&run.result).unwrap()).unwrap();
     assert_eq!(again, run.result);
@@ -234,11 +234,11 @@ pub(super) fn drilled() -> (tempfile::TempDir, RunRecord) {
         spells: 0,
         ..component("api/list", 0, &"g".repeat(125))
     };
-    let part = |asked, measured: &str, verdict, words: Option<&str>| JudgedPart {
+    let part = |asked, measured: &str, verdict, message: Option<&str>| JudgedPart {
         asked,
         measured: measured.into(),
         verdict,
-        words: words.map(Into::into),
+        message: message.map(Into::into),
     };
     run.result.drills = vec![JudgedDrill {
         name: "primary-loss".into(),

@@ -7,9 +7,9 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
 use super::harmless::harmless;
-use super::words::{
-    ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, grouped, headline, length, plain, rate, reason, retried, time,
-    top_errors,
+use super::phrases::{
+    ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, explanation, grouped, headline, length, plain, rate, retried,
+    time, top_errors,
 };
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
@@ -63,7 +63,7 @@ impl Text {
     fn head(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
         let result = &run.result;
         let verdict = self.style(result.verdict).bold().apply_to(headline(run).to_uppercase());
-        writeln!(out, "{verdict}  {}", reason(run))?;
+        writeln!(out, "{verdict}  {}", explanation(run))?;
         writeln!(
             out,
             "{} on {} · {} · {} operations judged · seed {}",
@@ -195,9 +195,9 @@ impl Text {
         }
         writeln!(out, "\nChecked at the end")?;
         for finding in &run.result.findings {
-            let (words, verdict) = if finding.holds { ("held", Verdict::Pass) } else { ("failed", Verdict::Fail) };
-            let words = self.style(verdict).apply_to(words);
-            writeln!(out, " {words}  {}: {} ({})", finding.scenario, finding.check, plain(&finding.detail))?;
+            let (message, verdict) = if finding.holds { ("held", Verdict::Pass) } else { ("failed", Verdict::Fail) };
+            let message = self.style(verdict).apply_to(message);
+            writeln!(out, " {message}  {}: {} ({})", finding.scenario, finding.check, plain(&finding.detail))?;
         }
         Ok(())
     }
@@ -233,14 +233,14 @@ impl Text {
     }
 
     fn check(self, check: &Check, out: &mut dyn io::Write) -> io::Result<()> {
-        let (words, verdict) = match (check.holds, check.effect) {
+        let (message, verdict) = match (check.holds, check.effect) {
             (true, _) => ("ok  ", Verdict::Pass),
             (false, Effect::Warn) => ("warn", Verdict::Inconclusive),
             (false, Effect::Void) => ("VOID", Verdict::Void),
         };
-        let words = self.style(verdict).apply_to(words);
-        let Check { name, measured, bound, words: explanation, .. } = check;
-        writeln!(out, " {words}  {name}: {measured}; must be: {bound}")?;
+        let message = self.style(verdict).apply_to(message);
+        let Check { name, measured, bound, message: explanation, .. } = check;
+        writeln!(out, " {message}  {name}: {measured}; must be: {bound}")?;
         if !explanation.is_empty() {
             writeln!(out, "       {explanation}")?;
         }
@@ -256,7 +256,7 @@ fn incidents(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     }
     writeln!(out, "\nIncidents (by when operations were meant to start)")?;
     for incident in incidents.iter().take(INCIDENTS_SHOWN) {
-        for (i, line) in wrapped(&incident.words()).iter().enumerate() {
+        for (i, line) in wrapped(&incident.message()).iter().enumerate() {
             writeln!(out, "{}{line}", if i == 0 { " " } else { "   " })?;
         }
     }
@@ -391,8 +391,8 @@ fn agents(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
 fn notes(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
     if !run.plan.left_out.is_empty() {
         writeln!(out, "\nLeft out")?;
-        for (scenario, why) in &run.plan.left_out {
-            writeln!(out, " {}", plain(&format!("{scenario}: {why}")))?;
+        for (scenario, reason) in &run.plan.left_out {
+            writeln!(out, " {}", plain(&format!("{scenario}: {reason}")))?;
         }
     }
     if !run.notices.is_empty() {

@@ -77,7 +77,7 @@ impl Law {
     }
 
     /// In words.
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         match *self {
             Self::Constant(time) => format!("constant {}", Span(time)),
             Self::Uniform(from, to) => format!("uniform {} to {}", Span(from), Span(to)),

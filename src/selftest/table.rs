@@ -44,7 +44,7 @@ pub struct Row {
     /// Whether the two agree.
     pub finding: Finding,
     /// What the reader should know besides; empty mostly.
-    pub words: String,
+    pub message: String,
 }
 
 impl Row {
@@ -61,18 +61,18 @@ impl Row {
             expected: expected.into(),
             measured: measured.into(),
             finding,
-            words: String::new(),
+            message: String::new(),
         }
     }
 
     /// With something to know besides.
-    pub fn with_words(self, words: impl Into<String>) -> Self {
-        Self { words: words.into(), ..self }
+    pub fn with_words(self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self }
     }
 
     /// The same, of which nothing can be said.
-    pub fn voided(self, why: impl Into<String>) -> Self {
-        Self { finding: Finding::Void, words: why.into(), ..self }
+    pub fn voided(self, reason: impl Into<String>) -> Self {
+        Self { finding: Finding::Void, message: reason.into(), ..self }
     }
 }
 
@@ -130,15 +130,15 @@ impl Account {
             let name = row.finding.name();
             writeln!(out, "{}", line.replacen(name, &style.apply_to(name).to_string(), 1))?;
             // What holds of many rows in turn is said once.
-            if !row.words.is_empty() && row.words != said {
-                writeln!(out, "        {}", row.words)?;
+            if !row.message.is_empty() && row.message != said {
+                writeln!(out, "        {}", row.message)?;
             }
-            said = &row.words;
+            said = &row.message;
         }
         let count = |finding| self.truths.iter().filter(|row| row.finding == finding).count();
         let (wrong, void) = (count(Finding::Wrong), count(Finding::Void));
         let all = self.truths.len();
-        let words = match self.verdict {
+        let message = match self.verdict {
             Verdict::Pass => format!("all {all} truths hold: this instrument can be believed on this machine"),
             Verdict::Fail => {
                 format!("{wrong} of {all} truths were measured wrong: don't believe what it measures here")
@@ -153,7 +153,7 @@ impl Account {
             _ => Finding::Void,
         });
         let name = self.verdict.name().to_uppercase();
-        writeln!(out, "\n{}  {words} ({:.0} s)", style.bold().force_styling(color).apply_to(name), self.secs)
+        writeln!(out, "\n{}  {message} ({:.0} s)", style.bold().force_styling(color).apply_to(name), self.secs)
     }
 }
 

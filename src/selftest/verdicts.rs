@@ -110,7 +110,7 @@ fn quantile_row(
     added: Nanos,
 ) -> Row {
     let name = (quantile * 1e5).round() / 1e3;
-    let truth = format!("{}: p{name}", case.law.words());
+    let truth = format!("{}: p{name}", case.law.message());
     let expected = format!("{} ({} – {})", case.law.quantile(quantile), bounds.lower, bounds.upper);
     let Ok(found) = responses.quantile(quantile) else {
         return Row::new(truth, expected, "no answers", false);
@@ -129,7 +129,7 @@ fn quantile_row(
 /// The same; void in place of wrong where the machine is known to have stood still.
 fn excused(row: Row, played: &Played) -> Row {
     match (row.finding, played.stalls()) {
-        (super::Finding::Wrong, Some(why)) => row.voided(why),
+        (super::Finding::Wrong, Some(reason)) => row.voided(reason),
         _ => row,
     }
 }
@@ -194,7 +194,7 @@ fn ledger_row(played: &Played, act: &str) -> Row {
 /// bounds are too wide to prove anything.
 fn settle(rows: Vec<Row>, played: &Played, overhead: &Overhead) -> Vec<Row> {
     match played.void().or_else(|| busy(overhead)) {
-        Some(why) => rows.into_iter().map(|row| row.voided(why.clone())).collect(),
+        Some(reason) => rows.into_iter().map(|row| row.voided(reason.clone())).collect(),
         None => rows,
     }
 }

@@ -151,8 +151,8 @@ fn lead(
     std::thread::spawn(move || {
         let notices = Mutex::new(Vec::new());
         let facts = coordinator.run(&stop, &mut |told| {
-            if let Told::Event(Event::Notice(words)) = told {
-                notices.lock().unwrap().push(words);
+            if let Told::Event(Event::Notice(message)) = told {
+                notices.lock().unwrap().push(message);
             }
         });
         (facts, notices.into_inner().unwrap())

@@ -104,11 +104,11 @@ impl Door {
         agent.say(from_agent::Body::Notice("still here".to_owned())).await;
         loop {
             match self.input().await {
-                Input::Message { peer: from, message: from_agent::Body::Notice(words) } if from == peer => {
-                    assert_eq!(words, "still here");
+                Input::Message { peer: from, message: from_agent::Body::Notice(message) } if from == peer => {
+                    assert_eq!(message, "still here");
                     break;
                 }
-                Input::Gone { peer: gone, why } => assert_ne!(gone, peer, "{why}"),
+                Input::Gone { peer: gone, reason } => assert_ne!(gone, peer, "{reason}"),
                 _ => {}
             }
         }

@@ -128,19 +128,19 @@ impl Led {
     async fn is_refused(&self, hello: wire::Hello) -> String {
         let name = hello.agent.clone();
         let mut agent = self.says(hello).await;
-        let words = loop {
+        let message = loop {
             match agent.hear().await {
                 Ok(to_agent::Body::Ping(_)) => {}
                 Ok(other) => panic!("{other:?}"),
-                Err(ClientError::Refused(words)) => break words,
+                Err(ClientError::Refused(message)) => break message,
                 Err(other) => panic!("{other:?}"),
             }
         };
         loop {
             let told = self.told.recv_timeout(std::time::Duration::from_secs(20)).expect("it is told");
-            if let Told::News(FleetNews::Refused { name: refused, why }) = told {
-                assert_eq!((refused, why.to_string()), (name, words.clone()));
-                return words;
+            if let Told::News(FleetNews::Refused { name: refused, reason }) = told {
+                assert_eq!((refused, reason.to_string()), (name, message.clone()));
+                return message;
             }
         }
     }

@@ -13,10 +13,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::door::{Door, hello, soon};
 
 /// The words of a refusal for good.
-fn words<T>(result: Result<T, ClientError>) -> String {
+fn message<T>(result: Result<T, ClientError>) -> String {
     match result {
-        Err(ClientError::Refused(words)) => words,
-        Err(ClientError::Lost(words)) => panic!("it would try again: {words}"),
+        Err(ClientError::Refused(message)) => message,
+        Err(ClientError::Lost(message)) => panic!("it would try again: {message}"),
         Ok(_) => panic!("it was let in"),
     }
 }
@@ -45,10 +45,10 @@ async fn a_wrong_token_is_refused() {
     // Another secret for the same authority.
     let parts: Vec<String> = door.token.to_string().split('.').map(str::to_owned).collect();
     let wrong: Token = format!("{}.{}.{}", parts[0], "A".repeat(22), parts[2]).parse().unwrap();
-    let said = words(door.enroll(&wrong, "a1").await);
+    let said = message(door.enroll(&wrong, "a1").await);
     assert!(said.contains("not that of this run"), "{said}");
     let told = door.refused().await;
-    assert_eq!(told.why, said);
+    assert_eq!(told.reason, said);
     assert!(told.peer.starts_with("127.0.0.1:") && !told.to_string().contains(&parts[1]), "{told}");
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
@@ -58,9 +58,9 @@ async fn a_wrong_token_is_refused() {
 async fn an_expired_token_is_refused() {
     let mut door = Door::open_until(2, Timestamp::now() - SignedDuration::from_secs(1)).await;
     let (mut good, peer) = door.good_agent("good").await;
-    let said = words(door.enroll(&door.token, "a1").await);
+    let said = message(door.enroll(&door.token, "a1").await);
     assert!(said.contains("time ended at"), "{said}");
-    assert_eq!(door.refused().await.why, said);
+    assert_eq!(door.refused().await.reason, said);
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -70,10 +70,10 @@ async fn a_token_of_another_coordinator_never_leaves_the_agent() {
     let mut door = Door::open(2).await;
     let (mut good, peer) = door.good_agent("good").await;
     let other = RunAuthority::new().unwrap().issue_token(Timestamp::now() + SignedDuration::from_hours(1));
-    let said = words(door.enroll(&other, "a1").await);
+    let said = message(door.enroll(&other, "a1").await);
     assert!(said.contains("not certified by the authority"), "{said}");
     let told = door.refused().await;
-    assert!(told.why.contains("no secure connection"), "{told}");
+    assert!(told.reason.contains("no secure connection"), "{told}");
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -89,9 +89,9 @@ async fn a_certificate_of_another_authority_is_refused() {
     RunAuthority::new().unwrap().identity("a1").unwrap().write(&theirs).unwrap();
     let (ca, cert, key) = (ours.join("ca.pem"), theirs.join("agent.pem"), theirs.join("agent.key"));
     let mixed = AgentIdentity::read(&ca, &cert, &key).unwrap();
-    let said = words(door.attend(&mixed).await);
+    let said = message(door.attend(&mixed).await);
     assert!(said.contains("doesn't take the agent's certificate"), "{said}");
-    assert!(door.refused().await.why.contains("certificate"), "the coordinator says why");
+    assert!(door.refused().await.reason.contains("certificate"), "the coordinator says why");
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -107,7 +107,7 @@ async fn attending_without_a_certificate_is_refused() {
     let status = soon(client.attend(tokio_stream::iter([first]))).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unauthenticated);
     assert!(status.message().contains("has to show a certificate"), "{status}");
-    assert_eq!(door.refused().await.why, status.message());
+    assert_eq!(door.refused().await.reason, status.message());
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -118,10 +118,10 @@ async fn another_agents_certificate_is_refused() {
     let (mut good, peer) = door.good_agent("good").await;
     let mut agent = door.attend(&door.authority.identity("a1").unwrap()).await.unwrap();
     agent.say(from_agent::Body::Hello(hello("good"))).await;
-    let said = words(agent.hear().await);
+    let said = message(agent.hear().await);
     assert!(said.contains("calls itself `good`") && said.contains("that of `a1`"), "{said}");
     let told = door.refused().await;
-    assert_eq!(told.why, said);
+    assert_eq!(told.reason, said);
     assert!(told.peer.contains("(agent a1)"), "{told}");
     door.goes_on(&mut good, peer).await;
     door.close((good, agent)).await;
@@ -147,7 +147,7 @@ async fn another_version_is_refused_with_both_named() {
     for named in [theirs.as_str(), ours.as_str(), "9.9.9", env!("CARGO_PKG_VERSION")] {
         assert!(status.message().contains(named), "{status}");
     }
-    assert_eq!(door.refused().await.why, status.message());
+    assert_eq!(door.refused().await.reason, status.message());
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -158,9 +158,9 @@ async fn a_first_message_that_is_no_hello_is_refused() {
     let (mut good, peer) = door.good_agent("good").await;
     let mut agent = door.attend(&door.authority.identity("a1").unwrap()).await.unwrap();
     agent.say(from_agent::Body::Ready(wire::Ready {})).await;
-    let said = words(agent.hear().await);
+    let said = message(agent.hear().await);
     assert_eq!(said, Refusal::Unannounced.to_string());
-    assert_eq!(door.refused().await.why, said);
+    assert_eq!(door.refused().await.reason, said);
     door.goes_on(&mut good, peer).await;
     door.close((good, agent)).await;
 }
@@ -173,7 +173,7 @@ async fn what_the_fleet_refuses_is_heard_after_what_was_said_before() {
     door.connections.send(refused, to_agent::Body::Ack(wire::Ack { through: 1 })).unwrap();
     door.connections.refuse(refused, &Refusal::Full { agents: 2 });
     assert_eq!(agent.hear().await.unwrap(), to_agent::Body::Ack(wire::Ack { through: 1 }));
-    assert_eq!(words(agent.hear().await), Refusal::Full { agents: 2 }.to_string());
+    assert_eq!(message(agent.hear().await), Refusal::Full { agents: 2 }.to_string());
     let (mut again, superseded) = door.good_agent_after_gone("a1", refused).await;
     door.connections.refuse(superseded, &Refusal::Superseded);
     let heard = again.hear().await;
@@ -211,7 +211,7 @@ async fn a_message_that_is_too_long_is_refused() {
     let status = raw(&door, "a1", vec![0; AGENT_MESSAGE_MAX + 1]).await;
     assert!(status.message().contains("a message is too long"), "{status}");
     let told = door.refused().await;
-    assert_eq!(told.why, status.message());
+    assert_eq!(told.reason, status.message());
     assert!(told.peer.contains("(agent a1)"), "{told}");
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
@@ -223,7 +223,7 @@ async fn a_message_of_garbage_is_refused() {
     let (mut good, peer) = door.good_agent("good").await;
     let status = raw(&door, "a1", vec![0xff; 100]).await;
     assert!(status.message().contains("can't be understood"), "{status}");
-    assert_eq!(door.refused().await.why, status.message());
+    assert_eq!(door.refused().await.reason, status.message());
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -236,7 +236,7 @@ async fn who_speaks_no_tls_is_refused() {
     stream.write_all(b"GET / HTTP/1.1\r\nhost: coordinator\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
     soon(stream.read_to_end(&mut answer)).await.unwrap();
-    assert!(door.refused().await.why.contains("no secure connection"));
+    assert!(door.refused().await.reason.contains("no secure connection"));
     door.goes_on(&mut good, peer).await;
     door.close(good).await;
 }
@@ -250,7 +250,7 @@ async fn connections_beyond_the_bound_are_refused() {
     for _ in 0..80 {
         strangers.push(door.dial().await);
     }
-    assert!(door.refused().await.why.contains("too many connections"));
+    assert!(door.refused().await.reason.contains("too many connections"));
     door.goes_on(&mut good, peer).await;
     drop(strangers);
     door.close(good).await;
@@ -289,7 +289,7 @@ async fn who_does_not_listen_is_sent_away() {
     let (mut good, peer) = door.good_agent("good").await;
     let (deaf, slow) = door.good_agent("deaf").await;
     // More than any connection holds for a peer that doesn't read.
-    let long = || to_agent::Body::Stop(wire::Stop { urgent: false, why: "x".repeat(64 << 10) });
+    let long = || to_agent::Body::Stop(wire::Stop { urgent: false, reason: "x".repeat(64 << 10) });
     let mut sent = 0;
     let end = loop {
         match door.connections.send(slow, long()) {

@@ -59,7 +59,7 @@ async fn who_never_shakes_hands_is_sent_away() {
     let begun = Instant::now();
     let mut silent = door.dial();
     let refused = door.service.refusals.recv().await.unwrap();
-    assert!(refused.why.contains("no secure connection came about in time"), "{refused}");
+    assert!(refused.reason.contains("no secure connection came about in time"), "{refused}");
     assert_eq!(silent.read(&mut [0; 16]).await.unwrap(), 0, "it is closed");
     about(begun.elapsed(), 10);
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::{Stream, StreamExt as _};
 use slatest_cluster::agent::{
-    AgentClock, AgentEnd, AgentError, AgentNews, AgentSettings, Credentials, Dial, Incoming, Ledger, LineError,
-    Outgoing, SimulatedGenerator, Surroundings, live,
+    AgentClock, AgentDeps, AgentEnd, AgentError, AgentNews, AgentSettings, ConnectionError, Credentials, Dial,
+    Incoming, Ledger, Outgoing, SimulatedGenerator, live,
 };
 use slatest_cluster::client;
 use slatest_cluster::fleet::{Fleet, FleetEnd, FleetNews, FleetSettings, Input, LOSS_AFTER, Output};
@@ -243,7 +243,7 @@ impl World {
             workers: 1,
             working_directory: ".".into(),
         };
-        let surroundings = Surroundings {
+        let deps = AgentDeps {
             dial: Arc::new(Simulated { identity: self.authority.identity(&name)? }),
             generator: Box::new(generator),
             clock,
@@ -255,7 +255,7 @@ impl World {
             let at = turmoil::sim_elapsed().unwrap_or_default();
             world.kept().agents.entry(told_by.clone()).or_default().push((at, news));
         };
-        let end = live(settings, surroundings, Stop::default(), &mut on_news).await;
+        let end = live(settings, deps, Stop::default(), &mut on_news).await;
         self.kept().ends.insert(name, end);
         Ok(())
     }
@@ -286,13 +286,13 @@ struct Simulated {
 }
 
 impl Dial for Simulated {
-    fn dial(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<Incoming, LineError>> {
+    fn dial(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<Incoming, ConnectionError>> {
         let identity = self.identity.clone();
         async move {
             let stream = turmoil::net::TcpStream::connect(("coordinator", PORT)).await;
-            let stream = stream.map_err(|e| LineError::Lost(e.to_string()))?;
+            let stream = stream.map_err(|e| ConnectionError::Lost(e.to_string()))?;
             let incoming = client::attend(stream, &identity, Said(outgoing)).await?;
-            Ok(incoming.map(|word| word.map_err(LineError::from)).boxed())
+            Ok(incoming.map(|word| word.map_err(ConnectionError::from)).boxed())
         }
         .boxed()
     }

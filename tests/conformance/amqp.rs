@@ -319,8 +319,8 @@ fn a_queue_that_was_declared_otherwise_is_refused() {
     worker(async {
         queue.subject().prepare().await;
         let other = Subject { workload: queue.workload("quorum"), ..queue.subject() }.compile().expect("a workload");
-        let seat = queue.subject().prepare().await.seat(0);
-        let error = other.prepare(&seat).await.expect_err("it is a classic queue");
+        let context = queue.subject().prepare().await.context(0);
+        let error = other.prepare(&context).await.expect_err("it is a classic queue");
         assert_eq!((error.outcome, error.kind.as_str()), (Outcome::Rejected, "queue declare: PRECONDITION_FAILED"));
     });
 }

@@ -121,7 +121,7 @@ fn refused(hostility: Hostility, kind: &str) {
     let server = broker(hostility.clone());
     worker(async {
         let bench = subject(&folder, server.address()).prepare().await;
-        let error = bench.workload.connect(&bench.seat(0)).await.err().expect("no session");
+        let error = bench.workload.connect(&bench.context(0)).await.err().expect("no session");
         assert_eq!(error.kind, format!("connect: {kind}"), "{error:?}");
     });
 }
@@ -209,7 +209,7 @@ fn a_broker_that_stops_half_way_ends_within_its_time() {
     let server = broker(Hostility::Silent);
     worker(async {
         let bench = subject(&folder, server.address()).prepare().await;
-        let error = bench.workload.connect(&bench.seat(0)).await.err().expect("no session");
+        let error = bench.workload.connect(&bench.context(0)).await.err().expect("no session");
         assert_eq!((error.outcome, error.kind.as_str()), (Outcome::TimedOut, "connect: timed out"));
     });
 }

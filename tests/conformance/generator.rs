@@ -56,7 +56,7 @@ fn subjects(address: SocketAddr, folder: &std::path::Path) -> Vec<Subject> {
 
 /// How the first operation of a new session ends.
 async fn ended(bench: &Bench) -> (Outcome, String) {
-    match bench.workload.connect(&bench.seat(0)).await {
+    match bench.workload.connect(&bench.context(0)).await {
         Err(error) => (error.outcome, error.kind),
         Ok(mut session) => {
             let completion = bench.execute(&mut *session, "one", 0).await;

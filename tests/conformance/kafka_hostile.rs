@@ -54,7 +54,7 @@ fn tried(case: usize) {
         let health = workload.health().await;
         assert!(question < 0 || health.is_err(), "no broker answers that: {health:?}");
         let bench = events(&server).prepare().await;
-        let (outcome, kind) = match bench.workload.connect(&bench.seat(0)).await {
+        let (outcome, kind) = match bench.workload.connect(&bench.context(0)).await {
             Err(error) => (error.outcome, error.kind),
             Ok(mut session) => {
                 let completion = bench.execute(&mut *session, "send", 0).await;

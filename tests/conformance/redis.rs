@@ -175,8 +175,8 @@ fn sessions_share_what_a_server_with_few_places_gives_and_no_operation_fails() {
         for user in 0..20 {
             let worker = user % 2;
             let share = Places::UNBOUNDED.share(Stripe { index: worker as u64, of: 2 });
-            let seat = slatest_drivers::Seat { worker, share, ..bench.seat(user as u64) };
-            sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
+            let context = slatest_drivers::SessionContext { worker, share, ..bench.context(user as u64) };
+            sessions.push(bench.workload.connect(&context).await.unwrap_or_else(|e| panic!("no session: {e}")));
         }
         for round in 0..10 {
             let all = sessions.iter_mut().map(|session| bench.execute(&mut **session, "set", round));

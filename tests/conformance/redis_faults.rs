@@ -27,9 +27,9 @@ type Answer = Option<String>;
 
 /// One request of a client; `None` when it is gone.
 async fn request(stream: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
-    let words: usize = line(stream).await?.strip_prefix('*')?.parse().ok()?;
-    let mut request = Vec::with_capacity(words);
-    for _ in 0..words {
+    let message: usize = line(stream).await?.strip_prefix('*')?.parse().ok()?;
+    let mut request = Vec::with_capacity(message);
+    for _ in 0..message {
         let length: usize = line(stream).await?.strip_prefix('$')?.parse().ok()?;
         let mut word = vec![0; length + 2];
         stream.read_exact(&mut word).await.ok()?;
@@ -53,12 +53,12 @@ fn server(answer: impl Fn(usize, &[String]) -> Answer + Send + Sync + 'static) -
         let (answer, asked) = (Arc::clone(&answer), Arc::clone(&asked));
         async move {
             let mut stream = BufReader::new(stream);
-            while let Some(words) = request(&mut stream).await {
-                let reply = match words[0].to_ascii_uppercase().as_str() {
+            while let Some(message) = request(&mut stream).await {
+                let reply = match message[0].to_ascii_uppercase().as_str() {
                     "CLIENT" | "SELECT" | "AUTH" | "READONLY" => Some("+OK\r\n".to_owned()),
                     "HELLO" => Some("%1\r\n$5\r\nproto\r\n:3\r\n".to_owned()),
                     "PING" => Some("+PONG\r\n".to_owned()),
-                    _ => answer(asked.fetch_add(1, Ordering::SeqCst), &words),
+                    _ => answer(asked.fetch_add(1, Ordering::SeqCst), &message),
                 };
                 match reply.as_deref() {
                     Some("reset") => return reset(stream.into_inner()),
@@ -201,27 +201,27 @@ impl Cluster {
     fn answering(answer: impl Fn(usize, SocketAddr) -> String + Send + Sync + 'static) -> Self {
         let asked: [Arc<Mutex<Vec<String>>>; 2] = Default::default();
         let noted = Arc::clone(&asked[1]);
-        let second = server(move |_, words| {
-            if words[0].eq_ignore_ascii_case("CLUSTER") {
+        let second = server(move |_, message| {
+            if message[0].eq_ignore_ascii_case("CLUSTER") {
                 return Some("-ERR it is not for the second to say\r\n".to_owned());
             }
-            noted.lock().expect("nobody panicked with it").push(words[0].to_ascii_uppercase());
-            Some(if words[0].eq_ignore_ascii_case("ASKING") { "+OK\r\n" } else { GOOD }.to_owned())
+            noted.lock().expect("nobody panicked with it").push(message[0].to_ascii_uppercase());
+            Some(if message[0].eq_ignore_ascii_case("ASKING") { "+OK\r\n" } else { GOOD }.to_owned())
         });
         let there = second.address();
         let noted = Arc::clone(&asked[0]);
         let own = Arc::new(Mutex::new(0));
         let port = Arc::new(AtomicUsize::new(0));
         let at = Arc::clone(&port);
-        let first = server(move |_, words| {
-            if words[0].eq_ignore_ascii_case("CLUSTER") {
+        let first = server(move |_, message| {
+            if message[0].eq_ignore_ascii_case("CLUSTER") {
                 let port = at.load(Ordering::SeqCst);
                 return Some(format!(
                     "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$40\r\n{}\r\n",
                     "a".repeat(40)
                 ));
             }
-            noted.lock().expect("nobody panicked with it").push(words[0].to_ascii_uppercase());
+            noted.lock().expect("nobody panicked with it").push(message[0].to_ascii_uppercase());
             let mut own = own.lock().expect("nobody panicked with it");
             *own += 1;
             Some(answer(*own - 1, there))

@@ -232,8 +232,8 @@ fn many_operations_share_few_servers_behind_a_pooler() {
         let mut sessions = Vec::new();
         for client in 0..clients {
             // The workers share the connections of the scenario.
-            let seat = slatest_drivers::Seat { worker: client, ..bench.seat(0) };
-            sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
+            let context = slatest_drivers::SessionContext { worker: client, ..bench.context(0) };
+            sessions.push(bench.workload.connect(&context).await.unwrap_or_else(|e| panic!("no session: {e}")));
         }
         for seq in 0..rounds {
             for session in &mut sessions {

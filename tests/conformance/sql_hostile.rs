@@ -76,7 +76,7 @@ fn end(start: Vec<u8>, answer: Vec<u8>, endless: bool) -> (Outcome, String) {
     let begun = Instant::now();
     let ended = worker(async {
         let bench = subject.prepare().await;
-        let mut session = match bench.workload.connect(&bench.seat(0)).await {
+        let mut session = match bench.workload.connect(&bench.context(0)).await {
             Ok(session) => session,
             Err(error) => return (error.outcome, error.kind),
         };

@@ -208,8 +208,8 @@ fn a_server_with_room_for_fewer_connections_is_used_with_those() {
         let bench = subject.prepare().await;
         let mut sessions = Vec::new();
         for user in 0..20 {
-            let seat = slatest_drivers::Seat { worker: user % 3, ..bench.seat(user as u64) };
-            sessions.push(bench.workload.connect(&seat).await.unwrap_or_else(|e| panic!("no session: {e}")));
+            let context = slatest_drivers::SessionContext { worker: user % 3, ..bench.context(user as u64) };
+            sessions.push(bench.workload.connect(&context).await.unwrap_or_else(|e| panic!("no session: {e}")));
         }
         for round in 0..10 {
             let all = sessions.iter_mut().map(|session| bench.execute(&mut **session, "short", round));

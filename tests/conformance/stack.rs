@@ -26,7 +26,7 @@ pub fn stack() -> &'static Stack {
     static STACK: LazyLock<Result<Stack, String>> = LazyLock::new(Stack::read);
     match &*STACK {
         Ok(stack) => stack,
-        Err(why) => panic!("{why}: {WAY_OUT}"),
+        Err(reason) => panic!("{reason}: {WAY_OUT}"),
     }
 }
 

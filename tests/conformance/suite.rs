@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use slatest_core::model::{Arrival, Completion, MonotonicClock, Nanos, Outcome, Problems};
 use slatest_core::source::Source;
 use slatest_core::target::{Guard, Target};
-use slatest_drivers::{self, CompileContext, Seat, Session, Workload};
+use slatest_drivers::{self, CompileContext, Session, SessionContext, Workload};
 
 /// Longest that any case waits for something that must come; far above what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ impl Subject {
     pub async fn prepare(&self) -> Bench {
         let workload = self.compile().unwrap_or_else(|e| panic!("the workload doesn't compile: {e}"));
         let bench = Bench { workload, clock: Arc::new(MonotonicClock::starting_at(Instant::now())) };
-        bench.workload.prepare(&bench.seat(0)).await.unwrap_or_else(|e| panic!("preparing failed: {e}"));
+        bench.workload.prepare(&bench.context(0)).await.unwrap_or_else(|e| panic!("preparing failed: {e}"));
         bench
     }
 }
@@ -126,8 +126,8 @@ pub struct Bench {
 
 impl Bench {
     /// A place for the session of this number.
-    pub fn seat(&self, index: u64) -> Seat {
-        Seat {
+    pub fn context(&self, index: u64) -> SessionContext {
+        SessionContext {
             index,
             worker: 0,
             share: slatest_core::schedule::Share::WHOLE,
@@ -138,7 +138,7 @@ impl Bench {
 
     /// Opens the session of this number.
     pub async fn session(&self, index: u64) -> Box<dyn Session> {
-        self.workload.connect(&self.seat(index)).await.unwrap_or_else(|e| panic!("no session: {e}"))
+        self.workload.connect(&self.context(index)).await.unwrap_or_else(|e| panic!("no session: {e}"))
     }
 
     /// An arrival, now, of the operation of this name.
@@ -226,7 +226,7 @@ pub async fn operation_works(subject: &Subject, operation: &str) -> Completion {
 /// Where nobody listens, an arrival ends as disconnected, whether the session opens eagerly or not.
 pub async fn refusal_is_disconnected(subject: &Subject, operation: &str) {
     let bench = subject.prepare().await;
-    let (outcome, kind) = match bench.workload.connect(&bench.seat(0)).await {
+    let (outcome, kind) = match bench.workload.connect(&bench.context(0)).await {
         Err(error) => (error.outcome, error.kind),
         Ok(mut session) => {
             let completion = bench.execute(&mut *session, operation, 0).await;
@@ -289,7 +289,7 @@ pub async fn forbidden_host_is_never_contacted(subject: &Subject, operation: &st
         Err(problems) => problems.to_string(),
         Ok(workload) => {
             let bench = Bench { workload, clock: Arc::new(MonotonicClock::starting_at(Instant::now())) };
-            if let Ok(mut session) = bench.workload.connect(&bench.seat(0)).await {
+            if let Ok(mut session) = bench.workload.connect(&bench.context(0)).await {
                 let completion = bench.execute(&mut *session, operation, 0).await;
                 assert_ne!(completion.outcome, Outcome::Ok);
             }

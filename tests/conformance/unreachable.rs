@@ -77,10 +77,10 @@ fn each_driver_says_what_is_wrong_where_and_what_to_do() {
         ("TLS to a plain port", &plain, true, &["TLS"]),
     ];
     let mut wrong = String::new();
-    for (case, at, tls, words) in cases {
+    for (case, at, tls, message) in cases {
         for kind in &KINDS {
             let said = said(kind, at, tls);
-            let missing: Vec<_> = words.iter().copied().chain([at]).filter(|word| !said.contains(word)).collect();
+            let missing: Vec<_> = message.iter().copied().chain([at]).filter(|word| !said.contains(word)).collect();
             if !missing.is_empty() || said.contains("geheim") {
                 writeln!(wrong, "{case}, {}: {said} [lacks {missing:?}]", kind.driver).expect("a text");
             }

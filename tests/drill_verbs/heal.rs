@@ -97,9 +97,10 @@ fn what_stays_broken_is_said_loudly_and_by_the_exit_code_and_the_rest_is_healed(
     drop(journal);
     let said = desk.slatest(&["drill", "heal", "latest", "--within", "200ms"]);
     assert_eq!(said.code, Some(99), "{}", said.whole());
-    for words in ["STILL BROKEN: the drill `stubborn`", "STILL BROKEN: the drill `endless`", "HEALING FAILED: 2 faults"]
+    for message in
+        ["STILL BROKEN: the drill `stubborn`", "STILL BROKEN: the drill `endless`", "HEALING FAILED: 2 faults"]
     {
-        assert!(said.err.contains(words), "{words}: {}", said.whole());
+        assert!(said.err.contains(message), "{message}: {}", said.whole());
     }
     assert!(folder.join("flag").exists() && said.out.contains("healed the drill `flag`"), "{}", said.whole());
     // Asked again, it tries what is left, and says that it was tried.

@@ -28,10 +28,10 @@ pub fn observed(told: &Told, drill: &str, until: Timestamp) -> Outage {
 /// Asserts that the bounds of a recovery hold the instant that the observer saw.
 pub fn holds(recovery: &Recovery, outage: &Outage) -> Between {
     let back = outage.back.unwrap_or_else(|| panic!("the observer saw no end of it: {outage:?}"));
-    let words = || format!("\nslatest: {recovery:#?}\nobserver: {outage:#?}");
-    assert!(recovery.lower <= recovery.restored && recovery.restored <= recovery.upper, "{}", words());
-    assert!(recovery.lower <= back.1, "it came back before the lower bound{}", words());
-    assert!(recovery.upper >= back.0, "it came back after the upper bound{}", words());
+    let message = || format!("\nslatest: {recovery:#?}\nobserver: {outage:#?}");
+    assert!(recovery.lower <= recovery.restored && recovery.restored <= recovery.upper, "{}", message());
+    assert!(recovery.lower <= back.1, "it came back before the lower bound{}", message());
+    assert!(recovery.upper >= back.0, "it came back after the upper bound{}", message());
     back
 }
 
@@ -61,14 +61,18 @@ pub fn agrees_until(told: &Told, drill: &str, component: &str, until: Timestamp)
         eprintln!("the machine was disturbed: only the bounds are held against the observer");
         return recovery;
     }
-    let words = || format!("\nslatest: {recovery:#?}\nobserver: {outage:#?}");
+    let message = || format!("\nslatest: {recovery:#?}\nobserver: {outage:#?}");
     let window = recovery.window;
-    assert!(distance(recovery.restored, back) <= window, "recovery differs by more than a window{}", words());
+    assert!(distance(recovery.restored, back) <= window, "recovery differs by more than a window{}", message());
     let stopped = outage.stopped;
-    assert!(distance(recovery.first_error, stopped) <= window, "the first error is another one{}", words());
+    assert!(distance(recovery.first_error, stopped) <= window, "the first error is another one{}", message());
     // From the one end to the other, each known to a window.
     let (least, most) = (back.0.duration_since(stopped.1), back.1.duration_since(stopped.0));
-    assert!(recovery.bad >= least - window * 2 && recovery.bad <= most + window * 2, "bad for another time{}", words());
+    assert!(
+        recovery.bad >= least - window * 2 && recovery.bad <= most + window * 2,
+        "bad for another time{}",
+        message()
+    );
     recovery
 }
 

@@ -23,7 +23,7 @@ fn a_heal_that_fails_is_said_as_loudly_as_can_be() {
     assert!(told.says("away", "heal", "failed") && !told.says("away", "heal", "done"), "{:?}", told.journal);
     told.judged("away", "fail");
     assert!(
-        told.drill("away")["heal"]["failed"].as_str().is_some_and(|why| why.contains("500")),
+        told.drill("away")["heal"]["failed"].as_str().is_some_and(|reason| reason.contains("500")),
         "{}",
         told.drill("away")
     );
@@ -47,6 +47,6 @@ fn an_injection_that_fails_is_healed_and_says_nothing() {
     assert!(stage.deeds().iter().any(|deed| matches!(deed, Deed::Mended { .. })), "{:?}", stage.deeds());
     told.judged("away", "inconclusive");
     let end = &told.drill("away")["end"];
-    assert!(end["inject_failed"].as_str().is_some_and(|why| why.contains("500")), "{end}");
+    assert!(end["inject_failed"].as_str().is_some_and(|reason| reason.contains("500")), "{end}");
     assert_ne!(told.code, Some(0), "{}", told.text);
 }

@@ -45,8 +45,8 @@ fn without_a_steady_state_nothing_is_injected() {
     assert!(told.journal.is_empty(), "nothing was done: {:?}", told.journal);
     assert!(stage.deeds().iter().all(|deed| matches!(deed, crate::deeds::Deed::Listens { .. })), "{:?}", stage.deeds());
     told.judged("away", "inconclusive");
-    let why = told.drill("away")["end"]["not_started"].as_str().expect("why");
-    assert!(why.contains("steady"), "{why}");
+    let reason = told.drill("away")["end"]["not_started"].as_str().expect("why");
+    assert!(reason.contains("steady"), "{reason}");
     assert!(told.text.contains("not injected"), "{}", told.text);
     told.ended(98);
 }

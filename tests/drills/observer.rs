@@ -141,7 +141,7 @@ async fn observe(
             let at = Timestamp::now();
             let error = match timeout(patience, ask(address, path)).await {
                 Ok(Ok(())) => None,
-                Ok(Err(why)) => Some(why),
+                Ok(Err(reason)) => Some(reason),
                 Err(_) => Some(NO_ANSWER.to_owned()),
             };
             drop(tell.send(Line::Asked(Asked { at, end: Timestamp::now(), error })).await);
@@ -154,15 +154,15 @@ async fn observe(
 
 /// Asks once.
 async fn ask(address: SocketAddr, path: &str) -> Result<(), String> {
-    let words = |e: std::io::Error| e.kind().to_string();
-    let mut stream = TcpStream::connect(address).await.map_err(words)?;
+    let message = |e: std::io::Error| e.kind().to_string();
+    let mut stream = TcpStream::connect(address).await.map_err(message)?;
     // Thousands of connections would else leave their ports behind for a minute.
-    stream.set_zero_linger().map_err(words)?;
+    stream.set_zero_linger().map_err(message)?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(words)?;
+    stream.write_all(request.as_bytes()).await.map_err(message)?;
     let mut answer = Vec::with_capacity(256);
     while answer.len() < 12 {
-        if stream.read_buf(&mut answer).await.map_err(words)? == 0 {
+        if stream.read_buf(&mut answer).await.map_err(message)? == 0 {
             return Err("closed without an answer".into());
         }
     }

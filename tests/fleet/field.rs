@@ -163,12 +163,15 @@ impl Process {
     }
 
     /// Waits until it has said so; in vain when it ends before.
-    pub fn wait_for(&mut self, words: &str) {
-        wait_for(words, || {
+    pub fn wait_for(&mut self, message: &str) {
+        wait_for(message, || {
             let ended = self.child.try_wait().expect("its end can be seen");
             let said = self.said.text();
-            assert!(ended.is_none() || said.contains(words), "it ended ({ended:?}) and never said `{words}`: {said}");
-            said.contains(words)
+            assert!(
+                ended.is_none() || said.contains(message),
+                "it ended ({ended:?}) and never said `{message}`: {said}"
+            );
+            said.contains(message)
         });
     }
 
@@ -220,10 +223,10 @@ pub struct Coordinator {
 impl Coordinator {
     fn listening(child: Child) -> Self {
         let mut process = Process::new(child);
-        let words = "listening on ";
-        process.wait_for(words);
+        let message = "listening on ";
+        process.wait_for(message);
         let text = process.said.text();
-        let after = text.split(words).nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
+        let after = text.split(message).nth(1).and_then(|rest| rest.split_whitespace().next()).expect("an address");
         let address = after.trim_end_matches([',', ';', '.']).parse().expect("an address");
         Self { process, address }
     }

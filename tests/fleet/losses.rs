@@ -26,7 +26,7 @@ fn the_share_of_a_killed_agent_is_missed_and_the_run_is_void() {
     let dead = listed.iter().find(|agent| agent["name"] == "dies").expect("it is listed");
     assert!(dead["fired"].as_u64().is_some_and(|fired| fired > 0), "{dead}");
     assert!(dead["scheduled"].as_u64() > dead["fired"].as_u64(), "{dead}");
-    assert_eq!(check(&record, "ledger")["holds"], true, "{said}");
+    assert_eq!(check(&record, "accounting")["holds"], true, "{said}");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn the_share_of_a_killed_agent_is_taken_over_where_the_profile_says_so() {
         assert!(number(agent, "fired") > 1_000, "{agent}");
         assert_eq!(number(agent, "scheduled"), number(agent, "fired"), "{agent}");
     }
-    assert_eq!(check(&record, "ledger")["holds"], true, "{said}");
+    assert_eq!(check(&record, "accounting")["holds"], true, "{said}");
     assert_eq!(check(&record, "intervals")["holds"], true, "{said}");
 }
 
@@ -94,7 +94,7 @@ fn a_short_partition_loses_nothing() {
     let (code, said) = coordinator.process.end();
     assert_eq!((near.0.end().0, far.0.end().0), (Some(0), Some(0)));
     let record = field.record();
-    for name in ["agents", "intervals", "ledger", "arrivals achieved"] {
+    for name in ["agents", "intervals", "accounting", "arrivals achieved"] {
         assert_eq!(check(&record, name)["holds"], true, "{name}: {said}");
     }
     assert_eq!(
@@ -121,7 +121,7 @@ fn who_is_cut_off_for_long_stops_by_itself_and_hands_over_what_it_measured() {
     let (_, far_said) = far.0.end();
     let record = field.record();
     assert_eq!(check(&record, "agents")["effect"], "void", "{said}");
-    assert_eq!(check(&record, "ledger")["holds"], true, "{said}");
+    assert_eq!(check(&record, "accounting")["holds"], true, "{said}");
     // All that it did until it stopped is there: every request that the target got was told.
     let sent = record["result"]["generator"]["sent"].as_u64().expect("sent");
     assert_eq!(field.target.requests(), sent, "{said}\n{far_said}");

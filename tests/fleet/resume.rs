@@ -41,7 +41,7 @@ fn without_a_coordinator_agents_stop_and_one_that_is_resumed_collects_what_they_
     let record = field.record();
     assert_eq!(sent(&record), field.target.requests(), "every request that the target got was told: {said}");
     assert_eq!(check(&record, "intervals")["holds"], true, "{said}");
-    assert_eq!(check(&record, "ledger")["holds"], true, "{said}");
+    assert_eq!(check(&record, "accounting")["holds"], true, "{said}");
     assert_eq!(check(&record, "agents")["effect"], "void", "{said}");
 }
 
@@ -55,7 +55,7 @@ fn agents_that_were_told_to_finish_do_and_the_report_is_whole() {
     assert_eq!(agents.map(|agent| agent.0.end().0), [Some(0), Some(0)]);
     let record = field.record();
     assert_eq!(record["status"], "finished", "{said}");
-    for name in ["agents", "intervals", "ledger", "arrivals achieved"] {
+    for name in ["agents", "intervals", "accounting", "arrivals achieved"] {
         assert_eq!(check(&record, name)["holds"], true, "{name}: {code:?} {said}");
     }
     assert_eq!(sent(&record), field.target.requests());
@@ -69,7 +69,7 @@ fn a_coordinator_that_is_back_soon_is_hardly_missed() {
     let (code, said) = coordinator.process.end();
     assert_eq!(agents.map(|agent| agent.0.end().0), [Some(0), Some(0)]);
     let record = field.record();
-    for name in ["agents", "intervals", "ledger", "arrivals achieved"] {
+    for name in ["agents", "intervals", "accounting", "arrivals achieved"] {
         assert_eq!(check(&record, name)["holds"], true, "{name}: {code:?} {said}");
     }
     assert_eq!(sent(&record), field.target.requests());

@@ -57,7 +57,7 @@ fn run(base: &std::path::Path) -> PathBuf {
         length: Nanos::from_secs(20),
         interrupted: false,
         aborted: None,
-        spacing: Vec::new(),
+        arrival_law: Vec::new(),
         resources: Resources::default(),
         findings: Vec::new(),
         agents: Vec::new(),
@@ -73,9 +73,9 @@ fn another_reader_finds_the_same_quantiles() {
     let folder = run(base.path());
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/interval_log/check");
     let output = Command::new(&script).arg(&folder).output().expect("tests/interval_log/check can be started");
-    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words}");
-    assert!(words.contains("4 series agree"), "{words}");
+    let message = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("4 series agree"), "{message}");
 
     // The check itself must be able to say no.
     let record = folder.join("run.json");

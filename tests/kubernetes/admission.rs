@@ -30,8 +30,8 @@ fn unknown(given: &Value, known: &Value, path: String) -> Option<String> {
     }
 }
 
-fn must(holds: bool, why: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(why.to_owned()) }
+fn must(holds: bool, reason: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(reason.to_owned()) }
 }
 
 /// What the Job API and the restricted standard ask of a Job.

@@ -67,8 +67,8 @@ async fn what_may_not_be_watched_is_not_made() {
     cluster.script("GET", "pods", Answer::Refuse(403, forbidden));
     let error = start(cluster.client(), &settings(3)).await.err().unwrap();
     assert!(matches!(error, KubernetesError::Forbidden { .. }), "{error}");
-    let words = error.to_string();
-    assert!(words.contains(forbidden) && words.contains("create and delete secrets"), "{words}");
+    let message = error.to_string();
+    assert!(message.contains(forbidden) && message.contains("create and delete secrets"), "{message}");
     assert_eq!(asked(&cluster), ["GET pods"]);
 }
 

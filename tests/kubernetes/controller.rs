@@ -47,7 +47,7 @@ fn make(cluster: &Cluster, job: &Value, index: usize) {
         let fate = state.fate(index);
         let mut pod = pods::of(state, job, index);
         match &fate {
-            Fate::Unschedulable(why) => pod["status"] = pods::unschedulable(why),
+            Fate::Unschedulable(reason) => pod["status"] = pods::unschedulable(reason),
             Fate::Runs => {
                 pod["spec"]["nodeName"] = format!("node-{index}").into();
                 pod["status"] = pods::running();
@@ -144,8 +144,8 @@ fn mount(cluster: &Cluster, pod: &Value, folder: &Path) -> bool {
 
 impl Cluster {
     /// A node that runs out of memory ends a pod; the Job makes another one in its place.
-    pub fn evict(&self, pod: &str, why: &str) {
-        self.becomes(pod, None, pods::evicted(why));
+    pub fn evict(&self, pod: &str, reason: &str) {
+        self.becomes(pod, None, pods::evicted(reason));
         let pid = self.kubelet.lock().expect("a kubelet").running.get(pod).copied();
         if let Some(pid) = pid {
             signal(pid, Signal::SIGKILL);

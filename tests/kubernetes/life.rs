@@ -20,17 +20,17 @@ async fn started(cluster: &Cluster, agents: u32) -> (RunningJob, Watch) {
 
 #[tokio::test]
 async fn pods_that_come_stay_or_go_are_told_in_words() {
-    let why = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available";
-    let cluster = Cluster::start(&[Fate::Runs, Fate::Runs, Fate::Runs, Fate::Runs, Fate::Unschedulable(why)]);
+    let reason = "0/2 nodes are available: 2 Insufficient cpu. preemption: 0/2 nodes are available";
+    let cluster = Cluster::start(&[Fate::Runs, Fate::Runs, Fate::Runs, Fate::Runs, Fate::Unschedulable(reason)]);
     let (running, mut watch) = started(&cluster, 5).await;
     let mut first: Vec<String> = Vec::new();
     for _ in 0..5 {
-        first.push(next(&mut watch).await.words);
+        first.push(next(&mut watch).await.message);
     }
     first.sort();
     let expected: Vec<String> = (0..4).map(|i| format!("agent {i} runs on node-{i}")).collect();
     assert_eq!(first[..4], expected);
-    assert_eq!(first[4], format!("agent 4 can't be placed on a node: {why}"));
+    assert_eq!(first[4], format!("agent 4 can't be placed on a node: {reason}"));
 
     // By their first names: one that is evicted gets a successor.
     let names: Vec<String> = (0..5).map(|index| cluster.pod(index).unwrap()).collect();
@@ -38,22 +38,22 @@ async fn pods_that_come_stay_or_go_are_told_in_words() {
     cluster.evict(&pod(0), "The node was low on resource: memory.");
     let evicted = next(&mut watch).await;
     assert_eq!((evicted.kind, evicted.agent), (NewsKind::Lost, Some(0)));
-    assert_eq!(evicted.words, "agent 0 was evicted by node-0: The node was low on resource: memory.");
-    assert_eq!(next(&mut watch).await.words, "agent 0 runs on node-0, in the place of one that is gone");
+    assert_eq!(evicted.message, "agent 0 was evicted by node-0: The node was low on resource: memory.");
+    assert_eq!(next(&mut watch).await.message, "agent 0 runs on node-0, in the place of one that is gone");
     cluster.becomes(&pod(1), None, pods::preempted("preempting to accommodate a higher priority pod"));
-    assert!(next(&mut watch).await.words.starts_with("agent 1 was preempted: a pod of higher priority"));
+    assert!(next(&mut watch).await.message.starts_with("agent 1 was preempted: a pod of higher priority"));
     cluster.becomes(&pod(2), None, pods::out_of_memory());
-    assert!(next(&mut watch).await.words.starts_with("agent 2 was killed: it used more memory than its limit"));
+    assert!(next(&mut watch).await.message.starts_with("agent 2 was killed: it used more memory than its limit"));
     cluster.becomes(&pod(3), None, pods::ended(3, "slatest: refused: the token has expired"));
-    let failed = next(&mut watch).await.words;
+    let failed = next(&mut watch).await.message;
     assert_eq!(failed, "agent 3 ended with exit code 3: slatest: refused: the token has expired");
     cluster.becomes(&pod(4), Some("node-9"), pods::waiting("ErrImagePull", "manifest unknown"));
-    let image = next(&mut watch).await.words;
+    let image = next(&mut watch).await.message;
     assert_eq!(image, "agent 4 can't start, its image registry.example/slatest:1 can't be pulled: manifest unknown");
     cluster.becomes(&pod(4), None, pods::ended(0, ""));
     assert_eq!(next(&mut watch).await.kind, NewsKind::Ended);
     cluster.warn(running.name(), "FailedCreate", "pods is forbidden: violates PodSecurity \"restricted:latest\"");
-    assert!(next(&mut watch).await.words.starts_with("pods can't be created: pods is forbidden"));
+    assert!(next(&mut watch).await.message.starts_with("pods can't be created: pods is forbidden"));
     drop(watch);
     running.delete().await.unwrap();
     cluster.assert_clean();
@@ -82,11 +82,11 @@ async fn what_happened_while_nobody_watched_is_told_afterwards() {
     let mut told = vec![next(&mut watch).await, next(&mut watch).await];
     told.sort_by_key(|news| news.agent);
     assert!(told.iter().all(|news| news.kind == NewsKind::Lost), "{told:?}");
-    assert_eq!(told[0].words, "agent 0 was deleted by somebody");
-    assert!(told[1].words.starts_with("agent 1 was evicted by node-1"), "{told:?}");
+    assert_eq!(told[0].message, "agent 0 was deleted by somebody");
+    assert!(told[1].message.starts_with("agent 1 was evicted by node-1"), "{told:?}");
     // And it goes on from there.
     cluster.becomes(&cluster.pod(2).unwrap(), None, pods::ended(1, ""));
-    assert_eq!(next(&mut watch).await.words, "agent 2 ended with exit code 1");
+    assert_eq!(next(&mut watch).await.message, "agent 2 ended with exit code 1");
     drop(watch);
     running.delete().await.unwrap();
     cluster.assert_clean();
@@ -105,11 +105,11 @@ async fn a_cluster_that_stutters_is_said_to_once() {
         told.push(next(&mut watch).await);
     }
     told.pop();
-    let mut words: Vec<&str> = told.iter().map(|news| news.words.as_str()).collect();
-    words.sort_unstable();
-    assert_eq!(words.len(), 2, "{words:?}");
-    assert!(words[0].starts_with("events can't be read"), "{words:?}");
-    assert!(words[1].starts_with("the pods can't be watched, trying again") && words[1].contains("leader changed"));
+    let mut message: Vec<&str> = told.iter().map(|news| news.message.as_str()).collect();
+    message.sort_unstable();
+    assert_eq!(message.len(), 2, "{message:?}");
+    assert!(message[0].starts_with("events can't be read"), "{message:?}");
+    assert!(message[1].starts_with("the pods can't be watched, trying again") && message[1].contains("leader changed"));
     drop(watch);
     running.delete().await.unwrap();
 }
@@ -128,7 +128,7 @@ async fn a_watch_that_is_dropped_while_it_waits_loses_nothing() {
     // A server ends watches now and then: nothing is told of it, and nothing missed.
     cluster.break_watches();
     cluster.becomes(&cluster.pod(1).unwrap(), None, pods::ended(0, ""));
-    assert_eq!(next(&mut watch).await.words, "agent 1 has ended");
+    assert_eq!(next(&mut watch).await.message, "agent 1 has ended");
     drop(watch);
     running.delete().await.unwrap();
     cluster.assert_clean();

@@ -108,7 +108,7 @@ fn kubectl_reads_it() {
 #[test]
 fn what_makes_no_manifest_is_said() {
     let desk = desk();
-    for (flags, code, words) in [
+    for (flags, code, message) in [
         (&["--target", "t"][..], 2, "nothing says which namespace"),
         (&["--namespace", "load"], 2, "the sandbox is a process of one machine"),
         (&["--target", "t", "--namespace", "Load"], 104, "can't name an object of a cluster"),
@@ -117,6 +117,6 @@ fn what_makes_no_manifest_is_said() {
     ] {
         let (ended, text, errors) = manifest(&desk, flags);
         assert_eq!((ended, text.as_str()), (Some(code), ""), "{flags:?}: {errors}");
-        assert!(errors.contains(words), "{flags:?}: {errors}");
+        assert!(errors.contains(message), "{flags:?}: {errors}");
     }
 }

@@ -42,8 +42,8 @@ fn container(state: Value) -> Value {
 }
 
 /// Statuses as nodes and scheduler write them.
-pub fn unschedulable(why: &str) -> Value {
-    let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why });
+pub fn unschedulable(reason: &str) -> Value {
+    let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": reason });
     json!({ "phase": "Pending", "conditions": [condition] })
 }
 
@@ -73,15 +73,15 @@ pub fn out_of_memory() -> Value {
     json!({ "phase": "Failed", "containerStatuses": [container(state)] })
 }
 
-pub fn evicted(why: &str) -> Value {
+pub fn evicted(reason: &str) -> Value {
     let condition =
-        json!({ "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": why });
-    json!({ "phase": "Failed", "reason": "Evicted", "message": why, "conditions": [condition] })
+        json!({ "type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": reason });
+    json!({ "phase": "Failed", "reason": "Evicted", "message": reason, "conditions": [condition] })
 }
 
-pub fn preempted(why: &str) -> Value {
+pub fn preempted(reason: &str) -> Value {
     let condition =
-        json!({ "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": why });
+        json!({ "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": reason });
     json!({ "phase": "Failed", "conditions": [condition] })
 }
 

@@ -128,11 +128,11 @@ fn ctrl_c_in_the_middle_takes_everything_away() {
 
 #[test]
 fn a_pod_that_never_comes_is_said_and_ctrl_c_takes_the_others_away() {
-    let why = "0/1 nodes are available: 1 Insufficient cpu.";
-    let cluster = Cluster::start(&[Fate::Process, Fate::Unschedulable(why)]);
+    let reason = "0/1 nodes are available: 1 Insufficient cpu.";
+    let cluster = Cluster::start(&[Fate::Process, Fate::Unschedulable(reason)]);
     let mut run = Run::start(&cluster, "5s");
     let since = Instant::now();
-    while !run.errors().contains(why) {
+    while !run.errors().contains(reason) {
         assert!(since.elapsed() < SOON, "{}", run.errors());
         #[expect(clippy::disallowed_methods, reason = "looked at again until it is said")]
         std::thread::sleep(std::time::Duration::from_millis(20));

@@ -52,10 +52,10 @@ fn admitted(
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let mut state = cluster.state();
     let answer = state.answer(&asked.method, &asked.resource);
-    let words = format!("{} {}?{}", asked.method, asked.resource, asked.query);
+    let message = format!("{} {}?{}", asked.method, asked.resource, asked.query);
     state.asked.push(asked);
     if bearer != Some(&format!("Bearer {BEARER}")) {
-        state.unexpected.push(format!("{words} by {bearer:?}"));
+        state.unexpected.push(format!("{message} by {bearer:?}"));
         return Err(status(401, "Unauthorized", "Unauthorized").into());
     }
     if namespace != "load" {
@@ -76,10 +76,10 @@ async fn collection(
     body: Bytes,
 ) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let mut words: Vec<String> = query.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    words.sort();
+    let mut message: Vec<String> = query.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    message.sort();
     let asked =
-        Asked { method: method.to_string(), resource: resource.clone(), query: words.join("&"), body: body.clone() };
+        Asked { method: method.to_string(), resource: resource.clone(), query: message.join("&"), body: body.clone() };
     let answer = match admitted(&cluster, asked, &namespace, &headers) {
         Ok(answer) => answer,
         Err(refused) => return *refused,
@@ -108,7 +108,7 @@ async fn collection(
 fn create(cluster: &Cluster, resource: &'static str, body: Result<Value, String>, answer: Option<Answer>) -> Response {
     let mut object = match body {
         Ok(object) => object,
-        Err(why) => return status(422, "Invalid", why),
+        Err(reason) => return status(422, "Invalid", reason),
     };
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if cluster.state().get(resource, &name).is_some() {

@@ -47,7 +47,7 @@ fn what_can_be_found_again_is_taken() {
 #[test]
 fn what_cannot_be_found_again_is_refused_with_a_way_out() {
     let insert = "request: { query: \"insert into t values ($1)\", params: [\"{{ seq }}\"] }";
-    for (driver, endpoint, operation, words) in [
+    for (driver, endpoint, operation, message) in [
         ("http", HTTP, "request: { post: /t }, ledger: true".to_owned(), "how a write is read back"),
         ("http", HTTP, "request: { post: /t }, ledger: { get: /t }".into(), "names no write"),
         ("http", HTTP, "request: { post: /t }, ledger: { get: \"/t/{{ key }}\" }".into(), "needs `key`"),
@@ -72,6 +72,6 @@ fn what_cannot_be_found_again_is_refused_with_a_way_out() {
         ("websocket", SYNC, "request: { send: { id: 1 }, correlate: $.id }, ledger: true".into(), "only edits"),
     ] {
         let said = mistakes(driver, endpoint, &operation);
-        assert!(said.contains(words), "{driver}: {operation}: {said}");
+        assert!(said.contains(message), "{driver}: {operation}: {said}");
     }
 }

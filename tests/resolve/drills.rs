@@ -50,7 +50,7 @@ fn a_drill_is_planned_with_its_objectives() {
     // What the profile promises of the whole is promised of each part.
     assert!(drill.components(&plan).iter().all(|one| one.promises.len() == 1));
     let [(limit, places)] = &plan.steady_limits()[..] else { panic!("one limit") };
-    assert_eq!((limit.words.as_str(), places.len()), ("o: p95 response_time < 500 ms", 2));
+    assert_eq!((limit.message.as_str(), places.len()), ("o: p95 response_time < 500 ms", 2));
     // A record of it reads the same.
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<slatest_engine::profile::Plan>(&text).unwrap(), plan);

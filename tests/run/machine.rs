@@ -55,8 +55,8 @@ impl Drop for Group {
 fn group(name: &str) -> Option<Group> {
     match Group::new(name) {
         Ok(group) => Some(group),
-        Err(why) => {
-            eprintln!("SKIPPED: no control group with a quota can be made here: {why}");
+        Err(reason) => {
+            eprintln!("SKIPPED: no control group with a quota can be made here: {reason}");
             None
         }
     }

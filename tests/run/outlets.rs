@@ -62,9 +62,9 @@ fn every_verb_ends_with_its_own_code_whoever_listens() {
             ("2>&1 | head", Stdio::null, closed),
             ("| head", closed, closed),
         ];
-        for (words, out, err) in outlets {
+        for (message, out, err) in outlets {
             let status = scratch.slatest(verb).stdout(out()).stderr(err()).status().expect("the program starts");
-            assert_eq!(status.code(), own, "{verb:?} {words}");
+            assert_eq!(status.code(), own, "{verb:?} {message}");
         }
     }
 }

@@ -31,7 +31,7 @@ fn smoke(target: &str, scenarios: &[&str]) {
     for finding in result["findings"].as_array().expect("findings") {
         assert_eq!(finding["holds"], true, "{finding}");
     }
-    let ledger = result["validity"].as_array().and_then(|all| all.iter().find(|c| c["name"] == "ledger"));
+    let ledger = result["validity"].as_array().and_then(|all| all.iter().find(|c| c["name"] == "accounting"));
     assert_eq!(ledger.map(|c| &c["holds"]), Some(&Value::Bool(true)), "{text}");
 }
 

@@ -174,12 +174,12 @@ pub enum Step {
 
 /// Which session it is, and where it lives.
 #[derive(Clone)]
-pub struct Seat {
+pub struct SessionContext {
     /// Number of the session in its scenario, over all workers; the user's number.
     pub index: u64,
     /// Number of the worker thread.
     pub worker: usize,
-    /// What this worker has of the scenario: [`Seat::share_of`].
+    /// What this worker has of the scenario: [`SessionContext::share_of`].
     pub share: Share,
     /// What this process, with all its workers, has of the scenario.
     pub process: Share,
@@ -187,7 +187,7 @@ pub struct Seat {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Seat {
+impl SessionContext {
     /// The worker's share of what the scenario has in all (connections, places in a pool). The shares of all
     /// workers of all agents add up to it, where it is no less than [`Workload::connections`]; a worker that
     /// has a part in the scenario has one at least.
@@ -272,12 +272,13 @@ pub trait Workload: Send + Sync {
 
     /// Called once on every worker that has a part in the scenario, before its first session, e.g. to start consumers and wait
     /// until they have their partitions.
-    fn prepare<'a>(&'a self, _seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
+    fn prepare<'a>(&'a self, _seat: &'a SessionContext) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// Opens a session.
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>>;
+    fn connect<'a>(&'a self, context: &'a SessionContext)
+    -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>>;
 
     /// Called once after the last operation, while the sessions are still open: waits until the
     /// target is quiet, at most `patience`, and checks what can only be checked then.

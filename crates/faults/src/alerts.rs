@@ -73,7 +73,7 @@ impl AlertWatch {
     pub fn new(spec: &AlertsSpec, folder: &Path, guard: &Guard) -> Result<Self, String> {
         let wrong = spec.mistakes(guard);
         if !wrong.is_empty() {
-            let all: Vec<String> = wrong.into_iter().map(|(key, why)| format!("alerts.{key}: {why}")).collect();
+            let all: Vec<String> = wrong.into_iter().map(|(key, reason)| format!("alerts.{key}: {reason}")).collect();
             return Err(all.join("; "));
         }
         let base = spec.alertmanager.trim_end_matches('/');
@@ -81,7 +81,7 @@ impl AlertWatch {
         let url = Url::parse(&format!("{base}/api/v2/alerts?active=true")).map_err(|e| e.to_string())?;
         let folder: PathBuf = folder.to_owned();
         let token = spec.token.as_ref().map(|token| token.resolve(&folder)).transpose();
-        let token = token.map_err(|why| format!("alerts.token: {why}"))?;
+        let token = token.map_err(|reason| format!("alerts.token: {reason}"))?;
         let tls = client_config(spec.tls_files(), &folder, &[b"http/1.1"]).map_err(|e| e.to_string())?;
         Ok(Self { url, names: spec.names.clone(), token, tls, client: None, known: BTreeMap::new() })
     }
@@ -143,7 +143,7 @@ impl AlertWatch {
     /// What fires now.
     async fn ask(&mut self) -> Result<Vec<Alert>, FaultError> {
         let doing = format!("GET {}", redact(self.url.as_str()));
-        let failed = |why: String| FaultError::failed(doing.clone(), why);
+        let failed = |reason: String| FaultError::failed(doing.clone(), reason);
         let slow = |e: reqwest::Error| match e.is_timeout() {
             true => FaultError::Slow { doing: doing.clone(), limit: ANSWER_WITHIN },
             false => failed(chain(&e.without_url())),

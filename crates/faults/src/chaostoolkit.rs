@@ -8,15 +8,15 @@
 //! rollback can't be told apart is not taken over without it.
 
 mod experiment;
+mod export;
 mod journal;
-mod retold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use experiment::{Activity, Experiment, Hypothesis, Pauses, Provider};
+pub use export::{Told, outcome_of};
 pub use journal::{ChaosJournal, ChaosRun, ChaosStates, ChaosStatus, chaos_journal};
-pub use retold::{Told, outcome_of};
 
 use slatest_core::model::{Nanos, Problems, Span};
 use slatest_core::source::{CREDENTIAL_WRITTEN, Source};
@@ -117,8 +117,8 @@ fn drill(
     probe: Option<&Activity>,
     left_out: &mut Vec<String>,
 ) -> Option<ImportedDrill> {
-    let mut no = |why: String| {
-        left_out.push(format!("the action `{}`: {why}", action.name));
+    let mut no = |reason: String| {
+        left_out.push(format!("the action `{}`: {reason}", action.name));
         None
     };
     let heal = match rollbacks {
@@ -136,11 +136,11 @@ fn drill(
             let program = |activity: &Activity| program(&activity.provider);
             let inject = match program(action) {
                 Ok(inject) => inject,
-                Err(why) => return no(why),
+                Err(reason) => return no(reason),
             };
             let heal = match heal.map(program).transpose() {
                 Ok(heal) => heal,
-                Err(why) => return no(format!("its rollback: {why}")),
+                Err(reason) => return no(format!("its rollback: {reason}")),
             };
             let probe = probe.and_then(|probe| program(probe).ok());
             FaultSpec::Command(Box::new(CommandSpec { prepare: None, inject, heal, probe }))
@@ -148,11 +148,11 @@ fn drill(
         (Provider::Http { .. }, None | Some(Provider::Http { .. })) => {
             let inject = match hook(action) {
                 Ok(inject) => inject,
-                Err(why) => return no(why),
+                Err(reason) => return no(reason),
             };
             let heal = match heal.map(hook).transpose() {
                 Ok(heal) => heal,
-                Err(why) => return no(format!("its rollback: {why}")),
+                Err(reason) => return no(format!("its rollback: {reason}")),
             };
             let probe = probe.and_then(|probe| hook(probe).ok());
             FaultSpec::Http(Box::new(HttpSpec { inject, heal, probe, ca: None, cert: None, key: None }))
@@ -165,8 +165,8 @@ fn drill(
     // What stands in a command line, a URL or a body can't be taken apart; it is not carried into another file.
     let everywhere = Allow { hosts: vec!["*".into()], max_rate: None, drills: true };
     let wrong = Guard::new(&everywhere).map(|guard| inject.mistakes(Path::new("."), &guard)).unwrap_or_default();
-    if let Some((key, why)) = wrong.into_iter().find(|(_, why)| why.starts_with(CREDENTIAL_WRITTEN)) {
-        return no(format!("{key}: {why}"));
+    if let Some((key, reason)) = wrong.into_iter().find(|(_, reason)| reason.starts_with(CREDENTIAL_WRITTEN)) {
+        return no(format!("{key}: {reason}"));
     }
     for name in credentials(&inject) {
         left_out.push(format!(

@@ -7,12 +7,12 @@ pub enum FaultError {
     #[error("{0}; nothing was done")]
     Refused(String),
     /// It was tried and failed.
-    #[error("{doing}: {why}")]
+    #[error("{doing}: {reason}")]
     Failed {
         /// What was tried.
         doing: String,
         /// Why it failed, and what to do where that is known.
-        why: String,
+        reason: String,
     },
     /// It took too long and was given up.
     #[error("{doing} took longer than {limit} and was given up; it may have had its effect")]
@@ -23,12 +23,12 @@ pub enum FaultError {
         limit: slatest_core::model::Span,
     },
     /// The journal could not be written, so nothing was done.
-    #[error("the journal {path} can't be written: {why}; nothing is broken that could not be mended after a crash")]
+    #[error("the journal {path} can't be written: {reason}; nothing is broken that could not be mended after a crash")]
     Journal {
         /// The file.
         path: String,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// What healing needs to know is not what was written.
     #[error("what the journal says of this fault can't be read: {0}; mend it by hand")]
@@ -40,7 +40,7 @@ pub enum FaultError {
 
 impl FaultError {
     /// Something that was tried and failed.
-    pub fn failed(doing: impl Into<String>, why: impl ToString) -> Self {
-        Self::Failed { doing: doing.into(), why: why.to_string() }
+    pub fn failed(doing: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Failed { doing: doing.into(), reason: reason.to_string() }
     }
 }

@@ -6,7 +6,7 @@
 //! [`heal_unhealed`] heals it later.
 
 mod guard;
-mod later;
+mod heal_journal;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use super::journal::{DrillKey, Entry, Journal, Phase, Remedy, Step};
 use super::steps::{Act, Conclusion, News, Stage, Steps, Timing};
 use super::{Fault, FaultError, Injected, Moment, Probe, Soundness, Stopwatch, Undo};
 use guard::{Armed, HealGuard};
-pub use later::{Mended, heal_unhealed, unsound};
+pub use heal_journal::{Mended, heal_unhealed, unsound};
 use slatest_core::model::Nanos;
 use slatest_core::target::fault::FaultSpec;
 
@@ -128,7 +128,7 @@ pub async fn execute(
             signal = signals.recv(), if open => match signal {
                 Some(Signal::Steady) => News::Steady,
                 Some(Signal::Watched(restored)) => News::Watched(restored),
-                Some(Signal::Stop(why)) => News::Stop(why),
+                Some(Signal::Stop(reason)) => News::Stop(reason),
                 None => {
                     open = false;
                     News::Stop("the run has ended".into())

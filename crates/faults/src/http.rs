@@ -52,7 +52,7 @@ impl HttpFault {
     /// Makes everything ready for a call. This takes a while, which is no part of what the call does.
     fn ready(&self, hook: &Hook) -> Result<Call, FaultError> {
         let words = words(hook);
-        let failed = |why: String| FaultError::failed(words.clone(), why);
+        let failed = |reason: String| FaultError::failed(words.clone(), reason);
         let (method, url) = hook.call().map_err(FaultError::Refused)?;
         let url = Url::parse(url).map_err(|e| FaultError::Refused(e.to_string()))?;
         self.guard.check(url.host_str().unwrap_or_default()).map_err(FaultError::Refused)?;
@@ -107,7 +107,7 @@ struct Call {
 impl Call {
     async fn send(self) -> Result<Answer, FaultError> {
         let Self { request, secrets, statuses, words, limit } = self;
-        let failed = |why: String| FaultError::failed(words.clone(), why);
+        let failed = |reason: String| FaultError::failed(words.clone(), reason);
         let slow = |e: reqwest::Error| match e.is_timeout() {
             true => FaultError::Slow { doing: words.clone(), limit },
             // The URL stands in the words already, without its credentials.
@@ -139,7 +139,7 @@ impl Call {
 
 /// A call in words.
 fn words(hook: &Hook) -> String {
-    hook.call().map_or_else(|why| why, |(method, url)| format!("{} {}", method.name(), redact(url)))
+    hook.call().map_or_else(|reason| reason, |(method, url)| format!("{} {}", method.name(), redact(url)))
 }
 
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

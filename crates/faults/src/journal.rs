@@ -146,7 +146,7 @@ impl Journal {
     /// When it can't be written.
     pub fn open(folder: &Path) -> Result<Self, FaultError> {
         let path = folder.join(JOURNAL_FILE);
-        let wrong = |e: std::io::Error| FaultError::Journal { path: path.display().to_string(), why: e.to_string() };
+        let wrong = |e: std::io::Error| FaultError::Journal { path: path.display().to_string(), reason: e.to_string() };
         let mut file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(wrong)?;
         // A line that a crash tore off would swallow the next one.
         if !ends_with_line(&mut file).map_err(wrong)? {
@@ -172,7 +172,7 @@ impl Journal {
     /// # Errors
     /// When it can't be written: don't act then.
     pub fn append(&mut self, entry: &Entry) -> Result<(), FaultError> {
-        let wrong = |why: String| FaultError::Journal { path: self.path.display().to_string(), why };
+        let wrong = |reason: String| FaultError::Journal { path: self.path.display().to_string(), reason };
         let marked = entry.remedy.as_ref().filter(|_| entry.mark.is_none()).and_then(mark::of);
         let marked = marked.map(|mark| Entry { mark: Some(mark), ..entry.clone() });
         let mut line = serde_json::to_vec(marked.as_ref().unwrap_or(entry)).map_err(|e| wrong(e.to_string()))?;
@@ -231,8 +231,8 @@ pub fn read(folder: &Path) -> Result<Read, String> {
             continue;
         }
         if has_turned(&line) {
-            let why = format!("line {number}: its checksum is wrong, it has changed since it was written");
-            read.unreadable.push(why);
+            let reason = format!("line {number}: its checksum is wrong, it has changed since it was written");
+            read.unreadable.push(reason);
             continue;
         }
         match serde_json::from_slice::<Entry>(&line) {
@@ -373,7 +373,7 @@ mod tests {
             std::fs::write(&path, &turned).unwrap();
             let now = read(folder.path()).unwrap();
             let line = 1 + whole[..bit / 8].iter().filter(|byte| **byte == b'\n').count();
-            let told = now.unreadable.first().is_some_and(|why| why.contains(&format!("line {line}")));
+            let told = now.unreadable.first().is_some_and(|reason| reason.contains(&format!("line {line}")));
             assert!(told || now == good, "bit {bit}: {:?}", now.unreadable);
             assert!(now.entries.iter().all(|entry| good.entries.contains(entry)), "bit {bit}");
             assert_eq!(std::fs::read(&path).unwrap(), turned);

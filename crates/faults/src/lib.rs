@@ -20,23 +20,23 @@ pub mod journal;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod mark;
-mod moment;
 mod network;
 mod process;
+mod process_tree;
 mod program;
 mod proxy;
 mod registry;
 pub mod steps;
-mod tree;
+mod timestamps;
 mod undo;
 
 use futures_util::future::BoxFuture;
 
 pub use alerts::{AlertWatch, Detected};
 pub use error::FaultError;
-pub use moment::{Injected, Moment, Reported, Stopwatch};
 pub use proxy::{Condition, Proxies, Proxy, ProxyError};
 pub use registry::{FaultContext, check_target, compile, mistakes};
+pub use timestamps::{Injected, Moment, Reported, Stopwatch};
 pub use undo::Undo;
 
 /// Something that can be broken and mended.

@@ -10,9 +10,9 @@ use futures_util::future::BoxFuture;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use super::process_tree::{Life, ProcessId, descendants};
 use super::program::Runner;
 use super::registry::{FaultContext, path_from};
-use super::tree::{Life, ProcessId, descendants};
 use super::{Fault, FaultError, Injected, Probe, Stopwatch, Undo};
 use slatest_core::model::{Nanos, Span};
 use slatest_core::target::fault::{ProcessSignal, ProcessSpec};
@@ -113,8 +113,8 @@ impl ProcessFault {
             // Who waits for a disk stops when that answers, and starts nobody before.
             return Ok(stopped);
         }
-        let why = format!("it starts children faster than they can be stopped ({} so far)", stopped.len());
-        Err(FaultError::failed(format!("stopping process {}", root.pid), why))
+        let reason = format!("it starts children faster than they can be stopped ({} so far)", stopped.len());
+        Err(FaultError::failed(format!("stopping process {}", root.pid), reason))
     }
 
     async fn act(&self, root: ProcessId) -> Result<String, FaultError> {

@@ -110,7 +110,7 @@ impl Runner {
     /// When it can't be started, takes too long or writes too much; then it is gone with all that it started.
     pub async fn run(&self) -> Result<Ended, FaultError> {
         let words = self.words();
-        let failed = |why: String| FaultError::failed(format!("running `{words}`"), why);
+        let failed = |reason: String| FaultError::failed(format!("running `{words}`"), reason);
         let mut secrets: Vec<SecretString> = Vec::new();
         let mut command = Command::new(self.find()?);
         command.args(&self.program.args).env_clear();
@@ -136,10 +136,10 @@ impl Runner {
         drop(command);
         let group = Group::of(&child);
         let limit = self.program.timeout.unwrap_or(TIMEOUT_DEFAULT);
-        let status = watched(child, group, limit, [&out, &err]).await.map_err(|why| match why {
+        let status = watched(child, group, limit, [&out, &err]).await.map_err(|reason| match reason {
             Cut::Slow => FaultError::Slow { doing: format!("`{words}`"), limit },
             Cut::Talkative => failed(format!("it wrote more than {} MiB and was ended", WRITTEN_BYTES_MAX >> 20)),
-            Cut::Lost(why) => failed(why),
+            Cut::Lost(reason) => failed(reason),
         })?;
         Ok(Ended {
             success: status.success(),

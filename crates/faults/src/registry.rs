@@ -38,7 +38,7 @@ pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let of = |key: &'static str| move |why: String| vec![(key.to_owned(), why)];
+    let of = |key: &'static str| move |reason: String| vec![(key.to_owned(), reason)];
     Ok(match spec {
         FaultSpec::Command(spec) => Arc::new(CommandFault::new(spec, context)),
         FaultSpec::Process(spec) => Arc::new(ProcessFault::new(spec, context)),
@@ -62,7 +62,9 @@ pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(
     let mut problems = Problems::default();
     for (name, proxy) in &target.proxies {
         let wrong = proxy.mistakes(guard);
-        problems.0.extend(wrong.into_iter().map(|(key, why)| at(source, proxy, &format!("proxies.{name}"), &key, why)));
+        problems
+            .0
+            .extend(wrong.into_iter().map(|(key, reason)| at(source, proxy, &format!("proxies.{name}"), &key, reason)));
     }
     for (name, spec) in &target.faults {
         let place = format!("faults.{name}");
@@ -70,7 +72,7 @@ pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(
     }
     if let Some(alerts) = &target.alerts {
         let wrong = alerts.mistakes(guard);
-        problems.0.extend(wrong.into_iter().map(|(key, why)| at(source, alerts, "alerts", &key, why)));
+        problems.0.extend(wrong.into_iter().map(|(key, reason)| at(source, alerts, "alerts", &key, reason)));
     }
     if problems.0.is_empty() { Ok(()) } else { Err(problems) }
 }
@@ -88,21 +90,21 @@ pub fn mistakes<T>(
     if let FaultSpec::Network(network) = spec
         && !target.proxies.contains_key(&network.proxy)
     {
-        let why = format!("`{}` is none of the target's proxies", network.proxy);
+        let reason = format!("`{}` is none of the target's proxies", network.proxy);
         let known = target.proxies.keys().map(String::as_str);
-        let problem = at(source, written, keys, "network.proxy", why);
+        let problem = at(source, written, keys, "network.proxy", reason);
         return vec![match slatest_core::model::nearest(&network.proxy, known) {
             Some(near) => problem.with_help(format!("did you mean `{near}`?")),
             None => problem.with_help("name it under `proxies`, with the address that it listens on"),
         }];
     }
     let wrong = spec.mistakes(&source.folder, guard);
-    wrong.into_iter().map(|(key, why)| at(source, written, keys, &key, why)).collect()
+    wrong.into_iter().map(|(key, reason)| at(source, written, keys, &key, reason)).collect()
 }
 
-fn at<T>(source: &Source, value: &Located<T>, place: &str, key: &str, why: String) -> Problem {
-    let veiled = why.contains(slatest_core::source::CREDENTIAL_WRITTEN);
-    let problem = source.problem_at(value, format!("{place}.{key}"), why);
+fn at<T>(source: &Source, value: &Located<T>, place: &str, key: &str, reason: String) -> Problem {
+    let veiled = reason.contains(slatest_core::source::CREDENTIAL_WRITTEN);
+    let problem = source.problem_at(value, format!("{place}.{key}"), reason);
     if veiled { problem.veil() } else { problem }
 }
 

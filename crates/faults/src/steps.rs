@@ -207,13 +207,13 @@ impl Steps {
         match (self.stage, news) {
             (Stage::Waiting, News::Steady) => self.enter(now, Stage::Planning),
             (Stage::Planning, News::Planned(Ok(()))) => self.enter(now, Stage::Injecting),
-            (Stage::Planning, News::Planned(Err(why))) => self.wrong(now, Stage::Ended, why),
+            (Stage::Planning, News::Planned(Err(reason))) => self.wrong(now, Stage::Ended, reason),
             (Stage::Injecting, News::Injected(Ok(()))) => {
                 self.conclusion.injection = Injection::Yes;
                 let next = if self.timing.hold.is_some() { Stage::Holding } else { Stage::Watching };
                 self.enter(now, next)
             }
-            (Stage::Injecting, News::Injected(Err(why))) => self.broken_off(now, why),
+            (Stage::Injecting, News::Injected(Err(reason))) => self.broken_off(now, reason),
             (Stage::Watching, News::Watched(restored)) => {
                 self.conclusion.restored = restored;
                 self.after_watch(now)
@@ -223,37 +223,37 @@ impl Steps {
                 let watch = self.timing.hold.is_some() && !self.broken_off;
                 self.enter(now, if watch { Stage::Watching } else { Stage::Verifying })
             }
-            (Stage::Healing, News::Healed(Err(why))) => {
+            (Stage::Healing, News::Healed(Err(reason))) => {
                 self.conclusion.healing = Healing::Failed;
-                self.wrong(now, Stage::Verifying, format!("healing failed: {why}"))
+                self.wrong(now, Stage::Verifying, format!("healing failed: {reason}"))
             }
             (Stage::Verifying, News::Verified(Ok(()))) => self.enter(now, Stage::Ended),
-            (Stage::Verifying, News::Verified(Err(why))) => {
+            (Stage::Verifying, News::Verified(Err(reason))) => {
                 // What should be sound and isn't was not healed, whatever healing said.
                 if self.conclusion.healing == Healing::Healed {
                     self.conclusion.healing = Healing::Failed;
                 }
-                self.wrong(now, Stage::Ended, format!("not seen to be sound afterwards: {why}"))
+                self.wrong(now, Stage::Ended, format!("not seen to be sound afterwards: {reason}"))
             }
-            (Stage::Waiting | Stage::Planning, News::Stop(why)) => {
-                self.wrong(now, Stage::Ended, format!("stopped before anything was injected: {why}"))
+            (Stage::Waiting | Stage::Planning, News::Stop(reason)) => {
+                self.wrong(now, Stage::Ended, format!("stopped before anything was injected: {reason}"))
             }
             // While it is being injected, the answer is waited for: a heal beside it would race it.
-            (Stage::Injecting, News::Stop(why)) => {
+            (Stage::Injecting, News::Stop(reason)) => {
                 self.broken_off = true;
-                self.conclusion.wrong.push(format!("stopped while it was being injected: {why}"));
+                self.conclusion.wrong.push(format!("stopped while it was being injected: {reason}"));
                 None
             }
             // What was held is watched after it was healed: no more.
-            (Stage::Healing, News::Stop(why)) if self.timing.hold.is_some() && !self.broken_off => {
+            (Stage::Healing, News::Stop(reason)) if self.timing.hold.is_some() && !self.broken_off => {
                 self.broken_off = true;
-                self.conclusion.wrong.push(format!("stopped while it was being healed: {why}"));
+                self.conclusion.wrong.push(format!("stopped while it was being healed: {reason}"));
                 None
             }
-            (Stage::Holding, News::Stop(why)) => self.broken_off(now, format!("stopped: {why}")),
-            (Stage::Watching, News::Stop(why)) => match self.conclusion.healing {
-                Healing::Healed => self.wrong(now, Stage::Verifying, format!("stopped: {why}")),
-                _ => self.broken_off(now, format!("stopped: {why}")),
+            (Stage::Holding, News::Stop(reason)) => self.broken_off(now, format!("stopped: {reason}")),
+            (Stage::Watching, News::Stop(reason)) => match self.conclusion.healing {
+                Healing::Healed => self.wrong(now, Stage::Verifying, format!("stopped: {reason}")),
+                _ => self.broken_off(now, format!("stopped: {reason}")),
             },
             (_, News::Tick) if self.deadline().is_some_and(|deadline| now >= deadline) => self.late(now),
             _ => None,
@@ -296,13 +296,13 @@ impl Steps {
     }
 
     /// Something may be broken, and the drill doesn't go on as planned: it is healed now, whoever was to.
-    fn broken_off(&mut self, now: Nanos, why: String) -> Option<Act> {
+    fn broken_off(&mut self, now: Nanos, reason: String) -> Option<Act> {
         self.broken_off = true;
-        self.wrong(now, Stage::Healing, why)
+        self.wrong(now, Stage::Healing, reason)
     }
 
-    fn wrong(&mut self, now: Nanos, next: Stage, why: String) -> Option<Act> {
-        self.conclusion.wrong.push(why);
+    fn wrong(&mut self, now: Nanos, next: Stage, reason: String) -> Option<Act> {
+        self.conclusion.wrong.push(reason);
         self.enter(now, next)
     }
 

@@ -26,7 +26,8 @@ pub struct Check {
     /// What follows when it is not.
     pub effect: Effect,
     /// What that means, for the person who reads it; empty where it holds.
-    pub words: String,
+    #[serde(alias = "words")]
+    pub message: String,
 }
 
 impl Check {
@@ -45,13 +46,13 @@ impl Check {
     ) -> Self {
         let broken: Option<String> = broken.map(Into::into);
         let holds = broken.is_none();
-        Self { name: name.into(), measured, bound, holds, effect, words: broken.unwrap_or_default() }
+        Self { name: name.into(), measured, bound, holds, effect, message: broken.unwrap_or_default() }
     }
 
     /// The target did not keep up with a scenario: no fault of the run, and to be said with its checks.
-    pub fn falling_behind(scenario: &str, words: String) -> Self {
+    pub fn falling_behind(scenario: &str, message: String) -> Self {
         let bound = "under way does not grow without bound".into();
-        Self::new("keeps up", Effect::Warn, scenario.to_owned(), bound, Some(words))
+        Self::new("keeps up", Effect::Warn, scenario.to_owned(), bound, Some(message))
     }
 
     /// One that holds.

@@ -113,7 +113,8 @@ pub struct JudgedObjective {
     /// Pass, fail, inconclusive or void.
     pub verdict: Verdict,
     /// What a reader should know besides: why there is no verdict.
-    pub words: Option<String>,
+    #[serde(alias = "words")]
+    pub message: Option<String>,
 }
 
 impl JudgedObjective {
@@ -134,7 +135,7 @@ impl JudgedObjective {
     /// What a reader should know besides: why the verdict is what it is, and what the samples are
     /// worth where they are worth much less than they are many.
     pub fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.words.iter().cloned().collect();
+        let mut notes: Vec<String> = self.message.iter().cloned().collect();
         if let (Some(late), true) = (self.by_lateness, self.verdict != Verdict::Void) {
             notes.push(format!(
                 "{} to {} of {} are bad, for the generator was late by up to {}: the verdict is the same at both ends",

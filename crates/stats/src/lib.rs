@@ -4,6 +4,7 @@
 // A print that fails panics: `slatest_core::terminal` writes.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod arrival_law;
 mod batches;
 mod beta;
 mod binomial;
@@ -18,13 +19,13 @@ mod quantile;
 mod recovery;
 mod repeats;
 mod sequence;
-mod spacing;
 mod steady;
 mod student;
 mod throughput;
 mod trend;
 mod validity;
 
+pub use arrival_law::{ARRIVAL_LAW_BOUND, GAPS_MAX, anderson_darling, gap_to_uniform};
 pub use batches::{
     BATCHES, Batch, BatchJudgement, Worth, judge_batches_above, judge_batches_below, worth, worth_of_one,
 };
@@ -42,7 +43,6 @@ pub use recovery::{
 };
 pub use repeats::{Distribution, Outage, RepeatFigure, Repeats, SHARES, Went, distribution, percent};
 pub use sequence::{ends, ends_at};
-pub use spacing::{GAPS_MAX, SPACING_BOUND, anderson_darling, gap_to_uniform};
 pub use steady::{Steady, SteadyLimit};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};

@@ -166,7 +166,7 @@ impl Repeats {
     }
 
     /// What was shown, in words.
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         if self.failures() == 0 {
             return "no go said anything of the target".into();
         }

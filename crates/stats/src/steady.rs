@@ -6,7 +6,7 @@ use super::recovery::Row;
 #[derive(Clone, Debug, PartialEq)]
 pub struct SteadyLimit {
     /// What it says, for people: `api-errors: error_rate < 0.1%`.
-    pub words: String,
+    pub message: String,
     /// The share that must not be reached, in (0, 1).
     pub share: f64,
     /// Fewest operations with which a window says anything of it.
@@ -46,15 +46,15 @@ impl Steady {
             let mut one = Row::new(&share);
             one.add(&[(bad, n)]);
             if one.is_broken() {
-                Some(format!("{} did not hold: {bad} of {n} against it", limit.words))
+                Some(format!("{} did not hold: {bad} of {n} against it", limit.message))
             } else if n < limit.fewest {
-                Some(format!("{}: {n} operations, and it takes {} to tell", limit.words, limit.fewest))
+                Some(format!("{}: {n} operations, and it takes {} to tell", limit.message, limit.fewest))
             } else {
                 None
             }
         });
-        if let Some(why) = wrong {
-            return self.end_row(why);
+        if let Some(reason) = wrong {
+            return self.end_row(reason);
         }
         for (sum, (bad, n)) in self.sums.iter_mut().zip(counts) {
             *sum = (sum.0 + bad, sum.1 + n);
@@ -65,11 +65,11 @@ impl Steady {
         if self.row >= self.wanted {
             match whole.failing() {
                 Some(limit) => {
-                    let why = format!(
+                    let reason = format!(
                         "{} did not hold over {} windows together: {} of {} against it",
-                        self.limits[limit].words, self.row, self.sums[limit].0, self.sums[limit].1
+                        self.limits[limit].message, self.row, self.sums[limit].0, self.sums[limit].1
                     );
-                    return self.end_row(why);
+                    return self.end_row(reason);
                 }
                 None => return true,
             }
@@ -77,8 +77,8 @@ impl Steady {
         false
     }
 
-    fn end_row(&mut self, why: String) -> bool {
-        self.ended = Some((self.seen, why));
+    fn end_row(&mut self, reason: String) -> bool {
+        self.ended = Some((self.seen, reason));
         self.row = 0;
         self.sums.fill((0, 0));
         false
@@ -95,9 +95,9 @@ impl Steady {
         match &self.ended {
             None if self.seen == 0 => "no window has closed yet".into(),
             None => format!("{row} of {wanted} windows in which every objective holds, and no more time"),
-            Some((window, why)) => {
+            Some((window, reason)) => {
                 format!(
-                    "{row} of {wanted} windows in which every objective holds; in window {window} of {}, {why}",
+                    "{row} of {wanted} windows in which every objective holds; in window {window} of {}, {reason}",
                     self.seen
                 )
             }
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn errors(share: f64) -> SteadyLimit {
-        SteadyLimit { words: "errors: error_rate < 1%".into(), share, fewest: 20 }
+        SteadyLimit { message: "errors: error_rate < 1%".into(), share, fewest: 20 }
     }
 
     fn fed(windows: u64, counts: impl IntoIterator<Item = (u64, u64)>) -> (bool, Steady) {
@@ -132,9 +132,9 @@ mod tests {
         let windows = [(0, 100), (0, 100), (9, 100), (0, 100), (0, 100)];
         let (reached, steady) = fed(3, windows);
         assert!(!reached);
-        let why = steady.why_not();
-        assert!(why.contains("2 of 3 windows") && why.contains("window 3 of 5"), "{why}");
-        assert!(why.contains("error_rate < 1% did not hold: 9 of 100"), "{why}");
+        let reason = steady.why_not();
+        assert!(reason.contains("2 of 3 windows") && reason.contains("window 3 of 5"), "{reason}");
+        assert!(reason.contains("error_rate < 1% did not hold: 9 of 100"), "{reason}");
         assert!(fed(3, windows.into_iter().chain([(0, 100)])).0);
     }
 

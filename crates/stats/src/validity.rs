@@ -7,8 +7,8 @@ mod unsent;
 mod workers;
 
 pub use self::little::UnderWay;
+use super::arrival_law::ARRIVAL_LAW_BOUND;
 use super::check::{Check, Effect};
-use super::spacing::SPACING_BOUND;
 use slatest_core::model::{Nanos, OUTCOMES, Outcome};
 
 /// Achieved arrivals may fall short of the planned ones by this share.
@@ -46,7 +46,7 @@ pub struct Evidence {
     pub dispatch_lag_p99: Option<Nanos>,
     /// Anderson–Darling's A² of the gaps between arrivals that were really fired against the planned
     /// law, with the number of gaps; `None` where there were too few, or no law to hold them against.
-    pub spacing: Option<(f64, usize)>,
+    pub arrival_law: Option<(f64, usize)>,
     /// Windows whose count of arrivals was not the planned one, of how many.
     pub arrivals_off: (u64, u64),
     /// Time under way by the engine's clock and by the recorded times; `None` where they can't be compared.
@@ -124,7 +124,7 @@ pub struct AgentEvidence {
     /// Whether others took over what it did no more.
     pub taken_over: bool,
     /// Arrivals of its share that were never fired.
-    pub owed: u64,
+    pub shortfall: u64,
     /// Intervals that arrived.
     pub intervals: u64,
     /// Parts of the run of which no interval arrived: (from, to).
@@ -142,7 +142,7 @@ pub fn validity(evidence: &Evidence) -> Vec<Check> {
         achieved(evidence),
         fleet::worst(evidence, dispatch_lag, lag),
         arrivals_by_window(evidence),
-        spacing(evidence),
+        arrival_law(evidence),
         ledger(evidence),
         dropped(evidence),
         blocked(evidence),
@@ -238,14 +238,14 @@ fn arrivals_by_window(e: &Evidence) -> Check {
     Check::new(name, Effect::Void, measured, bound, broken)
 }
 
-fn spacing(e: &Evidence) -> Check {
-    let name = "arrival spacing";
-    let bound = format!("A² ≤ {SPACING_BOUND}");
-    match e.spacing {
+fn arrival_law(e: &Evidence) -> Check {
+    let name = "arrival law";
+    let bound = format!("A² ≤ {ARRIVAL_LAW_BOUND}");
+    match e.arrival_law {
         None => Check::sound(name, "fewer than 50 gaps of a random law: not judged".into(), bound),
         Some((statistic, gaps)) => {
             let measured = format!("A² {statistic:.2} over {gaps} gaps");
-            let broken = (statistic > SPACING_BOUND).then_some(
+            let broken = (statistic > ARRIVAL_LAW_BOUND).then_some(
                 "the gaps between arrivals were not of the planned law: the load came in another shape than was asked for",
             );
             Check::new(name, Effect::Void, measured, bound, broken)
@@ -267,15 +267,15 @@ fn ledger(e: &Evidence) -> Check {
     let sign = if accounted == e.planned { '=' } else { '≠' };
     let broken = (accounted != e.planned)
         .then_some("operations are unaccounted for: a defect of slatest; please report it with the run's folder");
-    Check::new("ledger", Effect::Void, format!("{} planned {sign} {sum}", e.planned), "adds up".into(), broken)
+    Check::new("accounting", Effect::Void, format!("{} planned {sign} {sum}", e.planned), "adds up".into(), broken)
 }
 
 /// Said only when it is broken: most runs have no ledger of writes.
 fn writes(e: &Evidence) -> Check {
-    let words = "the disk of the results could not follow, so nobody knows whether these were acknowledged: a faster \
+    let message = "the disk of the results could not follow, so nobody knows whether these were acknowledged: a faster \
                  disk, or fewer operations with `ledger`";
     let measured = format!("{} missing", e.writes_missed);
-    Check::new("ledger of writes", Effect::Void, measured, "none missing".into(), Some(words))
+    Check::new("ledger of writes", Effect::Void, measured, "none missing".into(), Some(message))
 }
 
 fn dropped(e: &Evidence) -> Check {

@@ -11,7 +11,7 @@ use super::list::{line, lines};
 use super::runtime;
 use crate::commands::Exit;
 use crate::commands::prepare::{PlanArgs, find, target_name};
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use slatest_core::model::Span;
 use slatest_core::say;
 use slatest_core::target::fault::FaultSpec;
@@ -94,8 +94,8 @@ fn check(args: &CheckArgs) -> Result<Exit, Exit> {
                     faults.push((name, drill.injector.clone(), folder.to_owned()));
                 }
             }
-            let guard = Guard::new(&resolved.target.allow).map_err(|why| {
-                say!("slatest: {why}");
+            let guard = Guard::new(&resolved.target.allow).map_err(|reason| {
+                say!("slatest: {reason}");
                 Exit::Invalid
             })?;
             let looked = runtime.block_on(look(&faults, &resolved.target, &guard, args.within));
@@ -139,7 +139,7 @@ async fn look(
         let not_up = not_up.clone().filter(|_| matches!(spec, FaultSpec::Network(_)));
         async move {
             let missing = match (not_up, fault) {
-                (Some(why), _) => vec![why],
+                (Some(reason), _) => vec![reason],
                 (None, None) => described.wrong.clone(),
                 (None, Some(fault)) => match tokio::time::timeout(within.0.as_duration(), fault.plan()).await {
                     Ok(Ok(_)) => Vec::new(),
@@ -147,7 +147,7 @@ async fn look(
                     Err(_) => vec![format!("the look took longer than {within} and was given up")],
                 },
             };
-            let missing: Vec<String> = missing.iter().map(|why| plain(why)).collect();
+            let missing: Vec<String> = missing.iter().map(|reason| plain(reason)).collect();
             Looked { described, ready: missing.is_empty(), missing }
         }
     };

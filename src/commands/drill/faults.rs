@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::commands::Exit;
 use crate::commands::prepare::SANDBOX;
 use crate::commands::problems::report;
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use slatest_core::model::MonotonicClock;
 use slatest_core::say;
 use slatest_core::source::Source;
@@ -55,13 +55,13 @@ pub fn ready(name: &str, spec: &FaultSpec, folder: &Path, guard: &Guard, proxies
     let compiled = compile(spec, &context);
     let (fault, wrong) = match compiled {
         Ok(fault) => (Some(fault), Vec::new()),
-        Err(wrong) => (None, wrong.into_iter().map(|(key, why)| plain(&format!("{key}: {why}"))).collect()),
+        Err(wrong) => (None, wrong.into_iter().map(|(key, reason)| plain(&format!("{key}: {reason}"))).collect()),
     };
     let described = Described {
         name: plain(name),
         injector: spec.injector(),
         breaks: fault.as_ref().map(|fault| plain(&fault.describe())),
-        healed: fault.as_ref().and_then(|fault| fault.remedy()).map(|words| plain(&words)),
+        healed: fault.as_ref().and_then(|fault| fault.remedy()).map(|message| plain(&message)),
         rights: fault.as_ref().map(|fault| plain(&fault.rights())),
         wrong,
     };
@@ -100,7 +100,7 @@ pub fn place(library: &Library, name: &str) -> Result<Place, Exit> {
     let source = library.target(name).map_err(|problems| invalid(problems, &[]))?;
     let target: Target = source.parse().map_err(|problems| invalid(problems, &[&source]))?;
     let guard = Guard::new(&target.allow)
-        .map_err(|why| invalid(source.problem_at(&target.allow, "allow.hosts", why).into(), &[&source]))?;
+        .map_err(|reason| invalid(source.problem_at(&target.allow, "allow.hosts", reason).into(), &[&source]))?;
     Ok(Place { target, folder: source.folder, guard })
 }
 

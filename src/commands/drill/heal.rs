@@ -8,7 +8,7 @@ use super::faults::stopwatch;
 use super::runtime;
 use crate::commands::Exit;
 use crate::commands::process::Signals;
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use slatest_core::model::Span;
 use slatest_core::say;
 use slatest_core::terminal::print_all;
@@ -60,7 +60,7 @@ fn heal(folder: &Path, args: &HealArgs) -> Exit {
     let run = plain(&folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy());
     let read = match journal::read(folder) {
         Ok(read) => read,
-        Err(why) => return wrong(&why),
+        Err(reason) => return wrong(&reason),
     };
     if journal::under_way(folder) {
         say!("slatest: refused: the run {run} is still under way and heals by itself; end it first (Ctrl-C, once)");
@@ -83,10 +83,11 @@ fn heal(folder: &Path, args: &HealArgs) -> Exit {
     }
     for unhealed in &left {
         let what = unhealed.remedy.as_ref().map_or("?", |remedy| remedy.fault.injector());
-        let tried = unhealed.tried.as_ref().map_or_else(String::new, |why| format!("; healing failed before: {why}"));
+        let tried =
+            unhealed.tried.as_ref().map_or_else(String::new, |reason| format!("; healing failed before: {reason}"));
         print_all(&plain(&format!(
             "healing {} ({what}), broken since {}{tried}",
-            words(&unhealed.key),
+            message(&unhealed.key),
             unhealed.since
         )));
         print_all("\n");
@@ -100,7 +101,7 @@ fn heal(folder: &Path, args: &HealArgs) -> Exit {
     });
     let mended = match mended {
         Ok(mended) => mended,
-        Err(why) => return wrong(&why),
+        Err(reason) => return wrong(&reason),
     };
     tell(&run, &mended)
 }
@@ -125,7 +126,7 @@ fn refused(run: &str, left: &[Unhealed]) -> bool {
             refused = true;
             say!(
                 "slatest: refused: healing {} would start `{}` on this machine, and not this user wrote that here",
-                words(&unhealed.key),
+                message(&unhealed.key),
                 plain(&programs.join("`, `"))
             );
         }
@@ -145,8 +146,8 @@ fn tell(run: &str, mended: &[Mended]) -> Exit {
     let mut broken = Vec::new();
     for one in mended {
         match &one.end {
-            Ok(did) => print_all(&format!("healed {}: {}\n", words(&one.key), plain(did))),
-            Err(why) => broken.push(format!("{}: {}", words(&one.key), plain(&why.to_string()))),
+            Ok(did) => print_all(&format!("healed {}: {}\n", message(&one.key), plain(did))),
+            Err(reason) => broken.push(format!("{}: {}", message(&one.key), plain(&reason.to_string()))),
         }
     }
     if broken.is_empty() {
@@ -163,14 +164,14 @@ fn tell(run: &str, mended: &[Mended]) -> Exit {
     Exit::Failed
 }
 
-fn wrong(why: &str) -> Exit {
-    say!("slatest: {}", plain(why));
+fn wrong(reason: &str) -> Exit {
+    say!("slatest: {}", plain(reason));
     say!("slatest: HEALING FAILED: what the run broke is left as it is");
     Exit::Failed
 }
 
 /// A drill as people call it.
-fn words(key: &DrillKey) -> String {
+fn message(key: &DrillKey) -> String {
     let repeat = if key.repeat > 1 { format!(", repeat {}", key.repeat) } else { String::new() };
     plain(&format!("the drill `{}`{repeat}", key.drill))
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::commands::Exit;
 use crate::commands::problems::report;
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use slatest_core::say;
 use slatest_core::source::{Source, to_yaml};
 use slatest_core::target::fault::FaultSpec;
@@ -60,8 +60,8 @@ pub fn run(args: &ImportArgs) -> Exit {
     }
     let text = match fragment(&imported, &source.name) {
         Ok(text) => text,
-        Err(why) => {
-            say!("slatest: {why}");
+        Err(reason) => {
+            say!("slatest: {reason}");
             return Exit::Unexpected;
         }
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::commands::Exit;
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use slatest_core::say;
 use slatest_core::terminal::print_all;
 use slatest_engine::record::{RunRecord, Status, StoreError, locate, read};
@@ -52,8 +52,8 @@ pub fn run(args: &JournalArgs) -> Exit {
             print_all(&text);
             Exit::Pass
         }
-        Err(why) => {
-            say!("slatest: {}", plain(&why));
+        Err(reason) => {
+            say!("slatest: {}", plain(&reason));
             Exit::Usage
         }
     }
@@ -88,7 +88,7 @@ fn text(record: &RunRecord, folder: &Path, args: &JournalArgs) -> Result<String,
             _ => record.status == Status::Interrupted,
         },
         not_started: judged.and_then(|judged| match &judged.end {
-            DrillEnd::NotStarted(why) => Some(why.clone()),
+            DrillEnd::NotStarted(reason) => Some(reason.clone()),
             _ => None,
         }),
     };

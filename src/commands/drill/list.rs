@@ -10,7 +10,7 @@ use super::faults::{Described, kind, permission, place, ready, uses};
 use crate::commands::Exit;
 use crate::commands::check::wrapped;
 use crate::commands::prepare::target_name;
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use slatest_core::say;
 use slatest_core::terminal::print_all;
 use slatest_engine::profile::Library;

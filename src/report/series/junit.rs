@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quick_junit::{Report, TestCase, TestSuite};
 
-use super::{RenderSeries, words};
+use super::{RenderSeries, phrases};
 use crate::report::Junit;
 use crate::report::harmless::harmless;
 use crate::report::junit::status;
@@ -23,17 +23,16 @@ impl RenderSeries for Junit {
         whole.add_property(("seed", series.seed.to_string().as_str()));
         whole.add_property(("target", series.target.name.as_str()));
         whole.add_property(("verdict", series.verdict.name()));
-        let mut case = TestCase::new("all repeats", status(series.verdict, &words::reason(series)));
+        let mut case = TestCase::new("all repeats", status(series.verdict, &phrases::explanation(series)));
         case.set_classname(series.profile.as_str());
         let said: Vec<String> = series
             .drills
             .iter()
             .flat_map(|drill| {
-                let objectives = drill
-                    .objectives
-                    .iter()
-                    .flat_map(|objective| std::iter::once(words::asks(objective)).chain(words::objective(objective)));
-                std::iter::once(format!("drill {}", drill.name)).chain(objectives).chain(words::notes(drill))
+                let objectives = drill.objectives.iter().flat_map(|objective| {
+                    std::iter::once(phrases::asks(objective)).chain(phrases::objective(objective))
+                });
+                std::iter::once(format!("drill {}", drill.name)).chain(objectives).chain(phrases::notes(drill))
             })
             .collect();
         case.set_system_out(said.join("\n"));
@@ -41,7 +40,7 @@ impl RenderSeries for Junit {
         for repeat in &series.repeats {
             let mut case = TestCase::new(
                 format!("repeat {} ({})", repeat.number, repeat.run),
-                status(repeat.verdict, &repeat.words),
+                status(repeat.verdict, &repeat.message),
             );
             case.set_classname(series.profile.as_str());
             case.set_time(Duration::from_nanos(repeat.length.0));
@@ -57,8 +56,9 @@ impl RenderSeries for Junit {
                         .parts
                         .iter()
                         .map(|part| {
-                            let words = part.words.as_ref().map_or_else(String::new, |words| format!(": {words}"));
-                            format!("{}; measured {}{words}", part.bound_text(), part.measured)
+                            let message =
+                                part.message.as_ref().map_or_else(String::new, |message| format!(": {message}"));
+                            format!("{}; measured {}{message}", part.bound_text(), part.measured)
                         })
                         .collect();
                     let name = format!("repeat {} {} {}", repeat.number, objective.name, objective.scope);

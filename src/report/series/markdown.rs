@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::{RenderSeries, bars, words};
+use super::{RenderSeries, bars, phrases};
 use crate::report::Markdown;
 use crate::report::harmless::harmless;
 use crate::report::markdown::{escape, mark};
-use crate::report::words::length;
+use crate::report::phrases::length;
 use slatest_engine::record::Series;
 
 impl RenderSeries for Markdown {
@@ -16,7 +16,7 @@ impl RenderSeries for Markdown {
         writeln!(
             out,
             "\n{}. On `{}`, {} of {} repeats, {} in all, seed {}, series `{}`, slatest {}.",
-            escape(&words::reason(series)),
+            escape(&phrases::explanation(series)),
             series.target.name,
             series.repeats.len(),
             series.planned,
@@ -25,24 +25,24 @@ impl RenderSeries for Markdown {
             series.id,
             series.slatest,
         )?;
-        if let Some(under_way) = words::under_way(series) {
+        if let Some(under_way) = phrases::under_way(series) {
             writeln!(out, "\n> {}", escape(&under_way))?;
         }
         for drill in &series.drills {
             writeln!(out, "\n### Drill {}\n", escape(&drill.name))?;
             writeln!(out, "{}, injected {} times.\n", escape(&drill.fault), drill.injected)?;
             for objective in &drill.objectives {
-                writeln!(out, "- **{}**", escape(&words::asks(objective)))?;
-                for line in words::objective(objective) {
+                writeln!(out, "- **{}**", escape(&phrases::asks(objective)))?;
+                for line in phrases::objective(objective) {
                     writeln!(out, "  - {}", escape(&line))?;
                 }
             }
-            for line in words::notes(drill) {
+            for line in phrases::notes(drill) {
                 writeln!(out, "- {}", escape(&line))?;
             }
-            for (component, rto) in words::shown_components(drill) {
+            for (component, rto) in phrases::shown_components(drill) {
                 let all: Vec<_> = series.drill(&drill.name).collect();
-                let shown = all.get(all.len().saturating_sub(words::REPEATS_SHOWN)..).unwrap_or_default();
+                let shown = all.get(all.len().saturating_sub(phrases::REPEATS_SHOWN)..).unwrap_or_default();
                 let outage =
                     |one: &slatest_engine::record::DrillRepeat| one.component(component).and_then(|one| one.outage);
                 let outages: Vec<_> = shown.iter().filter_map(|(_, one)| outage(one)).collect();
@@ -51,10 +51,10 @@ impl RenderSeries for Markdown {
                     out,
                     "\n{}\n\n| {} |\n|---:|---|---|---:|---|---:|---:|---:|",
                     escape(component),
-                    words::COLUMNS.join(" | ")
+                    phrases::COLUMNS.join(" | ")
                 )?;
                 for (repeat, one) in shown {
-                    let (verdict, mut row) = words::row(repeat, one, component);
+                    let (verdict, mut row) = phrases::row(repeat, one, component);
                     row[1] = format!("{} {verdict}", mark(verdict));
                     row[2] = format!("`{}`", scale.bar(outage(one).as_ref()));
                     writeln!(out, "| {} |", row.each_ref().map(|cell| escape(cell)).join(" | "))?;
@@ -64,20 +64,20 @@ impl RenderSeries for Markdown {
             if drill.components.is_empty() {
                 continue;
             }
-            writeln!(out, "\n| {} |\n|---|---:|---:|---:|---:|---:|---:|", words::COMPONENT_COLUMNS.join(" | "))?;
-            for component in drill.components.iter().take(words::COMPONENTS_SHOWN) {
+            writeln!(out, "\n| {} |\n|---|---:|---:|---:|---:|---:|---:|", phrases::COMPONENT_COLUMNS.join(" | "))?;
+            for component in drill.components.iter().take(phrases::COMPONENTS_SHOWN) {
                 writeln!(
                     out,
                     "| {} |",
-                    words::component_row(component).each_ref().map(|cell| escape(cell)).join(" | ")
+                    phrases::component_row(component).each_ref().map(|cell| escape(cell)).join(" | ")
                 )?;
             }
         }
-        let not = words::did_not_pass(series);
+        let not = phrases::did_not_pass(series);
         if !not.is_empty() {
             writeln!(out, "\n### Did not pass\n")?;
         }
-        for (verdict, text) in not.iter().take(words::REPEATS_SHOWN) {
+        for (verdict, text) in not.iter().take(phrases::REPEATS_SHOWN) {
             writeln!(out, "- {} {verdict} {}", mark(*verdict), escape(text))?;
         }
         Ok(())

@@ -3,17 +3,17 @@
 mod bars;
 mod junit;
 mod markdown;
+mod phrases;
 #[cfg(test)]
 mod tests;
 mod text;
-mod words;
 
 use std::io;
 
 use super::Json;
 use super::harmless::harmless_json;
+pub(crate) use phrases::latest;
 use slatest_engine::record::Series;
-pub(crate) use words::latest;
 
 /// A format that can show a series.
 pub trait RenderSeries {

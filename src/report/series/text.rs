@@ -3,10 +3,10 @@
 use std::io;
 
 use super::bars::{LEGEND, Scale};
-use super::{RenderSeries, words};
+use super::{RenderSeries, phrases};
 use crate::report::harmless::harmless;
+use crate::report::phrases::{length, plain};
 use crate::report::text::{Text, align_right, table, wrapped};
-use crate::report::words::{length, plain};
 use slatest_engine::record::{DrillRepeat, DrillSummary, Repeat, Series};
 
 impl RenderSeries for Text {
@@ -14,7 +14,7 @@ impl RenderSeries for Text {
         let series = &*harmless(series);
         let verdict = self.style(series.verdict).bold().apply_to(series.verdict.name().to_uppercase());
         let name = series.verdict.name().to_uppercase();
-        for (i, line) in wrapped(&format!("{name}  {}", words::reason(series))).iter().enumerate() {
+        for (i, line) in wrapped(&format!("{name}  {}", phrases::explanation(series))).iter().enumerate() {
             match i {
                 0 => writeln!(out, "{}", line.replacen(&name, &verdict.to_string(), 1))?,
                 _ => writeln!(out, "  {line}")?,
@@ -31,17 +31,17 @@ impl RenderSeries for Text {
             series.seed,
         )?;
         writeln!(out, "series {} · slatest {}", series.id, series.slatest)?;
-        for line in words::under_way(series).iter().flat_map(|text| wrapped(text)) {
+        for line in phrases::under_way(series).iter().flat_map(|text| wrapped(text)) {
             writeln!(out, "{line}")?;
         }
         for drill in &series.drills {
             self.drill(series, drill, out)?;
         }
-        let not = words::did_not_pass(series);
+        let not = phrases::did_not_pass(series);
         if !not.is_empty() {
             writeln!(out, "\nDid not pass")?;
         }
-        for (verdict, text) in not.iter().take(words::REPEATS_SHOWN) {
+        for (verdict, text) in not.iter().take(phrases::REPEATS_SHOWN) {
             let name = verdict.name();
             let colored = self.style(*verdict).apply_to(name).to_string();
             for (i, line) in wrapped(&format!("{name}  {text}")).iter().enumerate() {
@@ -59,20 +59,20 @@ impl Text {
     fn drill(self, series: &Series, drill: &DrillSummary, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "\nDrill {}, {} · injected {} times", plain(&drill.name), plain(&drill.fault), drill.injected)?;
         for objective in &drill.objectives {
-            for (i, line) in wrapped(&words::asks(objective)).iter().enumerate() {
+            for (i, line) in wrapped(&phrases::asks(objective)).iter().enumerate() {
                 writeln!(out, "{}{line}", if i == 0 { " " } else { "   " })?;
             }
-            for line in words::objective(objective).iter().flat_map(|text| wrapped(text)) {
+            for line in phrases::objective(objective).iter().flat_map(|text| wrapped(text)) {
                 writeln!(out, "   {line}")?;
             }
         }
-        for line in words::notes(drill).iter().flat_map(|text| wrapped(text)) {
+        for line in phrases::notes(drill).iter().flat_map(|text| wrapped(text)) {
             writeln!(out, " {line}")?;
         }
-        for (component, rto) in words::shown_components(drill) {
+        for (component, rto) in phrases::shown_components(drill) {
             writeln!(out, "\n {} from repeat to repeat", plain(component))?;
             let all: Vec<(&Repeat, &DrillRepeat)> = series.drill(&drill.name).collect();
-            let skipped = all.len().saturating_sub(words::REPEATS_SHOWN);
+            let skipped = all.len().saturating_sub(phrases::REPEATS_SHOWN);
             if skipped > 0 {
                 writeln!(out, " ({skipped} earlier ones stand in series.json)")?;
             }
@@ -80,10 +80,10 @@ impl Text {
             let outages: Vec<_> =
                 shown.iter().map(|(_, one)| one.component(component).and_then(|one| one.outage)).collect();
             let scale = Scale::of(outages.iter().flatten(), rto);
-            let mut table = table(&words::COLUMNS);
+            let mut table = table(&phrases::COLUMNS);
             let mut verdicts = Vec::new();
             for ((repeat, one), outage) in shown.iter().zip(&outages) {
-                let (verdict, mut row) = words::row(repeat, one, component);
+                let (verdict, mut row) = phrases::row(repeat, one, component);
                 row[2] = scale.bar(outage.as_ref());
                 verdicts.push(verdict);
                 table.add_row(row);
@@ -106,16 +106,16 @@ impl Text {
             return Ok(());
         }
         writeln!(out, "\n Recovery times of all repeats (bounds at 95 % each)")?;
-        let mut table = table(&words::COMPONENT_COLUMNS);
-        for component in drill.components.iter().take(words::COMPONENTS_SHOWN) {
-            table.add_row(words::component_row(component));
+        let mut table = table(&phrases::COMPONENT_COLUMNS);
+        for component in drill.components.iter().take(phrases::COMPONENTS_SHOWN) {
+            table.add_row(phrases::component_row(component));
         }
         align_right(&mut table, &[1, 2, 3, 4, 5, 6]);
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
         }
-        if drill.components.len() > words::COMPONENTS_SHOWN {
-            let more = drill.components.len() - words::COMPONENTS_SHOWN;
+        if drill.components.len() > phrases::COMPONENTS_SHOWN {
+            let more = drill.components.len() - phrases::COMPONENTS_SHOWN;
             writeln!(out, " and {more} more (series.json has them)")?;
         }
         Ok(())

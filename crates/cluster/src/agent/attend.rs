@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::attendance::{Surroundings, live};
+use super::agent_loop::{AgentDeps, live};
+use super::connection::Dial;
 use super::dial::Sockets;
 use super::generator::EngineGenerator;
-use super::line::Dial;
 use super::{AgentClock, AgentEnd, AgentError, AgentNews, AgentSettings};
 use crate::wire;
 use slatest_engine::load::Stop;
@@ -45,14 +45,14 @@ pub fn attend_through(
         .build()
         .map_err(|e| AgentError::Machine(format!("no runtime to reach the coordinator with: {e}")))?;
     let end = runtime.block_on(async {
-        let surroundings = Surroundings {
+        let deps = AgentDeps {
             dial,
             generator: Box::new(EngineGenerator),
             clock: AgentClock::start(),
             seed: rand::random(),
             machine: this_machine(),
         };
-        live(settings, surroundings, stop, &mut on_news).await
+        live(settings, deps, stop, &mut on_news).await
     });
     runtime.shutdown_background();
     end

@@ -9,18 +9,18 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio::net::TcpStream;
 
-use super::line::{Dial, Incoming, LineError, Outgoing};
+use super::connection::{ConnectionError, Dial, Incoming, Outgoing};
 use super::{AgentError, AgentSettings, Credentials};
 use crate::client::{self, ClientError};
 use crate::identity::{AgentIdentity, Token};
 use crate::transport;
 use crate::wire::FromAgent;
 
-impl From<ClientError> for LineError {
+impl From<ClientError> for ConnectionError {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Refused(why) => Self::Refused(why),
-            ClientError::Lost(why) => Self::Lost(why),
+            ClientError::Refused(reason) => Self::Refused(reason),
+            ClientError::Lost(reason) => Self::Lost(reason),
         }
     }
 }
@@ -64,7 +64,7 @@ impl Sockets {
 }
 
 impl Dial for Sockets {
-    fn dial(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<Incoming, LineError>> {
+    fn dial(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<Incoming, ConnectionError>> {
         let (address, name, token) = (self.address.clone(), self.name.clone(), self.token.clone());
         let kept = Arc::clone(&self.identity);
         async move {
@@ -76,17 +76,19 @@ impl Dial for Sockets {
                     *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.clone());
                     identity
                 }
-                (None, None) => return Err(LineError::Refused("there is neither a token nor a certificate".into())),
+                (None, None) => {
+                    return Err(ConnectionError::Refused("there is neither a token nor a certificate".into()));
+                }
             };
             let incoming = client::attend(connect(&address).await?, &identity, Said(outgoing)).await?;
-            Ok(incoming.map_err(LineError::from).boxed())
+            Ok(incoming.map_err(ConnectionError::from).boxed())
         }
         .boxed()
     }
 }
 
-async fn connect(address: &str) -> Result<TcpStream, LineError> {
-    transport::connect(address).await.map_err(|e| LineError::Lost(format!("no connection to {address}: {e}")))
+async fn connect(address: &str) -> Result<TcpStream, ConnectionError> {
+    transport::connect(address).await.map_err(|e| ConnectionError::Lost(format!("no connection to {address}: {e}")))
 }
 
 /// What an agent says, as a type without a lifetime: with one, the compiler can't show that a call may go

@@ -65,7 +65,7 @@ pub struct Failure {
     /// What kind of failure it is.
     pub kind: FailureKind,
     /// In words.
-    pub why: String,
+    pub reason: String,
 }
 
 /// What kind of failure it is.
@@ -83,7 +83,7 @@ pub enum FailureKind {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)
+        f.write_str(&self.reason)
     }
 }
 

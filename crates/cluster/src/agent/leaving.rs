@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::attendance::Attendance;
+use super::agent_loop::AgentLoop;
 use super::news::{AgentEnd, AgentError, AgentNews, Ending};
 use super::outbox::Outbox;
 use slatest_core::model::Nanos;
@@ -10,7 +10,7 @@ use slatest_core::model::Nanos;
 /// How long an agent that has said everything waits for the coordinator to say goodbye.
 const FAREWELL: Nanos = Nanos::from_secs(5);
 
-impl Attendance<'_> {
+impl AgentLoop<'_> {
     /// Whether it is time to go, and with which end.
     pub(super) fn leave(&mut self) -> Option<Result<AgentEnd, AgentError>> {
         let now = self.clock.now();
@@ -37,10 +37,10 @@ impl Attendance<'_> {
         let gone = now - self.heard.last();
         let patience = self.settings.patience;
         if self.line.is_none() && gone >= Nanos::from(patience) && !self.part.is_under_way() {
-            let why = self.last_trouble.clone();
+            let reason = self.last_trouble.clone();
             return Some(Err(match &self.outbox {
-                Some(_) => AgentError::Lost { patience, why, kept: self.kept() },
-                None => AgentError::Unreachable { address: self.settings.coordinator.clone(), patience, why },
+                Some(_) => AgentError::Lost { patience, reason, kept: self.kept() },
+                None => AgentError::Unreachable { address: self.settings.coordinator.clone(), patience, reason },
             }));
         }
         None

@@ -11,12 +11,12 @@ use slatest_core::model::Nanos;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgentNews {
     /// The coordinator can't be reached; it is tried again.
-    #[error("the coordinator {address} can't be reached: {why}; trying again")]
+    #[error("the coordinator {address} can't be reached: {reason}; trying again")]
     Unreached {
         /// Its address.
         address: String,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// It takes part.
     #[error("joined run {run} as agent {index} of {of} (counted from 0)")]
@@ -54,10 +54,10 @@ pub enum AgentNews {
         at: Nanos,
     },
     /// The connection is gone.
-    #[error("the connection to the coordinator is gone: {why}; trying again")]
+    #[error("the connection to the coordinator is gone: {reason}; trying again")]
     Disconnected {
         /// Why.
-        why: String,
+        reason: String,
     },
     /// It is there again.
     #[error("the coordinator is back; {waiting} intervals are sent to it")]
@@ -121,30 +121,30 @@ pub struct AgentEnd {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The coordinator doesn't want it.
-    #[error("the coordinator refused this agent: {why}{}", words_of_kept(.kept.as_ref()))]
+    #[error("the coordinator refused this agent: {reason}{}", words_of_kept(.kept.as_ref()))]
     Refused {
         /// In its words.
-        why: String,
+        reason: String,
         /// Where intervals are that it has not got.
         kept: Option<(PathBuf, usize)>,
     },
     /// It was never reached.
-    #[error("the coordinator {address} could not be reached for {patience:?}: {why}")]
+    #[error("the coordinator {address} could not be reached for {patience:?}: {reason}")]
     Unreachable {
         /// Its address.
         address: String,
         /// How long it was tried.
         patience: Duration,
         /// Why, the last time.
-        why: String,
+        reason: String,
     },
     /// It did not come back.
-    #[error("the coordinator was gone for {patience:?} ({why}){}", words_of_kept(.kept.as_ref()))]
+    #[error("the coordinator was gone for {patience:?} ({reason}){}", words_of_kept(.kept.as_ref()))]
     Lost {
         /// How long it was waited for.
         patience: Duration,
         /// Why, the last time.
-        why: String,
+        reason: String,
         /// Where the intervals are that it has not got.
         kept: Option<(PathBuf, usize)>,
     },

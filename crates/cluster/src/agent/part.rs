@@ -88,9 +88,9 @@ impl Part {
     }
 
     /// Asks the generator to end; the first reason is kept.
-    pub(super) fn halt(&mut self, urgent: bool, why: &str) {
+    pub(super) fn halt(&mut self, urgent: bool, reason: &str) {
         if self.finished.is_none() && self.early.is_none() {
-            self.early = Some(why.to_owned());
+            self.early = Some(reason.to_owned());
         }
         while self.asked < if urgent { 2 } else { 1 } {
             self.stop.ask();
@@ -149,7 +149,7 @@ impl Part {
     pub(super) fn fail(&mut self, failure: Failure) {
         self.made = None;
         if self.started {
-            let early = self.early.get_or_insert(failure.why).clone();
+            let early = self.early.get_or_insert(failure.reason).clone();
             self.finished = Some(wire::Finished { early, ..wire::Finished::default() });
         } else {
             self.called_off = self.is_halted();
@@ -209,8 +209,8 @@ impl Part {
             }
             Next::NotReady => {
                 self.said_not_ready = true;
-                let why = self.failed.as_ref().map(ToString::to_string).unwrap_or_default();
-                Some(from_agent::Body::NotReady(wire::NotReady { why }))
+                let reason = self.failed.as_ref().map(ToString::to_string).unwrap_or_default();
+                Some(from_agent::Body::NotReady(wire::NotReady { reason }))
             }
             Next::Interval => None,
             Next::Finished => {

@@ -21,12 +21,12 @@ use slatest_engine::profile::{OnCoordinatorLoss, Plan};
 struct Switchboard(mpsc::Sender<Conversation>);
 
 impl Dial for Switchboard {
-    fn dial(&self, heard: Outgoing) -> BoxFuture<'static, Result<Incoming, LineError>> {
+    fn dial(&self, heard: Outgoing) -> BoxFuture<'static, Result<Incoming, ConnectionError>> {
         let calls = self.0.clone();
         async move {
             let (say, said) = mpsc::channel(64);
             let conversation = Conversation { heard, say };
-            calls.try_send(conversation).map_err(|_| LineError::Lost("nobody is there".into()))?;
+            calls.try_send(conversation).map_err(|_| ConnectionError::Lost("nobody is there".into()))?;
             let said = stream::unfold(said, |mut said| async { said.recv().await.map(|word| (word, said)) });
             Ok(said.boxed())
         }
@@ -37,7 +37,7 @@ impl Dial for Switchboard {
 /// One connection, from the coordinator's side.
 struct Conversation {
     heard: Outgoing,
-    say: mpsc::Sender<Result<wire::ToAgent, LineError>>,
+    say: mpsc::Sender<Result<wire::ToAgent, ConnectionError>>,
 }
 
 impl Conversation {
@@ -145,7 +145,7 @@ fn plan(policy: OnCoordinatorLoss) -> Arc<Plan> {
 struct Bench {
     calls: mpsc::Receiver<Conversation>,
     settings: AgentSettings,
-    surroundings: Option<Surroundings>,
+    deps: Option<AgentDeps>,
     ledger: Ledger,
     clock: AgentClock,
     stop: Stop,
@@ -171,22 +171,22 @@ fn bench(policy: OnCoordinatorLoss, secs: u64) -> Bench {
         workers: 1,
         working_directory: ".".into(),
     };
-    let surroundings = Surroundings {
+    let deps = AgentDeps {
         dial: Arc::new(Switchboard(calls_to)),
         generator: Box::new(generator),
         clock,
         seed: 3,
         machine: wire::Machine::default(),
     };
-    Bench { calls, settings, surroundings: Some(surroundings), ledger, clock, stop: Stop::default() }
+    Bench { calls, settings, deps: Some(deps), ledger, clock, stop: Stop::default() }
 }
 
 impl Bench {
     /// Starts the agent.
     fn agent(&mut self) -> tokio::task::JoinHandle<Result<AgentEnd, AgentError>> {
         let (settings, stop) = (self.settings.clone(), self.stop.clone());
-        let surroundings = self.surroundings.take().expect("started once");
-        tokio::spawn(async move { live(settings, surroundings, stop, &mut |_| {}).await })
+        let deps = self.deps.take().expect("started once");
+        tokio::spawn(async move { live(settings, deps, stop, &mut |_| {}).await })
     }
 
     async fn call(&mut self) -> Conversation {
@@ -343,7 +343,7 @@ async fn a_share_is_taken_over_once_however_often_it_is_ordered() {
     desk.equals(&bench.ledger);
     // Its own third for 10 s, and half of another for 5.
     assert_eq!(bench.ledger.fired(), 200 + 50);
-    call.say(to_agent::Body::Stop(wire::Stop { urgent: false, why: "over".into() })).await;
+    call.say(to_agent::Body::Stop(wire::Stop { urgent: false, reason: "over".into() })).await;
     call.say(to_agent::Body::Farewell(wire::Farewell {})).await;
     assert_eq!(agent.await.unwrap().unwrap().ending, Ending::Finished);
 }
@@ -354,7 +354,7 @@ async fn it_goes_when_it_is_not_wanted_or_not_able() {
     let mut one = bench(OnCoordinatorLoss::Stop, 5);
     let agent = one.agent();
     let call = one.call().await;
-    call.say.send(Err(LineError::Refused("the run has its 3 agents already".into()))).await.unwrap();
+    call.say.send(Err(ConnectionError::Refused("the run has its 3 agents already".into()))).await.unwrap();
     let error = agent.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("its 3 agents already"), "{error}");
 
@@ -363,7 +363,7 @@ async fn it_goes_when_it_is_not_wanted_or_not_able() {
     let agent = three.agent();
     let mut call = three.call().await;
     call.join().await;
-    call.say(to_agent::Body::Stop(wire::Stop { urgent: false, why: "an agent is not ready".into() })).await;
+    call.say(to_agent::Body::Stop(wire::Stop { urgent: false, reason: "an agent is not ready".into() })).await;
     assert_eq!(agent.await.unwrap().unwrap().ending, Ending::Early("an agent is not ready".into()));
     let mut four = bench(OnCoordinatorLoss::Stop, 5);
     let agent = four.agent();
@@ -388,13 +388,13 @@ async fn it_goes_when_it_is_not_wanted_or_not_able() {
 #[tokio::test]
 async fn an_assignment_that_it_can_not_take_on_is_said_to_the_coordinator() {
     let mut bench = self::bench(OnCoordinatorLoss::Stop, 5);
-    bench.surroundings.as_mut().unwrap().generator = Box::new(EngineGenerator);
+    bench.deps.as_mut().unwrap().generator = Box::new(EngineGenerator);
     let agent = bench.agent();
     let mut call = bench.call().await;
     call.hello().await;
     call.welcome(0, true).await;
     let from_agent::Body::NotReady(said) = call.next().await else { panic!("no word") };
-    assert!(said.why.contains("no profile"), "{}", said.why);
+    assert!(said.reason.contains("no profile"), "{}", said.reason);
     let error = agent.await.unwrap().unwrap_err();
     assert!(matches!(&error, AgentError::NotReady(f) if f.kind == FailureKind::Assignment), "{error}");
 }

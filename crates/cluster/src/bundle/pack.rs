@@ -159,10 +159,10 @@ impl Freight<'_> {
         for (name, spec) in &feeds.data {
             for (key, written) in [("csv", &spec.csv), ("jsonl", &spec.jsonl)] {
                 let Some(written) = written else { continue };
-                let place = |why: String| source.problem_at(written, format!("data.{name}.{key}"), why);
+                let place = |reason: String| source.problem_at(written, format!("data.{name}.{key}"), reason);
                 problems.take(
                     self.add(&source.path(written), written)
-                        .map_err(|(why, help)| Problems::from(place(why).with_help(help))),
+                        .map_err(|(reason, help)| Problems::from(place(reason).with_help(help))),
                 );
             }
         }
@@ -176,21 +176,22 @@ impl Freight<'_> {
         let used: BTreeSet<&str> = packing.plan.scenarios.iter().map(|s| s.endpoint.as_str()).collect();
         let mut problems = Problems::default();
         for (name, endpoint) in target.endpoints.iter().filter(|(name, _)| used.contains(name.as_str())) {
-            let place = |key: &str, why: String| source.problem_at(endpoint, format!("endpoints.{name}.{key}"), why);
+            let place =
+                |key: &str, reason: String| source.problem_at(endpoint, format!("endpoints.{name}.{key}"), reason);
             // What is named by a place of the whole machine, outside of here, is looked for there by agents too.
             let everywhere = |ca: &&str| {
                 Path::new(ca).is_absolute() && InsidePath::of(Path::new(ca), self.working_directory).is_none()
             };
             if let Some(ca) = endpoint.tls_files().ca.filter(|ca| !everywhere(ca)) {
                 let added = self.add_certificates(&source.path(ca), ca);
-                problems.take(added.map_err(|(why, help)| Problems::from(place("ca", why).with_help(help))));
+                problems.take(added.map_err(|(reason, help)| Problems::from(place("ca", reason).with_help(help))));
             }
             for (key, written) in stays(endpoint) {
                 let path = source.path(&written);
                 if !Path::new(&written).is_absolute() && InsidePath::of(&path, self.working_directory).is_none() {
-                    let why =
+                    let reason =
                         format!("{written} lies outside of the working directory, and agents look for it in theirs");
-                    problems.0.push(place(&key, why).with_help("give it an absolute path, the same on every agent"));
+                    problems.0.push(place(&key, reason).with_help("give it an absolute path, the same on every agent"));
                 }
             }
         }
@@ -202,8 +203,9 @@ impl Freight<'_> {
         let file = self.files.get(&inside);
         if file.is_some_and(|file| file.content.windows(12).any(|part| part == b"PRIVATE KEY-")) {
             self.files.remove(&inside);
-            let why = format!("{written} holds a private key beside its certificates; keys are never sent to agents");
-            return Err((why, "put the CA certificates into a file of their own".into()));
+            let reason =
+                format!("{written} holds a private key beside its certificates; keys are never sent to agents");
+            return Err((reason, "put the CA certificates into a file of their own".into()));
         }
         Ok(())
     }
@@ -211,8 +213,8 @@ impl Freight<'_> {
     /// Adds a file; where it lies.
     fn add(&mut self, path: &Path, written: &str) -> Result<InsidePath, (String, String)> {
         let inside = InsidePath::of(path, self.working_directory).ok_or_else(|| {
-            let why = format!("{written} lies outside of the working directory, and can't be sent to agents");
-            (why, "move it, start slatest in a folder above it, or (certificates) give it an absolute path, the same on every agent".to_owned())
+            let reason = format!("{written} lies outside of the working directory, and can't be sent to agents");
+            (reason, "move it, start slatest in a folder above it, or (certificates) give it an absolute path, the same on every agent".to_owned())
         })?;
         if self.files.contains_key(&inside) {
             return Ok(inside);

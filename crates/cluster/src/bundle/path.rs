@@ -16,7 +16,7 @@ impl InsidePath {
     /// # Errors
     /// In words, when it would lead elsewhere or is no path of plain names.
     pub fn received(text: &str) -> Result<Self, String> {
-        let why = if text.is_empty() {
+        let reason = if text.is_empty() {
             "it is empty"
         } else if text.len() > BYTES_MAX {
             "it is too long"
@@ -30,7 +30,7 @@ impl InsidePath {
             return Ok(Self(text.to_owned()));
         };
         let shown: String = text.chars().take(80).flat_map(char::escape_default).collect();
-        Err(format!("the path `{shown}` is refused: {why}"))
+        Err(format!("the path `{shown}` is refused: {reason}"))
     }
 
     /// Of a file, from the working directory; `None` when it lies outside of that. Goes by names: what

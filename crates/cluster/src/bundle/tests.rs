@@ -91,7 +91,7 @@ fn elsewhere(secret: bool) -> TempDir {
     folder
 }
 
-fn why(unpacked: Result<Unpacked, UnpackError>) -> String {
+fn reason(unpacked: Result<Unpacked, UnpackError>) -> String {
     unpacked.err().map(|error| error.to_string()).unwrap_or_default()
 }
 
@@ -181,7 +181,7 @@ fn too_much_is_refused_before_it_is_sent() {
 fn a_secret_that_the_agent_lacks_is_said_with_its_place() {
     let here = working_directory();
     let agent = elsewhere(false);
-    let words = why(unpack(&packed(here.path()), 0, agent.path()));
+    let words = reason(unpack(&packed(here.path()), 0, agent.path()));
     assert!(words.contains("endpoints.api.token") && words.contains("each agent needs its own"), "{words}");
     assert!(words.contains("targets/secrets/token"), "{words}");
 }
@@ -192,17 +192,17 @@ fn another_plan_is_refused_and_the_difference_is_named() {
     let agent = elsewhere(true);
     let mut assignment = packed(here.path());
     assignment.workloads[0].content = WORKLOAD.replace("name: look", "name: glance").into();
-    let words = why(unpack(&assignment, 0, agent.path()));
+    let words = reason(unpack(&assignment, 0, agent.path()));
     assert!(words.contains("the operation `api/glance` is only in the plan of this agent"), "{words}");
     let mut assignment = packed(here.path());
     assignment.plan_digest = vec![0; 32].into();
     assignment.plan_parts.clear();
-    assert!(why(unpack(&assignment, 0, agent.path())).contains("not the coordinator's"));
+    assert!(reason(unpack(&assignment, 0, agent.path())).contains("not the coordinator's"));
     let mut assignment = packed(here.path());
     if let Some(overrides) = &mut assignment.overrides {
         overrides.seed ^= 1;
     }
-    let words = why(unpack(&assignment, 0, agent.path()));
+    let words = reason(unpack(&assignment, 0, agent.path()));
     assert!(words.contains("`seed` differs"), "{words}");
 }
 
@@ -220,7 +220,7 @@ fn hostile_assignments_write_nothing_elsewhere() {
                 1 => bad.workloads.push(file(path)),
                 _ => bad.profile.as_mut().unwrap().path = path.into(),
             }
-            let words = why(unpack(&bad, 0, agent.path()));
+            let words = reason(unpack(&bad, 0, agent.path()));
             assert!(words.contains("refused"), "{path}: {words}");
         }
     }
@@ -233,17 +233,17 @@ fn hostile_assignments_write_nothing_elsewhere() {
     // A target that names a secret above the working directory.
     let mut bad = good.clone();
     bad.target.as_mut().unwrap().content = TARGET.replace("secrets/token", "../../../etc/passwd").into();
-    let words = why(unpack(&bad, 0, agent.path()));
+    let words = reason(unpack(&bad, 0, agent.path()));
     assert!(words.contains("leads out of the working directory"), "{words}");
     for (change, says) in [
         (wire::Assignment { profile: None, ..good.clone() }, "no profile"),
         (wire::Assignment { overrides: None, ..good.clone() }, "no seed"),
     ] {
-        assert!(why(unpack(&change, 0, agent.path())).contains(says));
+        assert!(reason(unpack(&change, 0, agent.path())).contains(says));
     }
     let mut bad = good;
     bad.overrides.as_mut().unwrap().rates.push(wire::RateOverride { scenario: None, per_sec: f64::NAN });
-    assert!(why(unpack(&bad, 0, agent.path())).contains("no rate"));
+    assert!(reason(unpack(&bad, 0, agent.path())).contains("no rate"));
     assert_eq!(std::fs::read_to_string(agent.path().join("targets/secrets/token")).unwrap(), "its own");
 }
 

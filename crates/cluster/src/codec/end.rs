@@ -122,7 +122,7 @@ pub fn write_finding(from: &ScenarioFinding) -> wire::Finding {
 ///
 /// # Errors
 /// When there are more than anybody takes, or they are no uniforms.
-pub fn spacing(from: &[f64]) -> Result<Vec<f64>, CodecError> {
+pub fn arrival_law(from: &[f64]) -> Result<Vec<f64>, CodecError> {
     if from.len() > GAPS_MAX {
         return Err(CodecError::TooMuch("gaps between arrivals"));
     }
@@ -178,9 +178,9 @@ mod tests {
             assert_eq!(resources(&from), Err(CodecError::Impossible), "{wrong}");
             let from = wire::Resources { steal_secs: Some(wrong), ..write_resources(&used()) };
             assert_eq!(resources(&from), Err(CodecError::Impossible), "{wrong}");
-            assert_eq!(spacing(&[0.5, wrong]), Err(CodecError::Impossible), "{wrong}");
+            assert_eq!(arrival_law(&[0.5, wrong]), Err(CodecError::Impossible), "{wrong}");
         }
-        assert_eq!(spacing(&vec![0.5; GAPS_MAX + 1]), Err(CodecError::TooMuch("gaps between arrivals")));
+        assert_eq!(arrival_law(&vec![0.5; GAPS_MAX + 1]), Err(CodecError::TooMuch("gaps between arrivals")));
     }
 
     #[test]

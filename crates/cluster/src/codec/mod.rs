@@ -3,7 +3,7 @@
 
 mod end;
 
-pub use end::{findings, resources, spacing, write_finding, write_resources};
+pub use end::{arrival_law, findings, resources, write_finding, write_resources};
 
 use super::wire;
 use slatest_core::measure::{

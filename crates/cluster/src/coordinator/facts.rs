@@ -15,7 +15,7 @@ const VOICE_BYTES_MAX: usize = 400;
 pub fn merge(agents: Vec<AgentEnd>, timeline: Timeline, aborted: Option<Abortion>, interrupted: bool) -> RunFacts {
     let end = timeline.end;
     let findings = findings(&agents);
-    let spacing = spacing(&agents);
+    let arrival_law = arrival_law(&agents);
     let length = agents.iter().map(|agent| agent.length).max().unwrap_or(Nanos::ZERO);
     let facts: Vec<_> = agents
         .into_iter()
@@ -34,7 +34,7 @@ pub fn merge(agents: Vec<AgentEnd>, timeline: Timeline, aborted: Option<Abortion
         length,
         interrupted,
         aborted,
-        spacing,
+        arrival_law,
         resources: Resources::of_all(&facts),
         findings,
         agents: facts,
@@ -43,10 +43,10 @@ pub fn merge(agents: Vec<AgentEnd>, timeline: Timeline, aborted: Option<Abortion
 }
 
 /// Gaps of all, at most as many as are tested: each agent has the same part in them.
-fn spacing(agents: &[AgentEnd]) -> Vec<f64> {
-    let all: usize = agents.iter().map(|agent| agent.spacing.len()).sum();
+fn arrival_law(agents: &[AgentEnd]) -> Vec<f64> {
+    let all: usize = agents.iter().map(|agent| agent.arrival_law.len()).sum();
     let each = if all <= GAPS_MAX { GAPS_MAX } else { (GAPS_MAX / agents.len()).max(1) };
-    agents.iter().flat_map(|agent| agent.spacing.iter().copied().take(each)).take(GAPS_MAX).collect()
+    agents.iter().flat_map(|agent| agent.arrival_law.iter().copied().take(each)).take(GAPS_MAX).collect()
 }
 
 /// One finding for each check of a scenario: it holds where it holds for all. Those for whom it does not
@@ -99,7 +99,7 @@ mod tests {
         AgentEnd {
             facts: AgentFacts { name: name.into(), scheduled: 10, fired: 9, in_flight: 3, ..AgentFacts::default() },
             findings: vec![finding],
-            spacing: vec![0.5; GAPS_MAX],
+            arrival_law: vec![0.5; GAPS_MAX],
             length: Nanos::from_secs(9),
             ..AgentEnd::default()
         }
@@ -124,7 +124,7 @@ mod tests {
         let timeline = Timeline::new(&[]);
         let facts = merge(vec![agent("a", true, ""), agent("b", true, "")], timeline, None, false);
         assert_eq!((facts.scheduled, facts.fired, facts.length), (20, 18, Nanos::from_secs(9)));
-        assert_eq!(facts.spacing.len(), GAPS_MAX);
+        assert_eq!(facts.arrival_law.len(), GAPS_MAX);
         assert_eq!(facts.agents.len(), 2);
     }
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::durable_acks::DurableAcks;
 use super::facts::merge;
-use super::shelf::Shelf;
 use super::{CoordinatorError, CoordinatorSetup, Told};
 use crate::fleet::{Fleet, FleetEnd, FleetNews, Input, Output};
 use crate::journal::{Entry, Journal, JournalError, JournalReader};
 use crate::service::{Connections, Service};
 use slatest_core::measure::{Timeline, Window};
 use slatest_core::model::Nanos;
-use slatest_engine::load::{AbortWatch, Abortion, Course, Event, Phase, RunFacts, Stop, shapes};
+use slatest_engine::load::{AbortWatch, Abortion, Event, Phase, PhaseSchedule, RunFacts, Stop, shapes};
 use slatest_engine::profile::Plan;
 
 /// How often the fleet hears the clock.
@@ -35,7 +35,7 @@ pub struct Leader<'a> {
     timeline: Timeline,
     abort: AbortWatch,
     aborted: Option<Abortion>,
-    course: Course,
+    phases: PhaseSchedule,
     phase: Option<Phase>,
     opened: (u64, u64),
     shown: Nanos,
@@ -55,7 +55,7 @@ impl<'a> Leader<'a> {
             timeline: Timeline::new(&shapes(&plan)),
             abort: AbortWatch::new(&plan),
             aborted: None,
-            course: Course::new(&plan),
+            phases: PhaseSchedule::new(&plan),
             phase: None,
             opened: (0, 0),
             shown: Nanos::ZERO,
@@ -77,7 +77,7 @@ impl<'a> Leader<'a> {
         mut fleet: Fleet,
         mut reader: JournalReader,
         setup: &CoordinatorSetup,
-        shelf: &Arc<Shelf>,
+        acks: &Arc<DurableAcks>,
     ) -> Result<(Fleet, Journal), CoordinatorError> {
         self.resumed = true;
         let mut out = Vec::new();
@@ -99,7 +99,7 @@ impl<'a> Leader<'a> {
             "the coordinator was started again: {} windows come from its journal",
             self.timeline.windows
         )));
-        let told = Arc::clone(shelf);
+        let told = Arc::clone(acks);
         let journal = Journal::go_on(&setup.folder, whole, move |stored| told.put(stored))?;
         Ok((fleet, journal))
     }
@@ -110,7 +110,7 @@ impl<'a> Leader<'a> {
         mut fleet: Fleet,
         mut journal: Journal,
         service: &mut Service,
-        shelf: &Shelf,
+        acks: &DurableAcks,
         stop: &Stop,
     ) -> Result<FleetEnd, CoordinatorError> {
         if fleet.zero().is_none() {
@@ -129,7 +129,7 @@ impl<'a> Leader<'a> {
                     due.extend(inputs.drain(..));
                 }
                 Some(refused) = service.refusals.recv() => self.tell(Event::Notice(refused.to_string())),
-                stored = shelf.take() => {
+                stored = acks.take() => {
                     due.extend(stored.into_iter().map(|s| Input::Stored { agent: s.agent, through: s.through }));
                 }
                 _ = ticker.tick() => {
@@ -156,8 +156,8 @@ impl<'a> Leader<'a> {
 
     /// What came of it.
     pub fn facts(mut self, end: FleetEnd, stop: &Stop) -> Result<RunFacts, CoordinatorError> {
-        if let Some(why) = end.not_started {
-            return Err(CoordinatorError::NotStarted { why, interrupted: end.stopped });
+        if let Some(reason) = end.not_started {
+            return Err(CoordinatorError::NotStarted { reason, interrupted: end.stopped });
         }
         if self.resumed && end.stopped && !stop.is_asked() {
             // Somebody had asked for the end before this process began: the objectives, or the user.
@@ -187,13 +187,13 @@ impl<'a> Leader<'a> {
         }
         self.stops_told = asked;
         if self.phase == Some(Phase::Opening) {
-            return Some(Input::Stop { urgent: asked > 1, why: "interrupted before the load started".into() });
+            return Some(Input::Stop { urgent: asked > 1, reason: "interrupted before the load started".into() });
         }
         if asked == 1 {
             let words = "interrupted: waiting for what is under way (again to end at once)";
             self.tell(Event::Notice(words.into()));
         }
-        Some(Input::Stop { urgent: asked > 1, why: "the run was interrupted by its user".into() })
+        Some(Input::Stop { urgent: asked > 1, reason: "the run was interrupted by its user".into() })
     }
 
     /// Tells how far the run is.
@@ -203,7 +203,7 @@ impl<'a> Leader<'a> {
             let run = i128::from(now.0) - i128::from(zero);
             // Before the zero the sessions are open, and nothing is sent.
             if let Ok(run) = u64::try_from(run).map(Nanos) {
-                let phase = self.course.phase(run, self.stops_told > 0 || self.aborted.is_some());
+                let phase = self.phases.phase(run, self.stops_told > 0 || self.aborted.is_some());
                 self.begin(phase, run);
             }
         }
@@ -258,19 +258,19 @@ impl<'a> Leader<'a> {
     fn hand_on(&mut self, window: Window) {
         self.timeline.add(&window);
         let at = window.start() + window.length;
-        let planned_rate = self.course.rate_at(at);
+        let planned_rate = self.phases.rate_at(at);
         self.tell(Event::Window { window: Arc::new(window), planned_rate, gauges: Vec::new() });
     }
 
     /// Ends the run where an objective with `abort_on_fail` is shown not to hold.
     fn watch(&mut self) -> Option<Input> {
-        if self.aborted.is_some() || self.stops_told > 0 || self.timeline.end >= self.course.end() {
+        if self.aborted.is_some() || self.stops_told > 0 || self.timeline.end >= self.phases.end() {
             return None;
         }
         self.aborted = self.abort.look(&self.plan, &self.timeline, self.timeline.end);
         let words = self.aborted.as_ref()?.words(&self.plan);
         self.tell(Event::Notice(words.clone()));
-        Some(Input::Stop { urgent: false, why: words })
+        Some(Input::Stop { urgent: false, reason: words })
     }
 
     /// The disk takes nothing more: nobody must go on sending what can't be kept.
@@ -278,7 +278,7 @@ impl<'a> Leader<'a> {
         let mut out = Vec::new();
         fleet.handle(
             self.now(),
-            Input::Stop { urgent: true, why: format!("the coordinator gave up: {error}") },
+            Input::Stop { urgent: true, reason: format!("the coordinator gave up: {error}") },
             &mut out,
         );
         for output in out {

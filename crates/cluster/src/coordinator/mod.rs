@@ -2,16 +2,16 @@
 //! told to whoever writes and shows the run. To its caller it is what the engine is to a run on one machine:
 //! events while it goes, facts at the end.
 
+mod durable_acks;
 mod facts;
 mod leader;
-mod shelf;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::durable_acks::DurableAcks;
 use self::leader::Leader;
-use self::shelf::Shelf;
 use super::fleet::{Fleet, FleetNews, FleetSettings, FleetView, LOSS_AFTER};
 use super::identity::RunAuthority;
 use super::journal::{Head, Journal, JournalError, JournalReader};
@@ -60,10 +60,10 @@ pub enum Told {
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     /// It ended before the load started: not all joined, one was not ready, somebody ended it.
-    #[error("{why}")]
+    #[error("{reason}")]
     NotStarted {
         /// In words.
-        why: String,
+        reason: String,
         /// Whether its user ended it.
         interrupted: bool,
     },
@@ -107,7 +107,7 @@ pub struct Coordinator {
     service: Service,
     address: SocketAddr,
     beginning: Beginning,
-    shelf: Arc<Shelf>,
+    acks: Arc<DurableAcks>,
 }
 
 impl Coordinator {
@@ -118,11 +118,11 @@ impl Coordinator {
     /// When the address or the folder can't be used.
     pub fn open(setup: CoordinatorSetup, listen: &str) -> Result<Self, CoordinatorError> {
         let (runtime, service, address) = serve(&setup, listen)?;
-        let shelf = Arc::new(Shelf::default());
-        let told = Arc::clone(&shelf);
+        let acks = Arc::new(DurableAcks::default());
+        let told = Arc::clone(&acks);
         let head = Head::new(setup.run.clone(), setup.agents, address.to_string());
         let journal = Journal::create(&setup.folder, head, move |stored| told.put(stored))?;
-        Ok(Self { setup, runtime, service, address, beginning: Beginning::New(journal), shelf })
+        Ok(Self { setup, runtime, service, address, beginning: Beginning::New(journal), acks })
     }
 
     /// Listens again where the coordinator of this run listened that was killed, for agents that come back.
@@ -136,8 +136,8 @@ impl Coordinator {
         }
         setup.agents = head.agents;
         let (runtime, service, address) = serve(&setup, &head.listen)?;
-        let shelf = Arc::new(Shelf::default());
-        Ok(Self { setup, runtime, service, address, beginning: Beginning::Resumed(reader), shelf })
+        let acks = Arc::new(DurableAcks::default());
+        Ok(Self { setup, runtime, service, address, beginning: Beginning::Resumed(reader), acks })
     }
 
     /// Where it listens.
@@ -150,8 +150,8 @@ impl Coordinator {
     /// # Errors
     /// When the run does not start, or the journal can't be written.
     pub fn run(self, stop: &Stop, on: &mut dyn FnMut(Told)) -> Result<RunFacts, CoordinatorError> {
-        let Self { setup, runtime, service, address: _, beginning, shelf } = self;
-        let facts = runtime.block_on(lead(&setup, service, beginning, &shelf, stop, on));
+        let Self { setup, runtime, service, address: _, beginning, acks } = self;
+        let facts = runtime.block_on(lead(&setup, service, beginning, &acks, stop, on));
         // Connections that did not end in time are not waited for.
         runtime.shutdown_background();
         facts
@@ -181,7 +181,7 @@ async fn lead(
     setup: &CoordinatorSetup,
     mut service: Service,
     beginning: Beginning,
-    shelf: &Arc<Shelf>,
+    acks: &Arc<DurableAcks>,
     stop: &Stop,
     on: &mut dyn FnMut(Told),
 ) -> Result<RunFacts, CoordinatorError> {
@@ -198,11 +198,11 @@ async fn lead(
     };
     let fleet = Fleet::new(settings, leader.now());
     let outcome = match beginning {
-        Beginning::New(journal) => leader.follow(fleet, journal, &mut service, shelf, stop).await,
+        Beginning::New(journal) => leader.follow(fleet, journal, &mut service, acks, stop).await,
         Beginning::Resumed(reader) => {
-            let resumed = leader.remember(fleet, reader, setup, shelf);
+            let resumed = leader.remember(fleet, reader, setup, acks);
             match resumed {
-                Ok((fleet, journal)) => leader.follow(fleet, journal, &mut service, shelf, stop).await,
+                Ok((fleet, journal)) => leader.follow(fleet, journal, &mut service, acks, stop).await,
                 Err(error) => Err(error),
             }
         }

@@ -18,16 +18,16 @@ impl Fleet {
             return;
         };
         let latest = self.run_time(now) + AHEAD_MAX;
-        let Some(seat) = self.seats[index].as_mut() else { return };
-        if interval.number <= seat.received {
+        let Some(slot) = self.slots[index].as_mut() else { return };
+        if interval.number <= slot.received {
             return;
         }
-        let wanted = seat.received + 1;
+        let wanted = slot.received + 1;
         if interval.number > wanted {
             self.gap(index, interval.number, out);
             return;
         }
-        if seat.finished.is_some() {
+        if slot.finished.is_some() {
             self.malformed(now, index, "an interval after its end".into(), out);
             return;
         }
@@ -37,13 +37,13 @@ impl Fleet {
             let start = Nanos(window.index.saturating_mul(window.length_ns));
             if start > latest { Err(format!("interval {} lies in the future", interval.number)) } else { Ok(()) }
         });
-        if let Err(why) = checked {
-            self.malformed(now, index, why, out);
+        if let Err(reason) = checked {
+            self.malformed(now, index, reason, out);
             return;
         }
         self.progress = now;
-        seat.received = wanted;
-        seat.unstored.push_back(interval.clone());
+        slot.received = wanted;
+        slot.unstored.push_back(interval.clone());
         out.push(Output::Persist { agent: index as u64, interval });
     }
 
@@ -53,28 +53,28 @@ impl Fleet {
             return;
         };
         let latest = self.run_time(now) + AHEAD_MAX;
-        let Some(seat) = self.seats[index].as_mut() else { return };
-        if seat.finished.is_some() {
+        let Some(slot) = self.slots[index].as_mut() else { return };
+        if slot.finished.is_some() {
             return;
         }
-        if finished.last_interval > seat.received {
+        if finished.last_interval > slot.received {
             self.gap(index, finished.last_interval.saturating_add(1), out);
             return;
         }
-        let checked = if finished.last_interval < seat.received {
-            Err(format!("it ended with interval {}, and sent {}", finished.last_interval, seat.received))
+        let checked = if finished.last_interval < slot.received {
+            Err(format!("it ended with interval {}, and sent {}", finished.last_interval, slot.received))
         } else if Nanos(finished.length_run_ns) > latest {
             Err("its end lies in the future".into())
         } else {
             check_end(&finished)
         };
-        if let Err(why) = checked {
-            self.malformed(now, index, why, out);
+        if let Err(reason) = checked {
+            self.malformed(now, index, reason, out);
             return;
         }
         self.progress = now;
-        seat.finished = Some(finished.clone());
-        let passes_on = !finished.early.is_empty() && seat.lost.is_none();
+        slot.finished = Some(finished.clone());
+        let passes_on = !finished.early.is_empty() && slot.lost.is_none();
         out.push(Output::PersistEnd { agent: index as u64, finished });
         if passes_on {
             self.pass_on(self.run_time(now), index, out);
@@ -83,66 +83,66 @@ impl Fleet {
 
     /// What is on disk is acknowledged and merged.
     pub(super) fn stored(&mut self, now: Nanos, agent: u64, through: u64, out: &mut Vec<Output>) {
-        let Some(seat) = usize::try_from(agent).ok().and_then(|i| self.seats.get_mut(i)?.as_mut()) else { return };
-        let before = seat.stored;
-        while let Some(interval) = seat.unstored.pop_front_if(|interval| interval.number <= through) {
-            seat.stored = interval.number;
+        let Some(slot) = usize::try_from(agent).ok().and_then(|i| self.slots.get_mut(i)?.as_mut()) else { return };
+        let before = slot.stored;
+        while let Some(interval) = slot.unstored.pop_front_if(|interval| interval.number <= through) {
+            slot.stored = interval.number;
             let Some(window) = &interval.window else { continue };
             match self.merger.add(&self.codec, window) {
                 Ok(late) => {
-                    seat.arrived.count(&interval, window);
+                    slot.arrived.count(&interval, window);
                     out.extend(late.map(|window| Output::Window { window }));
                 }
                 // It was checked when it came, so this does not happen; and nothing of it was added.
                 Err(error) => {
                     let text = format!("interval {} could not be merged: {error}", interval.number);
-                    out.push(Output::News(FleetNews::Notice { name: seat.name().to_owned(), text }));
+                    out.push(Output::News(FleetNews::Notice { name: slot.name().to_owned(), text }));
                 }
             }
         }
-        if let Some(peer) = seat.peer.filter(|_| seat.stored > before) {
-            let ack = wire::Ack { through: seat.stored };
+        if let Some(peer) = slot.peer.filter(|_| slot.stored > before) {
+            let ack = wire::Ack { through: slot.stored };
             out.push(Output::Send { peer, message: ToAgent::Ack(ack) });
         }
-        let Some(finished) = seat.finished.as_ref().filter(|_| !seat.ended && through > seat.received) else { return };
-        seat.ended = true;
+        let Some(finished) = slot.finished.as_ref().filter(|_| !slot.ended && through > slot.received) else { return };
+        slot.ended = true;
         self.progress = now;
-        let news = FleetNews::Finished { name: seat.name().to_owned(), early: finished.early.clone() };
+        let news = FleetNews::Finished { name: slot.name().to_owned(), early: finished.early.clone() };
         out.push(Output::News(news));
-        if let Some(peer) = seat.peer {
+        if let Some(peer) = slot.peer {
             out.push(Output::Send { peer, message: ToAgent::Farewell(wire::Farewell {}) });
         }
     }
 
     /// Hands on the windows that everybody has delivered.
     pub(super) fn hand_on(&mut self, out: &mut Vec<Output>) {
-        let owing = self.taken().filter(|seat| seat.is_owing());
-        let complete = owing.map(|seat| seat.arrived.next_window).min().unwrap_or(u64::MAX);
+        let owing = self.taken().filter(|slot| slot.is_owing());
+        let complete = owing.map(|slot| slot.arrived.next_window).min().unwrap_or(u64::MAX);
         while let Some(window) = self.merger.pop(complete) {
             out.push(Output::Window { window });
         }
     }
 
     fn gap(&mut self, index: usize, got: u64, out: &mut Vec<Output>) {
-        let Some(seat) = self.seats[index].as_ref() else { return };
-        let wanted = seat.received + 1;
-        let news = FleetNews::Gap { name: seat.name().to_owned(), from: wanted, to: got - 1 };
+        let Some(slot) = self.slots[index].as_ref() else { return };
+        let wanted = slot.received + 1;
+        let news = FleetNews::Gap { name: slot.name().to_owned(), from: wanted, to: got - 1 };
         out.push(Output::News(news));
-        if let Some(peer) = seat.peer {
+        if let Some(peer) = slot.peer {
             self.refuse(peer, Refusal::OutOfStep { wanted, got }, out);
         }
     }
 
     /// An agent that sends what can't be understood is sent away for good: there is no telling what else
     /// it gets wrong. What it sent before counts; the run goes on.
-    fn malformed(&mut self, now: Nanos, index: usize, why: String, out: &mut Vec<Output>) {
-        if let Some(peer) = self.seats[index].as_ref().and_then(|seat| seat.peer) {
-            self.refuse(peer, Refusal::Malformed(why.clone()), out);
+    fn malformed(&mut self, now: Nanos, index: usize, reason: String, out: &mut Vec<Output>) {
+        if let Some(peer) = self.slots[index].as_ref().and_then(|slot| slot.peer) {
+            self.refuse(peer, Refusal::Malformed(reason.clone()), out);
         }
         if self.stage == Stage::Gathering {
-            self.vacate(now, index, why, out);
+            self.vacate(now, index, reason, out);
         } else {
-            self.lose(now, index, why, true, out);
+            self.lose(now, index, reason, true, out);
         }
     }
 }
@@ -152,7 +152,7 @@ fn check_end(finished: &wire::Finished) -> Result<(), String> {
         codec::resources(resources).map_err(|e| format!("its resources: {e}"))?;
     }
     codec::findings(&finished.findings).map_err(|e| format!("its findings: {e}"))?;
-    codec::spacing(&finished.spacing).map_err(|e| format!("its gaps between arrivals: {e}"))?;
+    codec::arrival_law(&finished.arrival_law).map_err(|e| format!("its gaps between arrivals: {e}"))?;
     if finished.scheduled > ARRIVALS_MAX || finished.fired > finished.scheduled {
         return Err("its arrivals can't have been counted".into());
     }

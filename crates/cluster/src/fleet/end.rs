@@ -25,7 +25,7 @@ pub struct AgentEnd {
     /// When it joined, after the coordinator's start.
     pub joined: Nanos,
     /// Gaps between its arrivals, as uniforms under the planned law.
-    pub spacing: Vec<f64>,
+    pub arrival_law: Vec<f64>,
     /// What its workloads found at the end.
     pub findings: Vec<ScenarioFinding>,
     /// When it ended, on the run's clock.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::owed::{Piece, arrivals};
+use super::shortfall::{Piece, arrivals};
 use super::{Asked, Fleet, FleetEnd, Output, Stage, ToAgent, note};
 use crate::journal::{NoteBody, Stopped};
 use crate::wire;
@@ -22,11 +22,11 @@ const HAND_OVER_MAX: Nanos = Nanos::from_secs(30 * 60);
 const URGENT: Nanos = Nanos::from_secs(15);
 
 impl Fleet {
-    pub(super) fn stop(&mut self, now: Nanos, urgent: bool, why: String, out: &mut Vec<Output>) {
+    pub(super) fn stop(&mut self, now: Nanos, urgent: bool, reason: String, out: &mut Vec<Output>) {
         match self.stage {
             Stage::Over => return,
             Stage::Gathering => {
-                self.call_off(why, true, out);
+                self.call_off(reason, true, out);
                 return;
             }
             Stage::Running { .. } => {}
@@ -34,19 +34,19 @@ impl Fleet {
         let at = self.run_time(now);
         match &mut self.asked {
             None => {
-                out.push(note(NoteBody::Stopped(Stopped { at_run_ns: at.0, why: why.clone() })));
-                self.asked = Some(Asked { at, why: why.clone(), urgent: urgent.then_some(now) });
+                out.push(note(NoteBody::Stopped(Stopped { at_run_ns: at.0, reason: reason.clone() })));
+                self.asked = Some(Asked { at, reason: reason.clone(), urgent: urgent.then_some(now) });
             }
             Some(asked) if urgent && asked.urgent.is_none() => asked.urgent = Some(now),
             Some(_) => return,
         }
-        self.tell_to_stop(urgent, &why, out);
+        self.tell_to_stop(urgent, &reason, out);
     }
 
-    fn tell_to_stop(&self, urgent: bool, why: &str, out: &mut Vec<Output>) {
-        for seat in self.taken().filter(|seat| seat.finished.is_none()) {
-            if let Some(peer) = seat.peer {
-                let stop = wire::Stop { urgent, why: why.to_owned() };
+    fn tell_to_stop(&self, urgent: bool, reason: &str, out: &mut Vec<Output>) {
+        for slot in self.taken().filter(|slot| slot.finished.is_none()) {
+            if let Some(peer) = slot.peer {
+                let stop = wire::Stop { urgent, reason: reason.to_owned() };
                 out.push(Output::Send { peer, message: ToAgent::Stop(stop) });
             }
         }
@@ -76,20 +76,20 @@ impl Fleet {
     pub(super) fn try_end(&mut self, now: Nanos, out: &mut Vec<Output>) {
         if self.is_overdue(now) {
             self.tell_to_stop(true, "the run is over", out);
-            for index in 0..self.seats.len() {
-                let lost = self.seats[index].as_ref().is_some_and(|seat| seat.lost.is_some());
-                let ended = self.seats[index].as_ref().is_none_or(|seat| seat.ended);
+            for index in 0..self.slots.len() {
+                let lost = self.slots[index].as_ref().is_some_and(|slot| slot.lost.is_some());
+                let ended = self.slots[index].as_ref().is_none_or(|slot| slot.ended);
                 if !lost && !ended {
                     self.lose(now, index, "it did not come to its end in time".into(), false, out);
                 }
-                if let Some(peer) = self.seats[index].as_ref().filter(|seat| !seat.ended).and_then(|seat| seat.peer) {
+                if let Some(peer) = self.slots[index].as_ref().filter(|slot| !slot.ended).and_then(|slot| slot.peer) {
                     self.refuse(peer, super::Refusal::Over, out);
                 }
             }
         }
-        let done = |seat: &super::Seat| {
-            seat.unstored.is_empty()
-                && (seat.ended || (seat.lost.is_some() && seat.peer.is_none() && seat.finished.is_none()))
+        let done = |slot: &super::AgentSlot| {
+            slot.unstored.is_empty()
+                && (slot.ended || (slot.lost.is_some() && slot.peer.is_none() && slot.finished.is_none()))
         };
         if self.taken().all(done) {
             self.end(now, out);
@@ -106,20 +106,21 @@ impl Fleet {
         self.stage = Stage::Over;
         let owned_by =
             |index: u64| usize::try_from(index).ok().and_then(|index| owned.get(&index)).copied().unwrap_or(0);
-        let seats = self.seats.iter_mut().flatten();
-        let agents = seats.map(|seat| seat.leave(now, (horizon, stopped), owned_by(seat.index))).collect();
+        let slots = self.slots.iter_mut().flatten();
+        let agents = slots.map(|slot| slot.leave(now, (horizon, stopped), owned_by(slot.index))).collect();
         out.push(Output::Ended(FleetEnd { not_started: None, stopped: stopped.is_some(), agents }));
     }
 
     /// How many arrivals those agents owned up to an instant who can't say so themselves: they were lost,
     /// or ended before their time. What they did not send is owed.
     fn owned(&self, horizon: Nanos) -> BTreeMap<usize, u64> {
-        let short = |seat: &&super::Seat| !seat.ended || seat.finished.as_ref().is_some_and(|f| !f.early.is_empty());
+        let short =
+            |slot: &&super::AgentSlot| !slot.ended || slot.finished.as_ref().is_some_and(|f| !f.early.is_empty());
         let cut = |piece: &Piece| Piece { until: piece.until.min(horizon), ..*piece };
         let pieces: Vec<(usize, Piece)> = self
             .taken()
             .filter(short)
-            .flat_map(|seat| seat.pieces.iter().map(|piece| (seat.index as usize, cut(piece))))
+            .flat_map(|slot| slot.pieces.iter().map(|piece| (slot.index as usize, cut(piece))))
             .collect();
         arrivals(&self.settings.plan, &pieces)
     }

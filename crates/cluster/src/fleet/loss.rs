@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::owed::{Piece, part_of};
-use super::seat::Loss;
+use super::agent_slot::Loss;
+use super::shortfall::{Piece, part_of};
 use super::{Fleet, FleetNews, Output, Refusal, Stage, ToAgent, note};
 use crate::journal::{Lost, NoteBody, OrderNote, TakenOver};
 use crate::wire;
@@ -19,15 +19,15 @@ const PIECES_MAX: usize = 32;
 impl Fleet {
     /// Gives up those of whom nothing was heard for too long.
     pub(super) fn find_silent(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        for index in 0..self.seats.len() {
-            let Some(seat) = self.seats[index].as_ref().filter(|seat| !seat.ended) else { continue };
-            if now - seat.heard <= seat.patience {
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots[index].as_ref().filter(|slot| !slot.ended) else { continue };
+            if now - slot.heard <= slot.patience {
                 continue;
             }
-            let why = format!("nothing was heard of it for {}", seat.patience);
-            match (self.stage, &seat.lost, seat.peer) {
-                (Stage::Gathering, ..) => self.vacate(now, index, why, out),
-                (_, None, _) => self.lose(now, index, why, false, out),
+            let reason = format!("nothing was heard of it for {}", slot.patience);
+            match (self.stage, &slot.lost, slot.peer) {
+                (Stage::Gathering, ..) => self.vacate(now, index, reason, out),
+                (_, None, _) => self.lose(now, index, reason, false, out),
                 // It had come back, and is silent again.
                 (_, Some(_), Some(peer)) => self.refuse(peer, Refusal::Silent, out),
                 (_, Some(_), None) => {}
@@ -36,24 +36,24 @@ impl Fleet {
     }
 
     /// Gives an agent up. What arrived of it counts, and what still comes is taken.
-    pub(super) fn lose(&mut self, now: Nanos, index: usize, why: String, barred: bool, out: &mut Vec<Output>) {
+    pub(super) fn lose(&mut self, now: Nanos, index: usize, reason: String, barred: bool, out: &mut Vec<Output>) {
         let at = self.run_time(now);
-        let Some(seat) = self.seats[index].as_mut() else { return };
-        if let Some(loss) = &mut seat.lost {
+        let Some(slot) = self.slots[index].as_mut() else { return };
+        if let Some(loss) = &mut slot.lost {
             loss.barred |= barred;
             if barred {
-                loss.why = why;
+                loss.reason = reason;
             }
             return;
         }
-        if seat.ended {
+        if slot.ended {
             return;
         }
-        seat.lost = Some(Loss { at, why: why.clone(), barred });
-        out.push(Output::News(FleetNews::Lost { name: seat.name().to_owned(), at, why: why.clone() }));
-        out.push(note(NoteBody::Lost(Lost { agent: index as u64, at_run_ns: at.0, why: why.clone(), barred })));
-        if let Some(peer) = self.seats[index].as_ref().and_then(|seat| seat.peer) {
-            let stop = wire::Stop { urgent: false, why: format!("the coordinator gave it up: {why}") };
+        slot.lost = Some(Loss { at, reason: reason.clone(), barred });
+        out.push(Output::News(FleetNews::Lost { name: slot.name().to_owned(), at, reason: reason.clone() }));
+        out.push(note(NoteBody::Lost(Lost { agent: index as u64, at_run_ns: at.0, reason: reason.clone(), barred })));
+        if let Some(peer) = self.slots[index].as_ref().and_then(|slot| slot.peer) {
+            let stop = wire::Stop { urgent: false, reason: format!("the coordinator gave it up: {reason}") };
             out.push(Output::Send { peer, message: ToAgent::Stop(stop) });
         }
         self.pass_on(at, index, out);
@@ -62,12 +62,12 @@ impl Fleet {
     /// Has others take over what an agent owns that sends no more: it was lost, or ended before its time.
     pub(super) fn pass_on(&mut self, at: Nanos, index: usize, out: &mut Vec<Output>) {
         let from = at + TAKEOVER_LEAD;
-        let name = self.seats[index].as_ref().map(|seat| seat.name().to_owned()).unwrap_or_default();
+        let name = self.slots[index].as_ref().map(|slot| slot.name().to_owned()).unwrap_or_default();
         let orders = match self.redistribute(from, index) {
             Ok(orders) if orders.is_empty() => return,
             Ok(orders) => orders,
-            Err(why) => {
-                out.push(Output::News(FleetNews::NotTakenOver { name, why }));
+            Err(reason) => {
+                out.push(Output::News(FleetNews::NotTakenOver { name, reason }));
                 return;
             }
         };
@@ -77,7 +77,7 @@ impl Fleet {
         let written = orders.iter().map(order).collect();
         out.push(note(NoteBody::TakenOver(TakenOver { agent: index as u64, from_run_ns: from.0, orders: written })));
         for (agent, takeover) in &orders {
-            if let Some(peer) = self.seats[*agent].as_ref().and_then(|seat| seat.peer) {
+            if let Some(peer) = self.slots[*agent].as_ref().and_then(|slot| slot.peer) {
                 out.push(Output::Send { peer, message: ToAgent::Takeover(*takeover) });
             }
         }
@@ -95,18 +95,18 @@ impl Fleet {
         if plan.on_coordinator_loss == OnCoordinatorLoss::Finish {
             return Err("with `on_coordinator_loss: finish` a silent agent may still be sending");
         }
-        let there = |seat: &super::Seat| {
-            seat.index != lost as u64 && seat.peer.is_some() && seat.is_owing() && seat.finished.is_none()
+        let there = |slot: &super::AgentSlot| {
+            slot.index != lost as u64 && slot.peer.is_some() && slot.is_owing() && slot.finished.is_none()
         };
-        let survivors: Vec<usize> = self.taken().filter(|seat| there(seat)).map(|seat| seat.index as usize).collect();
+        let survivors: Vec<usize> = self.taken().filter(|slot| there(slot)).map(|slot| slot.index as usize).collect();
         let parts = survivors.len() as u64;
         if survivors.is_empty() {
             return Err("no other agent is there");
         }
-        let owned = self.seats[lost].as_ref().map(|seat| seat.pieces.clone()).unwrap_or_default();
+        let owned = self.slots[lost].as_ref().map(|slot| slot.pieces.clone()).unwrap_or_default();
         let left: Vec<Piece> = owned.iter().copied().filter(|piece| piece.until > from).collect();
         let crowded = |agent: &usize| {
-            let pieces = self.seats[*agent].as_ref().map_or(0, |seat| seat.pieces.len());
+            let pieces = self.slots[*agent].as_ref().map_or(0, |slot| slot.pieces.len());
             pieces + left.len() > PIECES_MAX
         };
         // The last part has the largest numbers.
@@ -134,18 +134,18 @@ impl Fleet {
 
     /// Books that from an instant on the pieces of one agent are others'.
     pub(super) fn hand_over(&mut self, from: Nanos, lost: usize, orders: &[(usize, wire::Takeover)]) {
-        if let Some(seat) = self.seats[lost].as_mut() {
-            seat.passed_on = true;
-            for piece in &mut seat.pieces {
+        if let Some(slot) = self.slots[lost].as_mut() {
+            slot.passed_on = true;
+            for piece in &mut slot.pieces {
                 // What was to begin later never begins.
                 piece.until = piece.until.min(from.max(piece.from));
             }
         }
         for (agent, takeover) in orders {
-            let stripe = super::owed::taken(takeover);
-            if let (Some(seat), Some(stripe)) = (self.seats.get_mut(*agent).and_then(Option::as_mut), stripe) {
-                seat.orders.push(*takeover);
-                seat.pieces.push(Piece { stripe, from: Nanos(takeover.from_run_ns), until: Nanos::MAX });
+            let stripe = super::shortfall::taken(takeover);
+            if let (Some(slot), Some(stripe)) = (self.slots.get_mut(*agent).and_then(Option::as_mut), stripe) {
+                slot.orders.push(*takeover);
+                slot.pieces.push(Piece { stripe, from: Nanos(takeover.from_run_ns), until: Nanos::MAX });
             }
         }
     }

@@ -15,6 +15,7 @@
 //! from the last acknowledged one on. When an agent comes again it hears Welcome, then what it may have
 //! missed: Start, every Takeover (they are numbered, and known ones are dropped), Stop.
 
+mod agent_slot;
 mod arriving;
 mod end;
 mod ending;
@@ -23,10 +24,9 @@ mod loss;
 mod merge;
 mod news;
 mod offset;
-mod owed;
 mod replay;
-mod seat;
 mod settings;
+mod shortfall;
 mod starting;
 mod view;
 
@@ -37,8 +37,8 @@ pub use view::{AgentState, AgentView, FleetView};
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::agent_slot::AgentSlot;
 use self::merge::Merger;
-use self::seat::Seat;
 use super::codec::Codec;
 use super::journal::{Note, NoteBody};
 use super::wire;
@@ -75,7 +75,7 @@ pub enum Input {
         /// The connection.
         peer: Peer,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// Everything of an agent up to this number is on disk. Its [`Output::PersistEnd`] counts as the one
     /// after its last interval.
@@ -90,7 +90,7 @@ pub enum Input {
         /// Whether to let go of what is under way at once.
         urgent: bool,
         /// Why, for the agents' logs.
-        why: String,
+        reason: String,
     },
     /// Time has passed.
     Tick,
@@ -163,7 +163,7 @@ enum Stage {
 struct Asked {
     /// When, on the run's clock.
     at: Nanos,
-    why: String,
+    reason: String,
     /// When it was asked for again, to end at once; on the coordinator's clock.
     urgent: Option<Nanos>,
 }
@@ -175,7 +175,7 @@ pub struct Fleet {
     codec: Codec,
     stage: Stage,
     /// By number; `None` is a free place.
-    seats: Vec<Option<Seat>>,
+    slots: Vec<Option<AgentSlot>>,
     /// Places whose agents were silent before the start, by number: who had one may come back for it.
     given_away: BTreeSet<usize>,
     /// The connections of those who have a place.
@@ -202,7 +202,7 @@ impl Fleet {
         Self {
             codec: Codec::new(shapes(&settings.plan), settings.plan.window),
             stage: Stage::Gathering,
-            seats: (0..agents).map(|_| None).collect(),
+            slots: (0..agents).map(|_| None).collect(),
             given_away: BTreeSet::new(),
             peers: BTreeMap::new(),
             merger: Merger::default(),
@@ -224,12 +224,12 @@ impl Fleet {
         self.forgive(now);
         match input {
             Input::Hello { peer, hello, certified } => self.hello(now, peer, hello, &certified, out),
-            Input::Gone { peer, why } => self.gone(peer, why, out),
+            Input::Gone { peer, reason } => self.gone(peer, reason, out),
             // Nothing is waited for any more.
             _ if self.stage == Stage::Over => {}
             Input::Message { peer, message } => self.message(now, peer, message, out),
             Input::Stored { agent, through } => self.stored(now, agent, through, out),
-            Input::Stop { urgent, why } => self.stop(now, urgent, why, out),
+            Input::Stop { urgent, reason } => self.stop(now, urgent, reason, out),
             Input::Tick => self.tick(now, out),
         }
     }
@@ -252,10 +252,10 @@ impl Fleet {
     /// The fleet as it is now.
     pub fn view(&self) -> FleetView {
         let started = self.stage != Stage::Gathering;
-        let front = self.taken().map(|seat| seat.arrived.end).max().unwrap_or(Nanos::ZERO);
+        let front = self.taken().map(|slot| slot.arrived.end).max().unwrap_or(Nanos::ZERO);
         FleetView {
-            wanted: self.seats.len() as u64,
-            agents: self.taken().map(|seat| seat.view(started, front)).collect(),
+            wanted: self.slots.len() as u64,
+            agents: self.taken().map(|slot| slot.view(started, front)).collect(),
         }
     }
 
@@ -267,8 +267,8 @@ impl Fleet {
         }
     }
 
-    fn taken(&self) -> impl Iterator<Item = &Seat> {
-        self.seats.iter().flatten()
+    fn taken(&self) -> impl Iterator<Item = &AgentSlot> {
+        self.slots.iter().flatten()
     }
 
     /// The run's clock; zero before the start.
@@ -285,8 +285,8 @@ impl Fleet {
         self.last = now;
         if silence > OWN_SILENCE {
             let forgiven = silence - OWN_SILENCE;
-            for seat in self.seats.iter_mut().flatten() {
-                seat.heard += forgiven;
+            for slot in self.slots.iter_mut().flatten() {
+                slot.heard += forgiven;
             }
         }
     }
@@ -295,22 +295,22 @@ impl Fleet {
         // A connection that was sent away, or taken the place of, may have had something on its way.
         let Some(&index) = self.peers.get(&peer) else { return };
         let wall_at_zero = self.settings.wall_at_zero;
-        let Some(seat) = self.seats[index].as_mut() else { return };
-        seat.heard = now;
+        let Some(slot) = self.slots[index].as_mut() else { return };
+        slot.heard = now;
         match message {
             FromAgent::Hello(_) => self.refuse(peer, Refusal::Unannounced, out),
             FromAgent::Pong(pong) => {
-                seat.clock.pong(now, &pong, wall_at_zero);
+                slot.clock.pong(now, &pong, wall_at_zero);
                 self.compare_wall_clocks(now, index, out);
             }
-            FromAgent::Opened(opened) => seat.opened = (opened.opened.min(opened.wanted), opened.wanted),
+            FromAgent::Opened(opened) => slot.opened = (opened.opened.min(opened.wanted), opened.wanted),
             FromAgent::Ready(_) => self.ready(index, out),
-            FromAgent::NotReady(not) => self.not_ready(now, index, &not.why, out),
+            FromAgent::NotReady(not) => self.not_ready(now, index, &not.reason, out),
             FromAgent::Interval(interval) => self.interval(now, index, interval, out),
             FromAgent::Finished(finished) => self.finished(now, index, finished, out),
             FromAgent::Notice(text) => {
-                if let Some(text) = seat.notice(&text) {
-                    let name = seat.name().to_owned();
+                if let Some(text) = slot.notice(&text) {
+                    let name = slot.name().to_owned();
                     out.push(Output::News(FleetNews::Notice { name, text }));
                 }
             }
@@ -319,9 +319,9 @@ impl Fleet {
 
     /// A sign of life each second, by which clocks are compared too.
     fn ping(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        for seat in self.seats.iter_mut().flatten().filter(|seat| !seat.ended) {
-            if let Some(peer) = seat.peer
-                && let Some(ping) = seat.clock.ping(now)
+        for slot in self.slots.iter_mut().flatten().filter(|slot| !slot.ended) {
+            if let Some(peer) = slot.peer
+                && let Some(ping) = slot.clock.ping(now)
             {
                 out.push(Output::Send { peer, message: ToAgent::Ping(ping) });
             }
@@ -329,12 +329,12 @@ impl Fleet {
     }
 
     fn compare_wall_clocks(&mut self, now: Nanos, index: usize, out: &mut Vec<Output>) {
-        let Some(seat) = self.seats[index].as_mut() else { return };
-        let Some(offset) = seat.clock.offset(now) else { return };
+        let Some(slot) = self.slots[index].as_mut() else { return };
+        let Some(offset) = slot.clock.offset(now) else { return };
         let by = Nanos(offset.wall_difference.unsigned_abs());
-        if !seat.clocks_told && by > WALL_CLOCKS_APART + offset.bound {
-            seat.clocks_told = true;
-            let news = FleetNews::ClocksApart { name: seat.name().to_owned(), by, ahead: offset.wall_difference > 0 };
+        if !slot.clocks_told && by > WALL_CLOCKS_APART + offset.bound {
+            slot.clocks_told = true;
+            let news = FleetNews::ClocksApart { name: slot.name().to_owned(), by, ahead: offset.wall_difference > 0 };
             out.push(Output::News(news));
         }
     }

@@ -137,12 +137,12 @@ pub enum FleetNews {
         agents: u64,
     },
     /// An agent left before the start; its place is free again.
-    #[error("agent {name} left before the start: {why}")]
+    #[error("agent {name} left before the start: {reason}")]
     Left {
         /// Its name.
         name: String,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// An agent is ready.
     #[error("agent {name} is ready ({ready} of {agents})")]
@@ -167,20 +167,20 @@ pub enum FleetNews {
         zero: Nanos,
     },
     /// A connection was sent away.
-    #[error("agent {name} was refused: {why}")]
+    #[error("agent {name} was refused: {reason}")]
     Refused {
         /// The name that it gave.
         name: String,
         /// Why.
-        why: Refusal,
+        reason: Refusal,
     },
     /// An agent's connection ended.
-    #[error("the connection to agent {name} ended: {why}")]
+    #[error("the connection to agent {name} ended: {reason}")]
     Disconnected {
         /// Its name.
         name: String,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// An agent has come back.
     #[error("agent {name} is back; {missing} intervals of it are to come")]
@@ -191,14 +191,14 @@ pub enum FleetNews {
         missing: u64,
     },
     /// An agent is given up.
-    #[error("agent {name} is lost at {at} of the run: {why}; its intervals up to then count")]
+    #[error("agent {name} is lost at {at} of the run: {reason}; its intervals up to then count")]
     Lost {
         /// Its name.
         name: String,
         /// When.
         at: Nanos,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// Others take over what a lost agent owed.
     #[error("{by} agents take over the share of agent {name} from {from} of the run on")]
@@ -211,12 +211,12 @@ pub enum FleetNews {
         from: Nanos,
     },
     /// Nobody takes it over.
-    #[error("the share of agent {name} is not taken over: {why}")]
+    #[error("the share of agent {name} is not taken over: {reason}")]
     NotTakenOver {
         /// The lost one.
         name: String,
         /// Why.
-        why: &'static str,
+        reason: &'static str,
     },
     /// Intervals are missing between those that came.
     #[error("intervals {from} to {to} of agent {name} are missing; it is asked to send them again")]

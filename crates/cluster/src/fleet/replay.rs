@@ -1,7 +1,7 @@
 //! A fleet as its journal remembers it: what a coordinator does that is started again.
 
-use super::seat::Loss;
-use super::{Asked, Fleet, Output, Seat, Stage};
+use super::agent_slot::Loss;
+use super::{AgentSlot, Asked, Fleet, Output, Stage};
 use crate::journal::{Entry, NoteBody, Started};
 use slatest_core::model::Nanos;
 
@@ -13,8 +13,8 @@ impl Fleet {
             Entry::Note(note) => match note.body {
                 Some(NoteBody::Started(started)) => self.replay_start(now, &started),
                 Some(NoteBody::Lost(lost)) => {
-                    if let Some(seat) = self.seat_mut(lost.agent) {
-                        seat.lost = Some(Loss { at: Nanos(lost.at_run_ns), why: lost.why, barred: lost.barred });
+                    if let Some(slot) = self.seat_mut(lost.agent) {
+                        slot.lost = Some(Loss { at: Nanos(lost.at_run_ns), reason: lost.reason, barred: lost.barred });
                     }
                 }
                 Some(NoteBody::TakenOver(taken)) => {
@@ -28,25 +28,25 @@ impl Fleet {
                     }
                 }
                 Some(NoteBody::Stopped(stopped)) => {
-                    self.asked = Some(Asked { at: Nanos(stopped.at_run_ns), why: stopped.why, urgent: None });
+                    self.asked = Some(Asked { at: Nanos(stopped.at_run_ns), reason: stopped.reason, urgent: None });
                 }
                 None => {}
             },
             Entry::Interval { agent, interval } => {
-                let Some(seat) = self.seat_mut(agent).filter(|seat| interval.number == seat.received + 1) else {
+                let Some(slot) = self.seat_mut(agent).filter(|slot| interval.number == slot.received + 1) else {
                     return;
                 };
                 let number = interval.number;
-                seat.received = number;
-                seat.unstored.push_back(interval);
+                slot.received = number;
+                slot.unstored.push_back(interval);
                 self.stored(now, agent, number, out);
                 self.hand_on(out);
             }
             Entry::End { agent, finished } => {
-                let Some(seat) = self.seat_mut(agent).filter(|seat| finished.last_interval == seat.received) else {
+                let Some(slot) = self.seat_mut(agent).filter(|slot| finished.last_interval == slot.received) else {
                     return;
                 };
-                seat.finished = Some(finished);
+                slot.finished = Some(finished);
                 self.stored(now, agent, u64::MAX, out);
                 self.hand_on(out);
             }
@@ -72,18 +72,18 @@ impl Fleet {
         // Only the wall clock outlives a process. Nothing is measured by it: agents keep time themselves.
         let zero = started.wall_ns.saturating_sub(self.settings.wall_at_zero);
         self.stage = Stage::Running { zero };
-        self.seats = Vec::with_capacity(started.seats.len());
-        let agents = started.seats.len() as u64;
-        for (index, note) in (0..).zip(&started.seats) {
-            let mut seat = Seat::from_note(index, note, now, self.settings.wait);
-            if let Some(seat) = &mut seat {
-                seat.takes_share(agents);
+        self.slots = Vec::with_capacity(started.slots.len());
+        let agents = started.slots.len() as u64;
+        for (index, note) in (0..).zip(&started.slots) {
+            let mut slot = AgentSlot::from_note(index, note, now, self.settings.wait);
+            if let Some(slot) = &mut slot {
+                slot.takes_share(agents);
             }
-            self.seats.push(seat);
+            self.slots.push(slot);
         }
     }
 
-    fn seat_mut(&mut self, agent: u64) -> Option<&mut Seat> {
-        usize::try_from(agent).ok().and_then(|index| self.seats.get_mut(index)?.as_mut())
+    fn seat_mut(&mut self, agent: u64) -> Option<&mut AgentSlot> {
+        usize::try_from(agent).ok().and_then(|index| self.slots.get_mut(index)?.as_mut())
     }
 }

@@ -20,33 +20,34 @@ const WHY_CHARS_MAX: usize = 4_096;
 
 impl Fleet {
     pub(super) fn ready(&mut self, index: usize, out: &mut Vec<Output>) {
-        let agents = self.seats.len() as u64;
-        let Some(seat) = self.seats[index].as_mut() else { return };
-        if self.stage != Stage::Gathering || std::mem::replace(&mut seat.ready, true) {
+        let agents = self.slots.len() as u64;
+        let Some(slot) = self.slots[index].as_mut() else { return };
+        if self.stage != Stage::Gathering || std::mem::replace(&mut slot.ready, true) {
             return;
         }
-        let name = seat.name().to_owned();
-        let ready = self.taken().filter(|seat| seat.ready).count() as u64;
+        let name = slot.name().to_owned();
+        let ready = self.taken().filter(|slot| slot.ready).count() as u64;
         out.push(Output::News(FleetNews::Ready { name, ready, agents }));
     }
 
     /// One that can't get ready ends the run: without its share the run is another one. Under way, it is
     /// one that is lost.
-    pub(super) fn not_ready(&mut self, now: Nanos, index: usize, why: &str, out: &mut Vec<Output>) {
-        let why: String = why.chars().filter(|c| !c.is_control() || *c == '\n').take(WHY_CHARS_MAX).collect();
+    pub(super) fn not_ready(&mut self, now: Nanos, index: usize, reason: &str, out: &mut Vec<Output>) {
+        let reason: String = reason.chars().filter(|c| !c.is_control() || *c == '\n').take(WHY_CHARS_MAX).collect();
         if self.stage != Stage::Gathering {
-            self.lose(now, index, format!("it could not start: {why}"), false, out);
+            self.lose(now, index, format!("it could not start: {reason}"), false, out);
             return;
         }
-        let name = self.seats[index].as_ref().map_or("", |seat| seat.name());
-        self.call_off(format!("agent {name} is not ready: {why}"), false, out);
+        let name = self.slots[index].as_ref().map_or("", |slot| slot.name());
+        self.call_off(format!("agent {name} is not ready: {reason}"), false, out);
     }
 
     /// Starts once all are there, ready, and their clocks are known; gives up when it takes too long.
     pub(super) fn try_start(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        let agents = self.seats.len();
-        let prepared = |seat: &super::Seat| seat.ready && seat.peer.is_some() && seat.clock.samples() >= SAMPLES_WANTED;
-        if self.taken().filter(|seat| prepared(seat)).count() == agents {
+        let agents = self.slots.len();
+        let prepared =
+            |slot: &super::AgentSlot| slot.ready && slot.peer.is_some() && slot.clock.samples() >= SAMPLES_WANTED;
+        if self.taken().filter(|slot| prepared(slot)).count() == agents {
             self.start(now, out);
             return;
         }
@@ -58,37 +59,37 @@ impl Fleet {
         }
         let within = humantime::format_duration(std::time::Duration::from_secs(wait.as_duration().as_secs().max(1)));
         let joined = self.taken().count();
-        let why = if joined < agents {
+        let reason = if joined < agents {
             format!("{joined} of {agents} agents joined within {within}")
         } else {
             let late: Vec<&str> = self.taken().filter(|s| !prepared(s)).map(|s| s.name()).take(5).collect();
-            let ready = self.taken().filter(|seat| prepared(seat)).count();
+            let ready = self.taken().filter(|slot| prepared(slot)).count();
             format!("{ready} of {agents} agents were ready within {within} (not ready: {})", late.join(", "))
         };
-        self.call_off(why, false, out);
+        self.call_off(reason, false, out);
     }
 
     fn start(&mut self, now: Nanos, out: &mut Vec<Output>) {
-        let agents = self.seats.len() as u64;
-        let worst = self.taken().filter_map(|seat| seat.clock.round_trip()).max().unwrap_or(Nanos::ZERO);
+        let agents = self.slots.len() as u64;
+        let worst = self.taken().filter_map(|slot| slot.clock.round_trip()).max().unwrap_or(Nanos::ZERO);
         let lead = Nanos(worst.0.saturating_mul(LEAD_ROUND_TRIPS)).clamp(LEAD_MIN, LEAD_MAX);
         let zero = now + lead;
         self.stage = Stage::Running { zero: i64::try_from(zero.0).unwrap_or(i64::MAX) };
         self.led_from = zero;
         self.progress = zero;
         let mut bound = Nanos::ZERO;
-        for seat in self.seats.iter_mut().flatten() {
-            let offset = seat.clock.offset(now).unwrap_or_default();
+        for slot in self.slots.iter_mut().flatten() {
+            let offset = slot.clock.offset(now).unwrap_or_default();
             bound = bound.max(offset.bound);
-            seat.start_clock = zero.0.saturating_add_signed(offset.offset);
-            seat.takes_share(agents);
+            slot.start_clock = zero.0.saturating_add_signed(offset.offset);
+            slot.takes_share(agents);
         }
         let wall_ns = self.settings.wall_at_zero.saturating_add_unsigned(zero.0);
-        let seats = self.taken().map(|seat| seat.note(now)).collect();
-        out.push(note(NoteBody::Started(Started { wall_ns, seats })));
-        for seat in self.taken() {
-            if let Some(peer) = seat.peer {
-                let start = wire::Start { agent_clock_ns: seat.start_clock };
+        let slots = self.taken().map(|slot| slot.note(now)).collect();
+        out.push(note(NoteBody::Started(Started { wall_ns, slots })));
+        for slot in self.taken() {
+            if let Some(peer) = slot.peer {
+                let start = wire::Start { agent_clock_ns: slot.start_clock };
                 out.push(Output::Send { peer, message: ToAgent::Start(start) });
             }
         }
@@ -96,14 +97,14 @@ impl Fleet {
     }
 
     /// Ends a run that has not started.
-    pub(super) fn call_off(&mut self, why: String, stopped: bool, out: &mut Vec<Output>) {
-        for seat in self.taken() {
-            if let Some(peer) = seat.peer {
-                let stop = wire::Stop { urgent: true, why: format!("the run was called off: {why}") };
+    pub(super) fn call_off(&mut self, reason: String, stopped: bool, out: &mut Vec<Output>) {
+        for slot in self.taken() {
+            if let Some(peer) = slot.peer {
+                let stop = wire::Stop { urgent: true, reason: format!("the run was called off: {reason}") };
                 out.push(Output::Send { peer, message: ToAgent::Stop(stop) });
             }
         }
         self.stage = Stage::Over;
-        out.push(Output::Ended(FleetEnd { not_started: Some(why), stopped, agents: Vec::new() }));
+        out.push(Output::Ended(FleetEnd { not_started: Some(reason), stopped, agents: Vec::new() }));
     }
 }

@@ -11,7 +11,7 @@ mod note;
 mod read;
 mod write;
 
-pub use note::{Lost, Note, NoteBody, OrderNote, SeatNote, Started, Stopped, TakenOver};
+pub use note::{AgentSlotNote, Lost, Note, NoteBody, OrderNote, Started, Stopped, TakenOver};
 pub use read::{JournalReader, Torn, check};
 pub use write::{Journal, Stored};
 
@@ -45,12 +45,12 @@ pub enum JournalError {
         source: io::Error,
     },
     /// No journal of this version.
-    #[error("{}: no journal that this slatest can read: {why}", path.display())]
+    #[error("{}: no journal that this slatest can read: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        why: String,
+        reason: String,
     },
     /// Bytes have turned since they were written.
     #[error(

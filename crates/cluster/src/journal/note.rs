@@ -35,12 +35,12 @@ pub struct Started {
     pub wall_ns: i64,
     /// Every agent, by number.
     #[prost(message, repeated, tag = "2")]
-    pub seats: Vec<SeatNote>,
+    pub slots: Vec<AgentSlotNote>,
 }
 
 /// One agent as it took part in the start.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct SeatNote {
+pub struct AgentSlotNote {
     /// What it said of itself.
     #[prost(message, optional, tag = "1")]
     pub hello: Option<wire::Hello>,
@@ -72,7 +72,7 @@ pub struct Lost {
     pub at_run_ns: u64,
     /// Why.
     #[prost(string, tag = "3")]
-    pub why: String,
+    pub reason: String,
     /// Whether it is not let in again.
     #[prost(bool, tag = "4")]
     pub barred: bool,
@@ -111,5 +111,5 @@ pub struct Stopped {
     pub at_run_ns: u64,
     /// Why.
     #[prost(string, tag = "2")]
-    pub why: String,
+    pub reason: String,
 }

@@ -48,7 +48,8 @@ impl JournalReader {
         let length = file.metadata().map_err(JournalError::io(&path, "read"))?.len();
         let mut reader =
             Self { path, file: BufReader::with_capacity(1 << 20, file), batch: VecDeque::new(), whole: 0, length };
-        let unreadable = |path: &Path, why: &str| JournalError::Unreadable { path: path.to_owned(), why: why.into() };
+        let unreadable =
+            |path: &Path, reason: &str| JournalError::Unreadable { path: path.to_owned(), reason: reason.into() };
         let head = match reader.record()? {
             Some(Record { body: Some(RecordBody::Head(head)), .. }) => head,
             _ => return Err(unreadable(&reader.path, "it does not begin as one; the run was killed before it began")),

@@ -9,7 +9,7 @@ fn interval(number: u64) -> wire::Interval {
 }
 
 fn entries() -> Vec<Entry> {
-    let started = Started { wall_ns: -5, seats: vec![SeatNote::default(), SeatNote::default()] };
+    let started = Started { wall_ns: -5, slots: vec![AgentSlotNote::default(), AgentSlotNote::default()] };
     let mut entries = vec![Entry::Note(Note { body: Some(NoteBody::Started(started)) })];
     entries.extend(
         (1..6).flat_map(|number| (0..2).map(move |agent| Entry::Interval { agent, interval: interval(number) })),

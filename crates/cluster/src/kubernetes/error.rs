@@ -16,38 +16,38 @@ pub enum KubernetesError {
     )]
     Config(String),
     /// It doesn't answer.
-    #[error("the cluster's API server can't be reached while {doing}: {why}")]
+    #[error("the cluster's API server can't be reached while {doing}: {reason}")]
     Unreachable {
         /// What was tried.
         doing: &'static str,
         /// Why, as the connection says.
-        why: String,
+        reason: String,
     },
     /// It doesn't know who asks.
-    #[error("the cluster doesn't accept the credentials of the kubeconfig ({doing}): {why}")]
+    #[error("the cluster doesn't accept the credentials of the kubeconfig ({doing}): {reason}")]
     Unauthorized {
         /// What was tried.
         doing: &'static str,
         /// As it says.
-        why: String,
+        reason: String,
     },
     /// Who asks may not.
     #[error(
-        "the cluster forbids {doing}: {why}. Needed in the namespace: create, get and delete jobs; create and delete secrets; list and watch pods and events"
+        "the cluster forbids {doing}: {reason}. Needed in the namespace: create, get and delete jobs; create and delete secrets; list and watch pods and events"
     )]
     Forbidden {
         /// What was tried.
         doing: &'static str,
         /// As it says.
-        why: String,
+        reason: String,
     },
     /// It refuses what it is asked for.
-    #[error("the cluster refuses {doing}: {why}")]
+    #[error("the cluster refuses {doing}: {reason}")]
     Refused {
         /// What was tried.
         doing: &'static str,
         /// As it says.
-        why: String,
+        reason: String,
     },
     /// Something of that name is there that this run has not made.
     #[error("`{0}` is there already and was not made by this run; delete it, or look at who made it")]
@@ -62,7 +62,7 @@ pub enum KubernetesError {
     },
     /// What was made is still there.
     #[error(
-        "`{name}` in namespace `{namespace}` could not be deleted: {why}. Delete it by hand: kubectl delete job {name} --namespace {namespace}; the cluster ends it by itself {ends_after_secs} s after its start"
+        "`{name}` in namespace `{namespace}` could not be deleted: {reason}. Delete it by hand: kubectl delete job {name} --namespace {namespace}; the cluster ends it by itself {ends_after_secs} s after its start"
     )]
     Left {
         /// Name of the Job.
@@ -70,7 +70,7 @@ pub enum KubernetesError {
         /// Where it is.
         namespace: String,
         /// Why.
-        why: String,
+        reason: String,
         /// Its deadline.
         ends_after_secs: i64,
     },
@@ -84,17 +84,19 @@ impl KubernetesError {
     pub(super) fn new(doing: &'static str, error: Error) -> Self {
         match error {
             Error::Api(status) => {
-                let why = status.message.clone();
+                let reason = status.message.clone();
                 match status.code {
-                    401 => Self::Unauthorized { doing, why },
-                    403 => Self::Forbidden { doing, why },
-                    _ => Self::Refused { doing, why: if why.is_empty() { status.reason.clone() } else { why } },
+                    401 => Self::Unauthorized { doing, reason },
+                    403 => Self::Forbidden { doing, reason },
+                    _ => {
+                        Self::Refused { doing, reason: if reason.is_empty() { status.reason.clone() } else { reason } }
+                    }
                 }
             }
-            Error::Auth(error) => Self::Unauthorized { doing, why: chain(&error) },
+            Error::Auth(error) => Self::Unauthorized { doing, reason: chain(&error) },
             Error::InferConfig(error) => Self::Config(chain(&error)),
             Error::InferKubeconfig(error) => Self::Config(chain(&error)),
-            error => Self::Unreachable { doing, why: chain(&error) },
+            error => Self::Unreachable { doing, reason: chain(&error) },
         }
     }
 }

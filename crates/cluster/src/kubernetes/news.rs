@@ -43,13 +43,13 @@ pub struct News {
     /// Number of the agent, where it is about one.
     pub agent: Option<u32>,
     /// One line for people, the agent named in it.
-    pub words: String,
+    pub message: String,
 }
 
 impl News {
     /// What is about no pod.
-    pub(super) fn trouble(words: impl AsRef<str>) -> Self {
-        Self { kind: NewsKind::Trouble, agent: None, words: short(words.as_ref()) }
+    pub(super) fn trouble(message: impl AsRef<str>) -> Self {
+        Self { kind: NewsKind::Trouble, agent: None, message: short(message.as_ref()) }
     }
 }
 
@@ -74,11 +74,11 @@ impl Roster {
         let name = pod.metadata.name.clone()?;
         let (kind, what) = reading(pod)?;
         let told = self.pods.entry(name.clone()).or_default();
-        if let Some((last, words)) = &told.last {
+        if let Some((last, message)) = &told.last {
             let over = matches!(last, NewsKind::Lost | NewsKind::Ended);
             // A pod's status may be read out of order after the watch broke.
             let back = *last == NewsKind::Started && kind <= NewsKind::Started;
-            if over || back || (*last == kind && (kind != NewsKind::Waiting || *words == what)) {
+            if over || back || (*last == kind && (kind != NewsKind::Waiting || *message == what)) {
                 return None;
             }
         }
@@ -90,17 +90,17 @@ impl Roster {
         }
         told.last = Some((kind, what.clone()));
         let agent = index(pod);
-        let mut words = format!("{} {what}", who(agent, &name));
+        let mut message = format!("{} {what}", who(agent, &name));
         if kind == NewsKind::Waiting {
-            words = self.once(agent, &name, what);
+            message = self.once(agent, &name, what);
         }
         if kind == NewsKind::Started
             && let Some(agent) = agent
             && self.forerunners.insert(agent, name.clone()).is_some_and(|before| before != name)
         {
-            words.push_str(", in the place of one that is gone");
+            message.push_str(", in the place of one that is gone");
         }
-        Some(News { kind, agent, words: short(&words) })
+        Some(News { kind, agent, message: short(&message) })
     }
 
     /// A reason that many pods share is told whole once.
@@ -109,11 +109,11 @@ impl Roster {
             let (start, _) = what.split_once(':').unwrap_or((&what, ""));
             return format!("{} {start} either, for the same reason", who(agent, name));
         }
-        let words = format!("{} {what}", who(agent, name));
+        let message = format!("{} {what}", who(agent, name));
         if self.reasons.len() < REASONS_MAX {
             self.reasons.insert(what);
         }
-        words
+        message
     }
 
     /// A pod is no more.
@@ -126,7 +126,7 @@ impl Roster {
             return last;
         }
         let agent = index(pod);
-        Some(News { kind: NewsKind::Lost, agent, words: format!("{} was deleted by somebody", who(agent, &name)) })
+        Some(News { kind: NewsKind::Lost, agent, message: format!("{} was deleted by somebody", who(agent, &name)) })
     }
 
     /// A warning of the cluster about the Job or one of its pods.
@@ -146,8 +146,8 @@ impl Roster {
             return Some(News::trouble(format!("pods can't be created: {said}")));
         }
         let agent = object.strip_prefix(job).and_then(|rest| rest.split('-').nth(1)).and_then(|n| n.parse().ok());
-        let words = short(&format!("{} can't start: {said}", who(agent, object)));
-        Some(News { kind: NewsKind::Waiting, agent, words })
+        let message = short(&format!("{} can't start: {said}", who(agent, object)));
+        Some(News { kind: NewsKind::Waiting, agent, message })
     }
 }
 
@@ -179,8 +179,8 @@ fn reading(pod: &Pod) -> Option<(NewsKind, String)> {
     if phase == "Succeeded" {
         return Some((NewsKind::Ended, "has ended".into()));
     }
-    if let Some(words) = taken_away(pod, status) {
-        return Some((NewsKind::Lost, words));
+    if let Some(message) = taken_away(pod, status) {
+        return Some((NewsKind::Lost, message));
     }
     if phase == "Failed" {
         return Some((NewsKind::Lost, failed(pod, status)));
@@ -194,7 +194,7 @@ fn reading(pod: &Pod) -> Option<(NewsKind, String)> {
     }
     if let Some(waiting) = container(status).and_then(|state| state.waiting) {
         let said = because(waiting.message.as_deref());
-        let words = match waiting.reason.as_deref().unwrap_or_default() {
+        let message = match waiting.reason.as_deref().unwrap_or_default() {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" => {
                 let image = pod.spec.as_ref().and_then(|spec| spec.containers.first()?.image.clone());
                 format!("can't start, its image {} can't be pulled{said}", image.unwrap_or_default())
@@ -203,7 +203,7 @@ fn reading(pod: &Pod) -> Option<(NewsKind, String)> {
             "CreateContainerError" | "RunContainerError" | "StartError" => format!("can't start{said}"),
             _ => return node.map(|node| (NewsKind::Placed, format!("is placed on {node}"))),
         };
-        return Some((NewsKind::Waiting, words));
+        return Some((NewsKind::Waiting, message));
     }
     let node = node?;
     match phase {

@@ -154,7 +154,7 @@ impl RunningJob {
         let deadline = Instant::now() + DELETED_WITHIN;
         let mut pause = RETRY.0;
         loop {
-            let why = match timeout(deadline.saturating_duration_since(Instant::now()), self.try_delete()).await {
+            let reason = match timeout(deadline.saturating_duration_since(Instant::now()), self.try_delete()).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "its pods are still ending".to_owned(),
@@ -163,7 +163,7 @@ impl RunningJob {
                 return Err(KubernetesError::Left {
                     name: self.name.clone(),
                     namespace: self.namespace.clone(),
-                    why,
+                    reason,
                     ends_after_secs: self.ends_after_secs,
                 });
             }
@@ -259,10 +259,10 @@ impl Watch {
         let seen = match seen {
             Ok(seen) => seen,
             Err(error) => {
-                if let Some(why) = trouble(error)
+                if let Some(reason) = trouble(error)
                     && !std::mem::replace(&mut self.broken, true)
                 {
-                    self.next.push_back(News::trouble(format!("the pods can't be watched, trying again: {why}")));
+                    self.next.push_back(News::trouble(format!("the pods can't be watched, trying again: {reason}")));
                 }
                 return;
             }
@@ -304,8 +304,8 @@ impl Watch {
             Ok(Seen::Delete(_) | Seen::Init | Seen::InitDone) => {}
             Err(watcher::Error::InitialListFailed(kube::Error::Api(status))) if status.code == 403 => {
                 self.events = None;
-                let words = "events can't be read (forbidden): why a pod can't be made or mounted won't be told";
-                self.next.push_back(News::trouble(words));
+                let message = "events can't be read (forbidden): why a pod can't be made or mounted won't be told";
+                self.next.push_back(News::trouble(message));
             }
             // The pods' own watch says that the cluster is away.
             Err(_) => {}

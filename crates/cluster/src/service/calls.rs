@@ -165,21 +165,21 @@ impl Conversation {
             heard = self.listen(&mut messages) => heard,
             () = over.cancelled() => (true, End::Gone("the coordinator ended the conversation".to_owned())),
         };
-        let why = match end {
-            End::Gone(why) => {
+        let reason = match end {
+            End::Gone(reason) => {
                 self.connections.close(self.peer);
-                why
+                reason
             }
             End::Refused(status) => {
-                let why = status.message().to_owned();
-                notice(&self.tell, self.caller.name(), why.clone());
+                let reason = status.message().to_owned();
+                notice(&self.tell, self.caller.name(), reason.clone());
                 self.connections.end(self.peer, status);
-                why
+                reason
             }
         };
         if said_hello {
             // A fleet that is over hears nothing any more.
-            let _ = self.to_fleet.send(Input::Gone { peer: self.peer, why }).await;
+            let _ = self.to_fleet.send(Input::Gone { peer: self.peer, reason }).await;
         }
         let read_on = async { while let Ok(Some(_)) = messages.message().await {} };
         let _ = tokio::time::timeout(READ_ON, read_on).await;
@@ -199,8 +199,8 @@ impl Conversation {
             Ok(Ok(Some(_))) => return (false, End::Refused(fleet_refusal(&Refusal::Unannounced))),
         };
         if hello.agent != self.certified {
-            let why = Refusal::Certificate { said: printable(&hello.agent), certified: self.certified.clone() };
-            return (false, End::Refused(fleet_refusal(&why)));
+            let reason = Refusal::Certificate { said: printable(&hello.agent), certified: self.certified.clone() };
+            return (false, End::Refused(fleet_refusal(&reason)));
         }
         let certified = self.certified.clone();
         let gone = || End::Gone("the coordinator is ending".to_owned());

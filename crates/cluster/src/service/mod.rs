@@ -45,12 +45,12 @@ pub struct Refused {
     /// Its address, and the name in its certificate where it showed one.
     pub peer: String,
     /// Why, in one line.
-    pub why: String,
+    pub reason: String,
 }
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} was refused: {}", self.peer, self.why)
+        write!(f, "{} was refused: {}", self.peer, self.reason)
     }
 }
 
@@ -124,9 +124,9 @@ async fn admit<S: Carrier>(
 }
 
 /// Tells of a refusal, where there is room: who knocks without end fills no memory.
-fn notice(tell: &mpsc::Sender<Refused>, peer: String, why: String) {
-    tracing::info!("{peer} was refused: {why}");
-    let _ = tell.try_send(Refused { peer, why });
+fn notice(tell: &mpsc::Sender<Refused>, peer: String, reason: String) {
+    tracing::info!("{peer} was refused: {reason}");
+    let _ = tell.try_send(Refused { peer, reason });
 }
 
 /// The words of a refusal, marked so that the agent knows whether to come again.
@@ -138,8 +138,8 @@ fn refusal(code: Code, words: impl Into<String>, may_come_again: bool) -> Status
 }
 
 /// What a peer that the fleet sends away is told.
-fn fleet_refusal(why: &Refusal) -> Status {
-    let code = match why {
+fn fleet_refusal(reason: &Refusal) -> Status {
+    let code = match reason {
         Refusal::Protocol { .. } | Refusal::UnderWay { .. } | Refusal::OtherRun { .. } | Refusal::Over => {
             Code::FailedPrecondition
         }
@@ -150,5 +150,5 @@ fn fleet_refusal(why: &Refusal) -> Status {
         Refusal::Superseded | Refusal::OutOfStep { .. } | Refusal::Silent => Code::Aborted,
         Refusal::Unannounced | Refusal::Name | Refusal::Malformed(_) => Code::InvalidArgument,
     };
-    refusal(code, why.to_string(), why.may_come_again())
+    refusal(code, reason.to_string(), reason.may_come_again())
 }

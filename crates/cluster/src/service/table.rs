@@ -36,12 +36,12 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Shared {
     last: AtomicU64,
-    seats: Mutex<HashMap<Peer, Seat>>,
+    slots: Mutex<HashMap<Peer, AgentSlot>>,
 }
 
 /// One conversation, from the side of who leads it.
 #[derive(Debug)]
-struct Seat {
+struct AgentSlot {
     messages: mpsc::Sender<ToAgent>,
     end: oneshot::Sender<Status>,
     over: CancellationToken,
@@ -54,13 +54,13 @@ impl Connections {
     /// When the conversation has ended, or the peer lets too much wait: then it is ended, and told as
     /// [`crate::fleet::Input::Gone`].
     pub fn send(&self, peer: Peer, message: to_agent::Body) -> Result<(), Unsent> {
-        let seats = self.seats();
-        let seat = seats.get(&peer).ok_or(Unsent::Gone)?;
-        match seat.messages.try_send(ToAgent { body: Some(message) }) {
+        let slots = self.slots();
+        let slot = slots.get(&peer).ok_or(Unsent::Gone)?;
+        match slot.messages.try_send(ToAgent { body: Some(message) }) {
             Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Unsent::Gone),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                drop(seats);
+                drop(slots);
                 self.close(peer);
                 Err(Unsent::Slow)
             }
@@ -68,37 +68,37 @@ impl Connections {
     }
 
     /// Ends a conversation with these words, after what has been said already.
-    pub fn refuse(&self, peer: Peer, why: &Refusal) {
-        self.end(peer, fleet_refusal(why));
+    pub fn refuse(&self, peer: Peer, reason: &Refusal) {
+        self.end(peer, fleet_refusal(reason));
     }
 
     /// Ends a conversation without words, after what has been said already.
     pub fn close(&self, peer: Peer) {
-        if let Some(seat) = self.seats().remove(&peer) {
-            seat.over.cancel();
+        if let Some(slot) = self.slots().remove(&peer) {
+            slot.over.cancel();
         }
     }
 
     /// How many conversations there are.
     pub fn len(&self) -> usize {
-        self.seats().len()
+        self.slots().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.seats().is_empty()
+        self.slots().is_empty()
     }
 
     pub(super) fn close_all(&self) {
-        for (_, seat) in self.seats().drain() {
-            seat.over.cancel();
+        for (_, slot) in self.slots().drain() {
+            slot.over.cancel();
         }
     }
 
     pub(super) fn end(&self, peer: Peer, status: Status) {
-        if let Some(seat) = self.seats().remove(&peer) {
-            let _ = seat.end.send(status);
-            seat.over.cancel();
+        if let Some(slot) = self.slots().remove(&peer) {
+            let _ = slot.end.send(status);
+            slot.over.cancel();
         }
     }
 
@@ -109,12 +109,12 @@ impl Connections {
         let (messages, to_send) = mpsc::channel(OUTBOUND);
         let (end, status) = oneshot::channel();
         let over = CancellationToken::new();
-        self.seats().insert(peer, Seat { messages, end, over: over.clone() });
+        self.slots().insert(peer, AgentSlot { messages, end, over: over.clone() });
         (peer, Outbound::new(to_send, status), over)
     }
 
     /// Nothing under this lock can panic, and nothing waits.
-    fn seats(&self) -> MutexGuard<'_, HashMap<Peer, Seat>> {
-        self.shared.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> MutexGuard<'_, HashMap<Peer, AgentSlot>> {
+        self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,7 +39,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("`{text}` is not a rate: {why}; write it like 300/s, 90/min or 5000/h");
+        let wrong = |reason: &str| format!("`{text}` is not a rate: {reason}; write it like 300/s, 90/min or 5000/h");
         let (number, unit) = text.split_once('/').ok_or_else(|| wrong("it has no unit"))?;
         let per_secs = match unit.trim() {
             "s" | "sec" | "second" => 1.0,

@@ -29,16 +29,16 @@ const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A channel, and the connection that it is on.
 #[derive(Clone)]
-pub(super) struct Lane {
+pub(super) struct PooledChannel {
     pub(super) channel: Channel,
     pub(super) inbound: Arc<Inbound>,
     at: Instant,
 }
 
 /// A connection with its channels.
-struct Line {
+struct PooledConnection {
     connection: Arc<Opened<Arc<Connected>>>,
-    lanes: Vec<Arc<Opened<Lane>>>,
+    channels: Vec<Arc<Opened<PooledChannel>>>,
     /// How many channels the broker lets be open.
     allowed: AtomicUsize,
 }
@@ -47,7 +47,7 @@ struct Line {
 pub(super) struct Pool {
     broker: Arc<Broker>,
     purpose: Purpose,
-    lines: Vec<Line>,
+    lines: Vec<PooledConnection>,
     /// How many of them are this process's: other agents have the rest.
     kept: AtomicUsize,
     /// Most connections that stood at a time.
@@ -60,9 +60,9 @@ pub(super) struct Pool {
 impl Pool {
     /// None is opened yet.
     pub(super) fn new(broker: Arc<Broker>, purpose: Purpose, connections: u32, channels: u32) -> Self {
-        let line = |_| Line {
+        let line = |_| PooledConnection {
             connection: Arc::default(),
-            lanes: (0..channels).map(|_| Arc::default()).collect(),
+            channels: (0..channels).map(|_| Arc::default()).collect(),
             allowed: AtomicUsize::new(usize::MAX),
         };
         Self {
@@ -84,7 +84,7 @@ impl Pool {
         }
     }
 
-    fn lines(&self) -> &[Line] {
+    fn lines(&self) -> &[PooledConnection] {
         &self.lines[..self.lines.len().min(self.kept.load(Ordering::Relaxed))]
     }
 
@@ -93,7 +93,7 @@ impl Pool {
     ///
     /// # Errors
     /// Why none can be opened.
-    pub(super) async fn channel(&self, session: u64) -> Result<Lane, Failure> {
+    pub(super) async fn channel(&self, session: u64) -> Result<PooledChannel, Failure> {
         let lines = self.lines();
         let (first, turn) = (first(lines, session), session / lines.len().max(1) as u64);
         let mut refused = None;
@@ -103,8 +103,8 @@ impl Pool {
                 continue;
             }
             match self.connection(line).await {
-                Ok(connection) => match self.lane(line, &connection, turn).await {
-                    Ok(lane) => return Ok(lane),
+                Ok(connection) => match self.pooled_channel(line, &connection, turn).await {
+                    Ok(pooled_channel) => return Ok(pooled_channel),
                     Err(failure) => refused = refused.or(Some(failure)),
                 },
                 Err(failure) => refused = refused.or(Some(failure)),
@@ -124,7 +124,7 @@ impl Pool {
         }
     }
 
-    async fn connection(&self, line: &Line) -> Result<Arc<Connected>, Failure> {
+    async fn connection(&self, line: &PooledConnection) -> Result<Arc<Connected>, Failure> {
         let broker = Arc::clone(&self.broker);
         let open = async move { broker.connect().await.map(Arc::new) };
         // A limit doesn't go away soon; what can't be reached may be back at once.
@@ -139,10 +139,15 @@ impl Pool {
         opened
     }
 
-    async fn lane(&self, line: &Line, connection: &Arc<Connected>, turn: u64) -> Result<Lane, Failure> {
-        let count = line.lanes.len().min(line.allowed.load(Ordering::Relaxed)).max(1);
+    async fn pooled_channel(
+        &self,
+        line: &PooledConnection,
+        connection: &Arc<Connected>,
+        turn: u64,
+    ) -> Result<PooledChannel, Failure> {
+        let count = line.channels.len().min(line.allowed.load(Ordering::Relaxed)).max(1);
         let place = usize::try_from(turn % count as u64).unwrap_or(0);
-        let slot = &line.lanes[place];
+        let slot = &line.channels[place];
         let (connection, purpose) = (Arc::clone(connection), self.purpose);
         let open = async move {
             let failure = || Failure::new(Outcome::TimedOut, "channel: timed out");
@@ -154,33 +159,35 @@ impl Pool {
                 }
                 Err(failure())
             })?;
-            Ok(Lane { channel, inbound: Arc::clone(&connection.inbound), at: Instant::now() })
+            Ok(PooledChannel { channel, inbound: Arc::clone(&connection.inbound), at: Instant::now() })
         };
-        let stands = |lane: &Lane| lane.channel.status().connected();
+        let stands = |pooled_channel: &PooledChannel| pooled_channel.channel.status().connected();
         let opened = slot.get(stands, |_: &Failure| PAUSE, open).await;
         let Err(failure) = opened else { return opened };
         if !failure.is_limit() {
             return Err(failure);
         }
         // The broker has a limit below what was asked for: what it gave is shared from now on.
-        let given = line.lanes.iter().filter(|lane| lane.peek(|_| true).is_some()).count().max(1);
+        let given =
+            line.channels.iter().filter(|pooled_channel| pooled_channel.peek(|_| true).is_some()).count().max(1);
         line.allowed.fetch_min(given, Ordering::Relaxed);
-        let said = format!("{given} of {} channels of a connection ({})", line.lanes.len(), failure.reason);
+        let said = format!("{given} of {} channels of a connection ({})", line.channels.len(), failure.reason);
         self.channel_refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
-        line.lanes.iter().find_map(|lane| lane.peek(stands)).ok_or(failure)
+        line.channels.iter().find_map(|pooled_channel| pooled_channel.peek(stands)).ok_or(failure)
     }
 
     /// Notes that the broker refused what was published on a channel: the next message has a channel of its own.
     /// While a quorum queue elects a leader, RabbitMQ 3.10 ties a channel that begins to publish to the old one, and
     /// refuses all that comes on it for as long as that node is down; on a new channel it asks the new leader.
     /// Messages under way on the old one are not touched: it is closed when the last of them has ended.
-    pub(super) fn refused(&self, lane: &Lane) {
-        if lane.at.elapsed() < RENEWED_AFTER {
+    pub(super) fn refused(&self, pooled_channel: &PooledChannel) {
+        if pooled_channel.at.elapsed() < RENEWED_AFTER {
             return;
         }
-        for slot in self.lines().iter().flat_map(|line| &line.lanes) {
-            let same =
-                |held: &Lane| held.channel.id() == lane.channel.id() && Arc::ptr_eq(&held.inbound, &lane.inbound);
+        for slot in self.lines().iter().flat_map(|line| &line.channels) {
+            let same = |held: &PooledChannel| {
+                held.channel.id() == pooled_channel.channel.id() && Arc::ptr_eq(&held.inbound, &pooled_channel.inbound)
+            };
             slot.forget(same);
         }
     }
@@ -227,7 +234,7 @@ impl Pool {
         self.shortage().map(|detail| Finding { check: "connections".into(), holds: true, detail })
     }
 
-    fn stands(&self, line: &Line) -> bool {
+    fn stands(&self, line: &PooledConnection) -> bool {
         line.connection.peek(|connected| connected.stands()).is_some()
     }
 
@@ -237,6 +244,6 @@ impl Pool {
 }
 
 /// The place of a session's connection.
-fn first(lines: &[Line], session: u64) -> usize {
+fn first(lines: &[PooledConnection], session: u64) -> usize {
     usize::try_from(session % lines.len().max(1) as u64).unwrap_or(0)
 }

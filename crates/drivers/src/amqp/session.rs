@@ -16,7 +16,7 @@ use super::compile::{Action, Message, NAME_LENGTH_MAX, Route};
 use super::envelope;
 use super::failure::Failure;
 use super::file::Until;
-use super::pool::{Lane, Pool};
+use super::pool::{Pool, PooledChannel};
 use super::take::Take;
 use super::wanted::Wanted;
 use super::workload::Shared;
@@ -24,7 +24,7 @@ use crate::awaited::{MessageId, Waiting};
 use crate::envelope::WRITE;
 use crate::payload::Payload;
 use crate::workload::{RenderError, Values};
-use crate::{Seat, Session};
+use crate::{Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WriteId, WriteOutcome, Written};
 
 /// Index of the timing from sent until confirmed.
@@ -36,17 +36,17 @@ const CLOGGED: &str = "not consumed: the queue is full of messages that slatest 
 
 pub(super) struct AmqpSession {
     shared: Arc<Shared>,
-    seat: Seat,
+    context: SessionContext,
     captured: BTreeMap<String, String>,
 }
 
 impl AmqpSession {
-    pub(super) fn new(shared: Arc<Shared>, seat: Seat) -> Self {
-        Self { shared, seat, captured: BTreeMap::new() }
+    pub(super) fn new(shared: Arc<Shared>, context: SessionContext) -> Self {
+        Self { shared, context, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
-        self.seat.clock.now()
+        self.context.clock.now()
     }
 
     fn failed(&self, sent: Option<Nanos>, failure: Failure) -> Completion {
@@ -54,9 +54,9 @@ impl AmqpSession {
     }
 
     /// The session's channel among those of a pool, at most until the arrival's deadline.
-    async fn lane(&self, arrival: &Arrival, pool: &Pool) -> Result<Lane, Failure> {
-        let opened = timeout(self.left(arrival), pool.channel(self.seat.index)).await;
-        opened.unwrap_or_else(|_| Err(pool.late(self.seat.index)))
+    async fn pooled_channel(&self, arrival: &Arrival, pool: &Pool) -> Result<PooledChannel, Failure> {
+        let opened = timeout(self.left(arrival), pool.channel(self.context.index)).await;
+        opened.unwrap_or_else(|_| Err(pool.late(self.context.index)))
     }
 
     async fn publish(&self, arrival: &Arrival, message: &Message) -> Completion {
@@ -64,14 +64,14 @@ impl AmqpSession {
             Ok(rendered) => rendered,
             Err(failure) => return self.failed(None, failure),
         };
-        let lane = match self.lane(arrival, &self.shared.publishers).await {
-            Ok(lane) => lane,
+        let pooled_channel = match self.pooled_channel(arrival, &self.shared.publishers).await {
+            Ok(pooled_channel) => pooled_channel,
             Err(failure) => return self.failed(None, failure),
         };
         // What a blocked connection is handed would be sent whenever it is unblocked, long after its deadline.
-        let handed = match timeout(self.left(arrival), lane.inbound.hand_over(rendered.body.len())).await {
+        let handed = match timeout(self.left(arrival), pooled_channel.inbound.hand_over(rendered.body.len())).await {
             Ok(handed) => handed,
-            Err(_) => return self.failed(None, lane.inbound.late("not published")),
+            Err(_) => return self.failed(None, pooled_channel.inbound.late("not published")),
         };
         let sent = self.now();
         let id = MessageId { seq: arrival.seq, sent };
@@ -81,10 +81,10 @@ impl AmqpSession {
             return self.failed(None, Failure::new(Outcome::Rejected, "too many messages awaited"));
         }
         let ledger = self.shared.plan.operations.get(arrival.operation).is_some_and(|operation| operation.ledger);
-        let execution = self.shared.plan.sender.identity.execution(arrival, self.seat.index);
+        let execution = self.shared.plan.sender.identity.execution(arrival, self.context.index);
         let write = ledger.then(|| execution.write_id());
         let counted = Unconfirmed::begin(&self.shared);
-        let mut publishing = self.hand_over(&lane, (id, write), message, rendered);
+        let mut publishing = self.hand_over(&pooled_channel, (id, write), message, rendered);
         let confirm = match timeout(self.left(arrival), &mut publishing).await {
             Ok(Ok(confirm)) => confirm,
             Ok(Err(error)) => return self.failed(Some(sent), Failure::from(&error)),
@@ -98,15 +98,15 @@ impl AmqpSession {
                     }
                     drop(counted);
                 });
-                let completion = self.failed(Some(sent), lane.inbound.late("not published"));
+                let completion = self.failed(Some(sent), pooled_channel.inbound.late("not published"));
                 return if ledger { completion.with_written(Progress::default().written()) } else { completion };
             }
         };
         drop(handed);
         let mut progress = Progress { confirm: Some(confirm), waiting, ..Progress::default() };
-        let end = timeout(self.left(arrival), progress.follow(&self.shared, &self.seat, awaited)).await.ok();
+        let end = timeout(self.left(arrival), progress.follow(&self.shared, &self.context, awaited)).await.ok();
         if progress.refused {
-            self.shared.publishers.refused(&lane);
+            self.shared.publishers.refused(&pooled_channel);
         }
         if let Some(confirm) = progress.confirm.take() {
             // A late confirm still counts, and lapin keeps one that nobody awaits for ever.
@@ -117,7 +117,7 @@ impl AmqpSession {
                 drop(counted);
             });
         }
-        let completion = self.conclude(sent, &progress, &lane, end);
+        let completion = self.conclude(sent, &progress, &pooled_channel, end);
         if ledger { completion.with_written(progress.written()) } else { completion }
     }
 
@@ -125,7 +125,7 @@ impl AmqpSession {
         &self,
         sent: Nanos,
         progress: &Progress,
-        lane: &Lane,
+        pooled_channel: &PooledChannel,
         end: Option<Result<Nanos, Failure>>,
     ) -> Completion {
         let completion = match (end, progress.consumed) {
@@ -137,7 +137,7 @@ impl AmqpSession {
                 let failure = match progress.confirmed {
                     Some(_) if self.shared.is_clogged() => Failure::new(Outcome::TimedOut, CLOGGED),
                     Some(_) => Failure::new(Outcome::TimedOut, "not consumed"),
-                    None => lane.inbound.late("not confirmed"),
+                    None => pooled_channel.inbound.late("not confirmed"),
                 };
                 self.failed(Some(sent), failure)
             }
@@ -150,13 +150,13 @@ impl AmqpSession {
     }
 
     async fn consume(&self, arrival: &Arrival, queue: &str) -> Completion {
-        let lane = match self.lane(arrival, &self.shared.takers).await {
-            Ok(lane) => lane,
+        let pooled_channel = match self.pooled_channel(arrival, &self.shared.takers).await {
+            Ok(pooled_channel) => pooled_channel,
             Err(failure) => return self.failed(None, failure),
         };
         let sent = self.now();
         let asking = self.shared.plan.wanted.get(queue).map(Wanted::ask);
-        let mut take = Take::begin(&lane, queue, asking, self.shared.destination(&self.seat));
+        let mut take = Take::begin(&pooled_channel, queue, asking, self.shared.destination(&self.context));
         match timeout(self.left(arrival), take.one()).await {
             Ok(Ok(at)) => Completion::ok(sent, at.max(sent)),
             Ok(Err(failure)) => self.failed(Some(sent), failure),
@@ -174,7 +174,7 @@ impl AmqpSession {
     fn render<'m>(&self, arrival: &Arrival, message: &'m Message) -> Result<Rendered<'m>, Failure> {
         let failed = |error: RenderError| Failure::new(Outcome::Rejected, &error.to_string());
         let plan = &self.shared.plan;
-        let id = plan.sender.identity.execution(arrival, self.seat.index);
+        let id = plan.sender.identity.execution(arrival, self.context.index);
         let values = Values { id, data: &plan.data, captured: &self.captured };
         let routing_key = match &message.route {
             Route::Queue(queue) => Cow::Borrowed(queue.as_str()),
@@ -197,7 +197,7 @@ impl AmqpSession {
     /// Hands a message to lapin: what becomes of that doesn't depend on this session.
     fn hand_over(
         &self,
-        lane: &Lane,
+        pooled_channel: &PooledChannel,
         (id, write): (MessageId, Option<WriteId>),
         message: &Message,
         rendered: Rendered<'_>,
@@ -216,7 +216,7 @@ impl AmqpSession {
         }
         let options = BasicPublishOptions { mandatory: true, immediate: false };
         let (exchange, routing_key) = (message.exchange.as_str().into(), rendered.routing_key.as_ref().into());
-        let (channel, body) = (lane.channel.clone(), rendered.body.into_owned());
+        let (channel, body) = (pooled_channel.channel.clone(), rendered.body.into_owned());
         Box::pin(
             async move { channel.basic_publish(exchange, routing_key, options, body.as_bytes(), properties).await },
         )
@@ -272,7 +272,7 @@ impl Progress {
 
     /// Follows it until the broker confirmed it and, where it is awaited, until it was received
     /// back; gives the instant at which it was done.
-    async fn follow(&mut self, shared: &Shared, seat: &Seat, awaited: bool) -> Result<Nanos, Failure> {
+    async fn follow(&mut self, shared: &Shared, context: &SessionContext, awaited: bool) -> Result<Nanos, Failure> {
         let Self { confirm, waiting, confirmed, consumed, unroutable, refused } = self;
         while confirmed.is_none() || (waiting.is_some() && consumed.is_none()) {
             let confirming = async {
@@ -289,7 +289,7 @@ impl Progress {
             };
             tokio::select! {
                 confirmation = confirming, if confirmed.is_none() => {
-                    let at = seat.clock.now();
+                    let at = context.clock.now();
                     *confirm = None;
                     shared.note(&confirmation, awaited);
                     match confirmation.map_err(|e| Failure::from(&e))? {

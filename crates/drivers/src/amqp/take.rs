@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::connection;
 use super::consumer::{Destination, Unacknowledged};
 use super::failure::Failure;
-use super::pool::Lane;
+use super::pool::PooledChannel;
 use super::stream::Inbound;
 use super::wanted::Asking;
 use slatest_core::model::{Nanos, Outcome};
@@ -50,15 +50,20 @@ pub(super) struct Take {
 }
 
 impl Take {
-    pub(super) fn begin(lane: &Lane, queue: &str, asking: Option<Asking>, destination: Destination) -> Self {
-        let (channel, queue) = (lane.channel.clone(), queue.to_owned());
+    pub(super) fn begin(
+        pooled_channel: &PooledChannel,
+        queue: &str,
+        asking: Option<Asking>,
+        destination: Destination,
+    ) -> Self {
+        let (channel, queue) = (pooled_channel.channel.clone(), queue.to_owned());
         let subscribing = async move {
             let options = BasicConsumeOptions::default();
             channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await
         };
         Self {
-            channel: lane.channel.clone(),
-            inbound: Arc::clone(&lane.inbound),
+            channel: pooled_channel.channel.clone(),
+            inbound: Arc::clone(&pooled_channel.inbound),
             destination,
             asking,
             taken: None,

@@ -27,7 +27,7 @@ use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use crate::workload::Data;
 use crate::{
-    CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
+    CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext,
     Unreachable, Workload,
 };
 use slatest_core::model::{Nanos, Outcome};
@@ -117,16 +117,16 @@ impl Shared {
     }
 
     /// Starts the consumers, once, and waits until they are subscribed.
-    async fn consume(&self, seat: &Seat) -> Result<(), Failure> {
+    async fn consume(&self, context: &SessionContext) -> Result<(), Failure> {
         let plan = &self.plan;
-        let prefetch = u16::try_from(seat.process_share_of(usize::from(plan.prefetch))).unwrap_or(plan.prefetch);
+        let prefetch = u16::try_from(context.process_share_of(usize::from(plan.prefetch))).unwrap_or(plan.prefetch);
         let start = async || {
             let awaits = |action: &Action| matches!(action, Action::Publish(Message { until: Until::Consumed, .. }));
             let returns = plan.actions.iter().any(awaits).then(|| Inlet::Returns(returns_queue(plan.sender.source())));
             let queues = plan.awaited.iter().map(|queue| Inlet::Queue(queue.clone(), plan.wanted.get(queue).cloned()));
-            let consumers = queues
-                .chain(returns)
-                .map(|inlet| QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, self.destination(seat)));
+            let consumers = queues.chain(returns).map(|inlet| {
+                QueueConsumer::start(Arc::clone(&plan.broker), inlet, prefetch, self.destination(context))
+            });
             consumers.collect::<Result<Vec<_>, Failure>>()
         };
         for consumer in self.consumers.get_or_try_init(start).await? {
@@ -146,9 +146,9 @@ impl Shared {
     }
 
     /// Where a session's messages go.
-    pub(super) fn destination(&self, seat: &Seat) -> Destination {
+    pub(super) fn destination(&self, context: &SessionContext) -> Destination {
         Destination {
-            clock: Arc::clone(&seat.clock),
+            clock: Arc::clone(&context.clock),
             sender: Arc::clone(&self.plan.sender),
             awaited: Arc::clone(&self.awaited),
             unacknowledged: Arc::clone(&self.unacknowledged),
@@ -285,27 +285,30 @@ impl Workload for AmqpWorkload {
         })
     }
 
-    fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
+    fn prepare<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async move {
-            let connections = seat.process_share_of(self.shared.plan.connections as usize);
+            let connections = context.process_share_of(self.shared.plan.connections as usize);
             self.shared.pools().for_each(|pool| pool.keep(connections));
             self.shared.declare().await?;
-            self.shared.consume(seat).await?;
+            self.shared.consume(context).await?;
             Ok(())
         })
     }
 
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
             self.shared.declare().await?;
-            self.shared.consume(seat).await?;
+            self.shared.consume(context).await?;
             for pool in self.shared.pools() {
                 // Later an operation waits for its channel, with its own deadline, and says what it waited for.
                 if !pool.was_open() {
-                    bounded("connect", pool.channel(seat.index)).await?;
+                    bounded("connect", pool.channel(context.index)).await?;
                 }
             }
-            let session = AmqpSession::new(Arc::clone(&self.shared), seat.clone());
+            let session = AmqpSession::new(Arc::clone(&self.shared), context.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }

@@ -28,8 +28,8 @@ impl Failure {
     }
 
     /// What the workload asks for can't be built: nothing was sent, and the target has no part in it.
-    pub(super) fn of_workload(why: NotBuilt) -> Self {
-        Self::rejected(why.to_string())
+    pub(super) fn of_workload(reason: NotBuilt) -> Self {
+        Self::rejected(reason.to_string())
     }
 
     /// The same, on a kept connection that the server closed while the request was on its way: it can't be repeated.

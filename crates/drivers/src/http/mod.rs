@@ -50,8 +50,8 @@ use self::session::HttpSession;
 use super::dial::Dial;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
-    Unreachable, Workload, outline,
+    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
+    SessionContext, Unreachable, Workload, outline,
 };
 use crate::workload::{Captures, Data};
 use slatest_core::model::{Nanos, Problems};
@@ -211,8 +211,11 @@ impl Workload for HttpWorkload {
     }
 
     /// Connects nothing yet: the first request does, and reports what that took.
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
-        let session: Box<dyn Session> = Box::new(HttpSession::new(Arc::clone(&self.http), seat.clone()));
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+        let session: Box<dyn Session> = Box::new(HttpSession::new(Arc::clone(&self.http), context.clone()));
         Box::pin(std::future::ready(Ok(session)))
     }
 

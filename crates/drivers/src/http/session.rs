@@ -19,7 +19,7 @@ use super::file::Answer;
 use super::origin::Origin;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::workload::Values;
-use crate::{CONNECT_TIMEOUT, Limit, Seat, Session};
+use crate::{CONNECT_TIMEOUT, Limit, Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Written};
 
 /// How much longer than its deadline an execution may take for looking at a large answer, which has come in time. Less
@@ -31,7 +31,7 @@ const RETRIES_MAX: u32 = 2;
 /// A user's session.
 pub(super) struct HttpSession {
     http: Arc<Http>,
-    seat: Seat,
+    context: SessionContext,
     /// Absent while an execution has it, so that one that is dropped half-way takes it along.
     connection: Option<Connection>,
     jar: Option<Jar>,
@@ -85,10 +85,10 @@ impl Session for HttpSession {
 }
 
 impl HttpSession {
-    pub(super) fn new(http: Arc<Http>, seat: Seat) -> Self {
+    pub(super) fn new(http: Arc<Http>, context: SessionContext) -> Self {
         let origin = &http.server.origin;
         let jar = http.cookies.then(|| Jar::new(&origin.host, origin.tls));
-        Self { http, seat, connection: None, jar, captured: BTreeMap::new(), limit: Limit::default() }
+        Self { http, context, connection: None, jar, captured: BTreeMap::new(), limit: Limit::default() }
     }
 
     async fn run(&mut self, arrival: &Arrival) -> Completion {
@@ -98,7 +98,7 @@ impl HttpSession {
             Some(exchange) => self.attempt(&http, exchange, arrival, &mut progress).await,
             None => Err(Failure::rejected("no operation of this number")),
         };
-        let done = progress.whole.unwrap_or_else(|| self.seat.clock.now());
+        let done = progress.whole.unwrap_or_else(|| self.context.clock.now());
         let (outcome, error) = match result {
             Ok(()) => (Outcome::Ok, None),
             Err(failure) => (failure.outcome, Some(failure.kind.into_owned())),
@@ -130,7 +130,7 @@ impl HttpSession {
             let (connection, reused) = match kept {
                 Some(kept) if ready => (kept, true),
                 kept => {
-                    let left = arrival.left(self.seat.clock.now()).as_duration();
+                    let left = arrival.left(self.context.clock.now()).as_duration();
                     // Rare and large: it is not to make every execution's future large.
                     match Box::pin(self.connected(kept, http, left, progress)).await {
                         Ok(connected) => connected,
@@ -138,7 +138,7 @@ impl HttpSession {
                     }
                 }
             };
-            let left = arrival.left(self.seat.clock.now()).as_duration();
+            let left = arrival.left(self.context.clock.now()).as_duration();
             let held = {
                 // Pinned here: a future that is moved is copied, and this one is large.
                 let conversation = pin!(self.converse(http, exchange, connection, request, progress));
@@ -152,8 +152,8 @@ impl HttpSession {
             let again = progress.retries < RETRIES_MAX;
             match ended {
                 Ok((head, body)) => {
-                    progress.whole = Some(self.seat.clock.now());
-                    let until = arrival.left(self.seat.clock.now()) + CHECK_EXTRA;
+                    progress.whole = Some(self.context.clock.now());
+                    let until = arrival.left(self.context.clock.now()) + CHECK_EXTRA;
                     let judging = pin!(self.judge(http, arrival.operation, head, body, progress));
                     break match limit.hold(until.as_duration(), judging).await {
                         Ok(judged) => judged,
@@ -194,7 +194,7 @@ impl HttpSession {
         if let Some(request) = exchange.request.fixed() {
             return Ok(request);
         }
-        let id = http.identity.execution(arrival, self.seat.index);
+        let id = http.identity.execution(arrival, self.context.index);
         let values = Values { id, data: &http.data, captured: &self.captured };
         exchange.request.render(&http.server.prefix, &values).map_err(Failure::of_workload)
     }
@@ -214,7 +214,7 @@ impl HttpSession {
         }
         let connect_limit = CONNECT_TIMEOUT.as_duration();
         let server = &http.server;
-        let dial = server.dialer.dial(&server.origin, Home::Worker, &*self.seat.clock);
+        let dial = server.dialer.dial(&server.origin, Home::Worker, &*self.context.clock);
         let dialed = match timeout(limit.min(connect_limit), dial).await {
             Ok(dialed) => dialed.map_err(|e| Failure::disconnected(e.kind))?,
             Err(_) if limit < connect_limit => return Err(Failure::timed_out("timeout: connecting")),
@@ -236,7 +236,7 @@ impl HttpSession {
         progress: &mut Progress,
     ) -> Result<(Parts, Bytes), Trouble> {
         let server = &http.server;
-        let sent = self.seat.clock.now();
+        let sent = self.context.clock.now();
         progress.sent.get_or_insert(sent);
         let mut elsewhere: Option<Origin> = None;
         let mut hops = 0;
@@ -267,7 +267,7 @@ impl HttpSession {
                     });
                 }
             };
-            let now = self.seat.clock.now();
+            let now = self.context.clock.now();
             progress.answered = true;
             let (head, incoming) = response.into_parts();
             if let (Some(jar), Some(uri), true) = (&mut self.jar, path, at_home) {
@@ -303,7 +303,7 @@ impl HttpSession {
             let Some(copy) = copy else { return Err(Failure::rejected("redirect: too many").into()) };
             let (there, next) = redirect::next(copy, origin, &head, &http.guard)?;
             if !there.is(origin) || !connection.is_ready().await {
-                let dialed = Box::pin(server.dialer.dial(&there, Home::Worker, &*self.seat.clock)).await;
+                let dialed = Box::pin(server.dialer.dial(&there, Home::Worker, &*self.context.clock)).await;
                 connection = dialed.map_err(|e| Failure::disconnected(e.kind))?.connection;
             }
             elsewhere = (!there.is(&server.origin)).then_some(there);
@@ -316,7 +316,7 @@ impl HttpSession {
         if let Some(jar) = &mut self.jar
             && at_home
             && !request.headers().contains_key(COOKIE)
-            && let Some(cookies) = jar.header(request.uri().path(), self.seat.clock.now())
+            && let Some(cookies) = jar.header(request.uri().path(), self.context.clock.now())
         {
             request.headers_mut().insert(COOKIE, cookies);
         }

@@ -175,7 +175,7 @@ impl Cluster {
         let mut partitions = BTreeMap::new();
         for topic in &self.topics {
             let found = metadata.topics().iter().find(|t| t.name() == topic);
-            let why = match found.map(|t| (t.error(), t.partitions().len())) {
+            let reason = match found.map(|t| (t.error(), t.partitions().len())) {
                 None | Some((Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART), _)) => {
                     "doesn't exist (or isn't visible to this user); create it before the run".to_owned()
                 }
@@ -189,7 +189,7 @@ impl Cluster {
             return Err(Refusal {
                 outcome: Outcome::Rejected,
                 kind: "topic missing".into(),
-                reason: format!("the topic `{topic}` {why}"),
+                reason: format!("the topic `{topic}` {reason}"),
             });
         }
         Ok(Topology { brokers: metadata.brokers().len(), partitions, batch_bytes: None, elapsed })

@@ -37,12 +37,12 @@ pub(super) enum HandshakeError {
     #[error("no answer within {0:?}")]
     Silent(Duration),
     /// It answered what no broker says.
-    #[error("the answer to {question} is none that a Kafka broker gives: {why}")]
+    #[error("the answer to {question} is none that a Kafka broker gives: {reason}")]
     Broken {
         /// What was asked.
         question: &'static str,
         /// What is wrong with it.
-        why: &'static str,
+        reason: &'static str,
     },
 }
 
@@ -58,12 +58,12 @@ pub(super) async fn greet(
 ) -> Result<(), HandshakeError> {
     let talk = async {
         let mut stream = dial.connect(host, port, within).await?;
-        let broken = |question, why| HandshakeError::Broken { question, why };
+        let broken = |question, reason| HandshakeError::Broken { question, reason };
         let answer = ask(&mut stream, API_VERSIONS, "ApiVersions").await?;
-        api_versions(&mut Reader(&answer)).map_err(|why| broken("ApiVersions", why))?;
+        api_versions(&mut Reader(&answer)).map_err(|reason| broken("ApiVersions", reason))?;
         if metadata {
             let answer = ask(&mut stream, METADATA, "Metadata").await?;
-            all_topics(&mut Reader(&answer)).map_err(|why| broken("Metadata", why))?;
+            all_topics(&mut Reader(&answer)).map_err(|reason| broken("Metadata", reason))?;
         }
         Ok(())
     };
@@ -76,14 +76,14 @@ async fn ask(stream: &mut TcpStream, request: &[u8], question: &'static str) -> 
     stream.write_all(&[&length, request].concat()).await?;
     let length = stream.read_i32().await?;
     let length = usize::try_from(length).ok().filter(|length| (4..=ANSWER_BYTES_MAX).contains(length));
-    let length = length.ok_or(HandshakeError::Broken { question, why: "its length is out of range" })?;
+    let length = length.ok_or(HandshakeError::Broken { question, reason: "its length is out of range" })?;
     let mut answer = Vec::new();
     // Takes memory as bytes come, not as they are announced.
     let read = stream.take(length as u64).read_to_end(&mut answer).await?;
     match answer.get(4..) {
         Some(body) if read == length && answer.get(..4) == request.get(4..8) => Ok(body.to_vec()),
         _ if read < length => Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
-        _ => Err(HandshakeError::Broken { question, why: "it belongs to another question" }),
+        _ => Err(HandshakeError::Broken { question, reason: "it belongs to another question" }),
     }
 }
 

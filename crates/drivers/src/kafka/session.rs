@@ -18,7 +18,7 @@ use super::workload::Shared;
 use crate::awaited::{MessageId, Waiting};
 use crate::envelope::WRITE;
 use crate::workload::{RenderError, Values};
-use crate::{Limit, Seat, Session};
+use crate::{Limit, Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WORKLOAD_FAULT, WriteOutcome, WritePlace, Written};
 
 /// Index of the timing from sent until acknowledged.
@@ -28,19 +28,19 @@ const CONSUMED: u8 = 1;
 
 pub(super) struct KafkaSession {
     shared: Arc<Shared>,
-    seat: Seat,
+    context: SessionContext,
     producer: Arc<Producer>,
     captured: BTreeMap<String, String>,
     limit: Limit,
 }
 
 impl KafkaSession {
-    pub(super) fn new(shared: Arc<Shared>, seat: Seat, producer: Arc<Producer>) -> Self {
-        Self { shared, seat, producer, captured: BTreeMap::new(), limit: Limit::default() }
+    pub(super) fn new(shared: Arc<Shared>, context: SessionContext, producer: Arc<Producer>) -> Self {
+        Self { shared, context, producer, captured: BTreeMap::new(), limit: Limit::default() }
     }
 
     fn now(&self) -> Nanos {
-        self.seat.clock.now()
+        self.context.clock.now()
     }
 
     fn failed(&self, sent: Option<Nanos>, (outcome, kind): (Outcome, String)) -> Completion {
@@ -49,7 +49,7 @@ impl KafkaSession {
 
     async fn produce(&mut self, arrival: &Arrival, record: &Record, ledger: bool) -> Completion {
         if self.producer.fatal() {
-            match self.shared.producer(&self.seat) {
+            match self.shared.producer(&self.context) {
                 Ok(producer) => self.producer = producer,
                 Err(refusal) => return self.failed(None, (refusal.outcome, refusal.kind)),
             }
@@ -68,7 +68,7 @@ impl KafkaSession {
         }
         let mut headers = headers::headers(&self.shared.plan.sender, id, awaited, rendered.headers.len());
         if ledger {
-            let write = self.shared.plan.sender.identity.execution(arrival, self.seat.index).write_id().to_string();
+            let write = self.shared.plan.sender.identity.execution(arrival, self.context.index).write_id().to_string();
             headers = headers.insert(Header { key: WRITE, value: Some(&write) });
         }
         for (name, value) in &rendered.headers {
@@ -150,7 +150,7 @@ impl KafkaSession {
 
     fn render(&self, arrival: &Arrival, record: &Record) -> Result<Rendered, RenderError> {
         let plan = &self.shared.plan;
-        let id = plan.sender.identity.execution(arrival, self.seat.index);
+        let id = plan.sender.identity.execution(arrival, self.context.index);
         let values = Values { id, data: &plan.data, captured: &self.captured };
         let key = record.key.as_ref().map(|k| k.render(&values)).transpose()?;
         let value = record.value.as_ref().map(|payload| payload.render(&values)).transpose()?;

@@ -18,7 +18,8 @@ use crate::awaited::Awaited;
 use crate::envelope::Sender;
 use crate::workload::Data;
 use crate::{
-    ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable, Workload,
+    ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext, Unreachable,
+    Workload,
 };
 use slatest_core::model::{Nanos, Outcome};
 
@@ -89,7 +90,7 @@ impl Shared {
     }
 
     /// The members of groups with their partitions, where the workload consumes.
-    async fn consume(self: &Arc<Self>, seat: &Seat) -> Result<(), Refusal> {
+    async fn consume(self: &Arc<Self>, context: &SessionContext) -> Result<(), Refusal> {
         let plan = &self.plan;
         if !plan.consumes() {
             return Ok(());
@@ -98,7 +99,7 @@ impl Shared {
         let partitions = |topics: &BTreeSet<String>| topics.iter().filter_map(|t| topology.partitions.get(t)).sum();
         if !plan.awaited.is_empty() {
             let destination = Destination {
-                clock: Arc::clone(&seat.clock),
+                clock: Arc::clone(&context.clock),
                 sender: Arc::clone(&plan.sender),
                 awaited: Arc::clone(&self.awaited),
             };
@@ -113,7 +114,7 @@ impl Shared {
         if !plan.taken.is_empty() {
             let start = async || {
                 let topics: Vec<&str> = plan.taken.iter().map(String::as_str).collect();
-                Taking::start(&plan.cluster, &plan.group, &topics, Arc::clone(&seat.clock))
+                Taking::start(&plan.cluster, &plan.group, &topics, Arc::clone(&context.clock))
             };
             let taking = self.taking.get_or_try_init(start).await?;
             taking.member.ready(&plan.group, partitions(&plan.taken)).await?;
@@ -127,9 +128,9 @@ impl Shared {
     }
 
     /// The producer of a worker; a new one where the last can't go on.
-    pub(super) fn producer(&self, seat: &Seat) -> Result<Arc<Producer>, Refusal> {
+    pub(super) fn producer(&self, context: &SessionContext) -> Result<Arc<Producer>, Refusal> {
         let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(producer) = producers.get(&seat.worker).filter(|p| !p.fatal()) {
+        if let Some(producer) = producers.get(&context.worker).filter(|p| !p.fatal()) {
             return Ok(Arc::clone(producer));
         }
         let plan = &self.plan;
@@ -138,13 +139,13 @@ impl Shared {
         if let (None, Some(batch)) = (config.get("batch.size"), batch) {
             config.set("batch.size", batch.min(BATCH_BYTES_DEFAULT).to_string());
         }
-        let producer = Producer::new(&config, &plan.cluster, Arc::clone(&seat.clock), &self.awaited);
+        let producer = Producer::new(&config, &plan.cluster, Arc::clone(&context.clock), &self.awaited);
         let producer = Arc::new(producer.map_err(|e| Refusal {
             outcome: Outcome::Disconnected,
             kind: "producer configuration".into(),
             reason: plan.cluster.security.redact(&e.to_string()),
         })?);
-        producers.insert(seat.worker, Arc::clone(&producer));
+        producers.insert(context.worker, Arc::clone(&producer));
         Ok(producer)
     }
 }
@@ -198,23 +199,26 @@ impl Workload for KafkaWorkload {
         })
     }
 
-    fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
+    fn prepare<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async move {
             if !self.shared.plan.consumes() {
                 // Whether the brokers can be reached shows when a session is opened.
                 return Ok(());
             }
-            self.shared.consume(seat).await?;
+            self.shared.consume(context).await?;
             Ok(())
         })
     }
 
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
             self.shared.topology().await?;
-            self.shared.consume(seat).await?;
-            let producer = self.shared.producer(seat)?;
-            let session = KafkaSession::new(Arc::clone(&self.shared), seat.clone(), producer);
+            self.shared.consume(context).await?;
+            let producer = self.shared.producer(context)?;
+            let session = KafkaSession::new(Arc::clone(&self.shared), context.clone(), producer);
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::client::Servers;
 use super::link::{Link, Use};
 use crate::failure::Failure;
-use crate::{CONNECT_TIMEOUT, Finding, Seat};
+use crate::{CONNECT_TIMEOUT, Finding, SessionContext};
 
 /// Longest wait until all connections are looked at again where none can be had.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -83,8 +83,8 @@ impl Pool {
     ///
     /// # Errors
     /// The first failure, when none could be opened and no other worker has one.
-    pub async fn links(&self, seat: &Seat) -> Result<Arc<Links>, Failure> {
-        let (links, is_new) = self.worker(seat);
+    pub async fn links(&self, context: &SessionContext) -> Result<Arc<Links>, Failure> {
+        let (links, is_new) = self.worker(context);
         if is_new && let Err(failure) = links.open().await {
             // What another worker was given serves this one, too.
             if !failure.has_no_place() {
@@ -96,16 +96,16 @@ impl Pool {
         Ok(links)
     }
 
-    fn worker(&self, seat: &Seat) -> (Arc<Links>, bool) {
+    fn worker(&self, context: &SessionContext) -> (Arc<Links>, bool) {
         let mut workers = locked(&self.workers);
-        if let Some(links) = workers.get(&seat.worker).and_then(Weak::upgrade) {
+        if let Some(links) = workers.get(&context.worker).and_then(Weak::upgrade) {
             return (links, false);
         }
-        let count = seat.share_of(self.connections).max(1);
+        let count = context.share_of(self.connections).max(1);
         let link = |_| Arc::new(Link::new(Arc::clone(&self.servers), Arc::clone(&self.counts)));
         let links = Arc::new(Links { own: (0..count).map(link).collect(), turns: AtomicUsize::new(0) });
-        workers.insert(seat.worker, Arc::downgrade(&links));
-        locked(&self.counts.wanted).insert(seat.worker, count);
+        workers.insert(context.worker, Arc::downgrade(&links));
+        locked(&self.counts.wanted).insert(context.worker, count);
         (links, true)
     }
 

@@ -35,8 +35,8 @@ use self::links::Pool;
 use self::session::RedisSession;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
-    Unreachable, Workload,
+    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
+    SessionContext, Unreachable, Workload,
 };
 use crate::workload::{Captures, Data, WorkloadFile};
 use slatest_core::model::{Nanos, Problems};
@@ -115,11 +115,14 @@ impl Workload for RedisWorkload {
         Box::pin(read_back::read_back(&self.compiled, reading))
     }
 
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let links = self.pool.links(seat).await;
+            let links = self.pool.links(context).await;
             let links = links.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
-            let session = RedisSession::new(Arc::clone(&self.compiled), Arc::clone(&self.pool), links, seat.clone());
+            let session = RedisSession::new(Arc::clone(&self.compiled), Arc::clone(&self.pool), links, context.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }

@@ -12,7 +12,7 @@ use super::links::{Links, Pool};
 use super::{Compiled, Plan, reply};
 use crate::failure::Failure;
 use crate::workload::{RenderError, Values};
-use crate::{Seat, Session};
+use crate::{Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WritePlace, Written, value_digest};
 
 /// Index of `fill` in an operation's timings.
@@ -26,7 +26,7 @@ pub struct RedisSession {
     pool: Arc<Pool>,
     links: Arc<Links>,
     turn: usize,
-    seat: Seat,
+    context: SessionContext,
     captured: BTreeMap<String, String>,
 }
 
@@ -52,17 +52,17 @@ struct Came {
 
 impl RedisSession {
     /// A user on a worker, on the connection whose turn it is.
-    pub fn new(compiled: Arc<Compiled>, pool: Arc<Pool>, links: Arc<Links>, seat: Seat) -> Self {
+    pub fn new(compiled: Arc<Compiled>, pool: Arc<Pool>, links: Arc<Links>, context: SessionContext) -> Self {
         let turn = links.next_turn();
-        Self { compiled, pool, links, turn, seat, captured: BTreeMap::new() }
+        Self { compiled, pool, links, turn, context, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
-        self.seat.clock.now()
+        self.context.clock.now()
     }
 
     fn render(&self, plan: &Plan, arrival: &Arrival) -> Result<Sending, RenderError> {
-        let id = self.compiled.identity.execution(arrival, self.seat.index);
+        let id = self.compiled.identity.execution(arrival, self.context.index);
         let values = Values { id, data: &self.compiled.data, captured: &self.captured };
         let commands = match plan.commands.as_slice() {
             [one] if !plan.pipeline => Commands::One(one.render(&values)?),

@@ -43,8 +43,8 @@ use super::dial::Dial;
 use super::failure::Failure;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session,
-    Unreachable, Workload,
+    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
+    SessionContext, Unreachable, Workload,
 };
 use crate::workload::{Captures, Data, Template};
 use slatest_core::model::{Nanos, Problems};
@@ -184,8 +184,8 @@ impl Compiled {
 
 impl SqlWorkload {
     /// The pools of this process, which has its share of the scenario's connections.
-    fn pools(&self, seat: &Seat) -> &Arc<Pools> {
-        let share = || seat.process_share_of(self.compiled.connections);
+    fn pools(&self, context: &SessionContext) -> &Arc<Pools> {
+        let share = || context.process_share_of(self.compiled.connections);
         self.pools.get_or_init(|| Arc::new(Pools::new(&self.compiled, share())))
     }
 }
@@ -209,18 +209,21 @@ impl Workload for SqlWorkload {
 
     /// Fills the pools before the first arrival, whose time it isn't. What stands in the way shows when a session is
     /// wanted.
-    fn prepare<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
+    fn prepare<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
         Box::pin(async move {
-            drop(self.pools(seat).filled(seat.worker).await);
+            drop(self.pools(context).filled(context.worker).await);
             Ok(())
         })
     }
 
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let pools = Arc::clone(self.pools(seat));
-            pools.filled(seat.worker).await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
-            let session = SqlSession::new(Arc::clone(&self.compiled), pools, seat.clone());
+            let pools = Arc::clone(self.pools(context));
+            pools.filled(context.worker).await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
+            let session = SqlSession::new(Arc::clone(&self.compiled), pools, context.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }

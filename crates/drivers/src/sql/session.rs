@@ -12,7 +12,7 @@ use super::run::Answer;
 use super::{Compiled, Plan, Pools};
 use crate::failure::Failure;
 use crate::workload::Values;
-use crate::{Seat, Session};
+use crate::{Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WORKLOAD_FAULT, WriteOutcome, Written};
 
 /// Index of `pool_wait` in an operation's timings.
@@ -24,23 +24,23 @@ const QUERY: u8 = 1;
 pub struct SqlSession {
     compiled: Arc<Compiled>,
     pools: Arc<Pools>,
-    seat: Seat,
+    context: SessionContext,
     captured: BTreeMap<String, String>,
 }
 
 impl SqlSession {
     /// A user on a worker.
-    pub fn new(compiled: Arc<Compiled>, pools: Arc<Pools>, seat: Seat) -> Self {
+    pub fn new(compiled: Arc<Compiled>, pools: Arc<Pools>, context: SessionContext) -> Self {
         pools.sessions.fetch_add(1, Ordering::AcqRel);
-        Self { compiled, pools, seat, captured: BTreeMap::new() }
+        Self { compiled, pools, context, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
-        self.seat.clock.now()
+        self.context.clock.now()
     }
 
     fn values(&self, plan: &Plan, arrival: &Arrival) -> Result<Vec<Vec<String>>, Failure> {
-        let id = self.compiled.identity.execution(arrival, self.seat.index);
+        let id = self.compiled.identity.execution(arrival, self.context.index);
         let values = Values { id, data: &self.compiled.data, captured: &self.captured };
         let rendered = plan.steps.iter().map(|(_, templates)| {
             templates.iter().map(|t| t.render(&values).map(std::borrow::Cow::into_owned)).collect()
@@ -61,7 +61,7 @@ impl SqlSession {
             Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
         };
         let pools = Arc::clone(&self.pools);
-        let mut lease = match pools.for_role(plan.role).lease(self.seat.worker, deadline).await {
+        let mut lease = match pools.for_role(plan.role).lease(self.context.worker, deadline).await {
             Ok(lease) => lease,
             Err(failure) => {
                 let done = self.now();

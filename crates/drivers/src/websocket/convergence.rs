@@ -53,7 +53,7 @@ struct ReadBack {
     lacking: usize,
     /// Documents that could not be had, and why not in the last case.
     unread: usize,
-    why: Option<String>,
+    reason: Option<String>,
 }
 
 impl ReadBack {
@@ -70,9 +70,9 @@ impl ReadBack {
             match read {
                 Ok(true) => found.whole += 1,
                 Ok(false) => found.lacking += 1,
-                Err(why) => {
+                Err(reason) => {
                     found.unread += 1;
-                    found.why = Some(why.kind);
+                    found.reason = Some(reason.kind);
                 }
             }
         }
@@ -97,15 +97,15 @@ fn convergence(found: &[Comparison]) -> Finding {
 
 fn acknowledged(found: &[Comparison], read_back: &ReadBack) -> Finding {
     let missing: usize = found.iter().map(|f| f.missing).sum();
-    let ReadBack { whole, lacking, unread, why } = read_back;
+    let ReadBack { whole, lacking, unread, reason } = read_back;
     let mut detail = match missing {
         0 => "every acknowledged edit is in every replica".to_owned(),
         n => format!("acknowledged edits of {n} replicas are missing in another"),
     };
     let asked = whole + lacking + unread;
     detail.push_str(&format!("; a new client got all of them in {whole} of {asked} documents"));
-    if let Some(why) = why {
-        detail.push_str(&format!(" ({unread} could not be read back: {why})"));
+    if let Some(reason) = reason {
+        detail.push_str(&format!(" ({unread} could not be read back: {reason})"));
     }
     // What could not be read back is not known to be kept.
     Finding { check: "acknowledged edits".into(), holds: missing + lacking + unread == 0, detail }

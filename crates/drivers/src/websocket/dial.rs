@@ -53,7 +53,7 @@ impl Dialer {
     ) -> Result<Self, Problems> {
         let key = |name: &str| format!("endpoints.{}.{name}", context.endpoint_name);
         let written = &endpoint.websocket;
-        let wrong = |why: String| context.target.problem_at(written, key("websocket"), why);
+        let wrong = |reason: String| context.target.problem_at(written, key("websocket"), reason);
         let url = Url::parse(written).map_err(|e| wrong(format!("is not a URL: {e}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             let problem = wrong("credentials don't belong in the URL".into());

@@ -132,14 +132,14 @@ impl Document {
     }
 
     /// A replica's connection is gone; its own edits have failed, those of others wait for it.
-    pub(super) fn lost(&self, slot: usize, why: &Broken) {
+    pub(super) fn lost(&self, slot: usize, reason: &Broken) {
         let mut state = self.lock();
         if let Some(slot) = state.slot(slot) {
             slot.connected = false;
         }
         for edit in state.edits.extract_if(.., |e| e.author == slot) {
             // Nobody listens any more where the operation was given up.
-            let _ = edit.over.send(Err(why.clone()));
+            let _ = edit.over.send(Err(reason.clone()));
         }
     }
 

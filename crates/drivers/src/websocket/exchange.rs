@@ -75,9 +75,9 @@ impl Inbox for Mailbox {
         Ok(Heard::default())
     }
 
-    fn lost(&self, why: &Broken) {
+    fn lost(&self, reason: &Broken) {
         if let Some(open) = self.waiting.borrow_mut().take() {
-            let _ = open.answer.send(Err(why.clone()));
+            let _ = open.answer.send(Err(reason.clone()));
         }
     }
 }
@@ -102,13 +102,13 @@ impl ExchangeSession {
         };
         let (answer, mut receiver) = oneshot::channel();
         *self.mailbox.waiting.borrow_mut() = Some(Waiting { call: Arc::clone(&call), id, answer });
-        let sent = line.seat.clock.now();
-        if let Err(why) = line.connection.send(Message::text(text)) {
-            return line.failed(Some(sent), &why);
+        let sent = line.context.clock.now();
+        if let Err(reason) = line.connection.send(Message::text(text)) {
+            return line.failed(Some(sent), &reason);
         }
         let (done, document) = match timeout_at(patience.answer_by(), &mut receiver).await {
             Ok(Ok(Ok(answered))) => answered,
-            Ok(Ok(Err(why))) => return line.failed(Some(sent), &why),
+            Ok(Ok(Err(reason))) => return line.failed(Some(sent), &reason),
             Ok(Err(_)) => return line.failed(Some(sent), &Broken::new(Outcome::Unknown, "answer: given up")),
             Err(_) => return line.failed(Some(sent), &Broken::timed_out("answer")),
         };

@@ -62,7 +62,7 @@ pub(super) async fn read_back(shared: &Shared, reading: &mut ReadBack<'_>) -> Re
         loop {
             match shared.fetch(&document.to_string()).await {
                 Ok(fetched) => return Ok((document, fetched.replica.state())),
-                Err(why) if Instant::now() >= deadline => return Err((document, why)),
+                Err(reason) if Instant::now() >= deadline => return Err((document, reason)),
                 Err(_) => sleep(AGAIN).await,
             }
         }
@@ -70,9 +70,9 @@ pub(super) async fn read_back(shared: &Shared, reading: &mut ReadBack<'_>) -> Re
     let mut states: BTreeMap<u64, StateVector> = BTreeMap::new();
     let mut fetches = std::pin::pin!(fetches.buffer_unordered(READS));
     while let Some(fetched) = fetches.next().await {
-        let (document, state) = fetched.map_err(|(document, why): (u64, Broken)| {
+        let (document, state) = fetched.map_err(|(document, reason): (u64, Broken)| {
             let address = shared.dialer.address();
-            ReadBackError::Store(format!("{address}: document {document}: {}", why.detail))
+            ReadBackError::Store(format!("{address}: document {document}: {}", reason.detail))
         })?;
         states.insert(document, state);
     }

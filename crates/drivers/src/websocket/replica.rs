@@ -149,7 +149,7 @@ impl Replica {
                 // What ends early is left, as the protocol's own reader does.
                 Err(Unread::Encoding(Error::EndOfBuffer(_))) => break,
                 Err(Unread::Encoding(error)) => return Err(malformed(&error.to_string())),
-                Err(Unread::Broken(why)) => return Err(why),
+                Err(Unread::Broken(reason)) => return Err(reason),
             }
         }
         if any { Ok(taken) } else { Err(malformed("the message ends early")) }
@@ -229,8 +229,8 @@ impl From<Error> for Unread {
 }
 
 impl From<Broken> for Unread {
-    fn from(why: Broken) -> Self {
-        Self::Broken(why)
+    fn from(reason: Broken) -> Self {
+        Self::Broken(reason)
     }
 }
 

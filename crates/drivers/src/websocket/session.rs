@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::broken::Broken;
 use super::connection::{Connection, Task};
 use super::workload::{Shared, WAIT_MAX};
-use crate::Seat;
+use crate::SessionContext;
 use crate::workload::Values;
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome};
 
@@ -29,7 +29,7 @@ impl Patience {
 /// One user's connection and what goes with it.
 pub(super) struct Line {
     pub(super) shared: Arc<Shared>,
-    pub(super) seat: Seat,
+    pub(super) context: SessionContext,
     pub(super) connection: Rc<Connection>,
     pub(super) captured: BTreeMap<String, String>,
     /// Ends the connection's task with the session.
@@ -40,13 +40,13 @@ impl Line {
     /// What the templates of one execution see.
     pub(super) fn values(&self, arrival: &Arrival) -> Values<'_> {
         let shared = &self.shared;
-        let id = shared.identity.execution(arrival, self.seat.index);
+        let id = shared.identity.execution(arrival, self.context.index);
         Values { id, data: &shared.data, captured: &self.captured }
     }
 
     /// How long one execution may take.
     pub(super) fn patience(&self, arrival: &Arrival) -> Patience {
-        let left = arrival.left(self.seat.clock.now()).as_duration().min(WAIT_MAX);
+        let left = arrival.left(self.context.clock.now()).as_duration().min(WAIT_MAX);
         Patience { end: Instant::now() + left }
     }
 
@@ -57,18 +57,18 @@ impl Line {
         }
         match timeout_at(patience.end, self.connection.ready()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(self.failed(None, &why)),
+            Ok(Err(reason)) => Err(self.failed(None, &reason)),
             Err(_) => Err(self.failed(None, &Broken::timed_out("connect"))),
         }
     }
 
     /// An execution that ended now.
-    pub(super) fn failed(&self, sent: Option<Nanos>, why: &Broken) -> Completion {
-        Completion::failed(why.outcome, sent, self.seat.clock.now(), why.kind.clone())
+    pub(super) fn failed(&self, sent: Option<Nanos>, reason: &Broken) -> Completion {
+        Completion::failed(reason.outcome, sent, self.context.clock.now(), reason.kind.clone())
     }
 
     /// An execution that was never sent because its payload couldn't be made.
     pub(super) fn refused(&self, kind: impl Into<String>) -> Completion {
-        Completion::failed(Outcome::Rejected, None, self.seat.clock.now(), kind)
+        Completion::failed(Outcome::Rejected, None, self.context.clock.now(), kind)
     }
 }

@@ -65,8 +65,8 @@ impl Inbox for Membership {
         Ok(Heard { replies: taken.replies, ready: taken.synced })
     }
 
-    fn lost(&self, why: &Broken) {
-        self.document.lost(self.slot, why);
+    fn lost(&self, reason: &Broken) {
+        self.document.lost(self.slot, reason);
     }
 }
 
@@ -106,11 +106,11 @@ impl SyncSession {
         };
         let Some(frame) = pending.frame.take() else { return line.refused("edit: sent already") };
         let (client, clock) = pending.made;
-        let sent = line.seat.clock.now();
+        let sent = line.context.clock.now();
         // A frame that was not handed over is in the replica all the same, which sends it with the next sync.
         let completion = match line.connection.send(frame) {
             Ok(()) => self.follow(sent, patience.answer_by(), &mut pending).await,
-            Err(why) => line.failed(Some(sent), &why),
+            Err(reason) => line.failed(Some(sent), &reason),
         };
         let place = EditPlace { document: self.document, client, clock }.place();
         completion.with_written(Written { place: Some(place), ..Written::default() })
@@ -123,7 +123,7 @@ impl SyncSession {
             Ok(Ok(Ok(spread))) => {
                 Completion::ok(sent, spread.last).with_timing(0, spread.first - sent).with_timing(1, spread.last - sent)
             }
-            Ok(Ok(Err(why))) => line.failed(Some(sent), &why),
+            Ok(Ok(Err(reason))) => line.failed(Some(sent), &reason),
             Ok(Err(_)) => line.failed(Some(sent), &Broken::new(Outcome::Unknown, "edit: given up")),
             Err(_) => line.failed(Some(sent), &Broken::new(Outcome::TimedOut, "edit: not at every replica in time")),
         }

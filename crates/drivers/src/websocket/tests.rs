@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use server::{Behaviour, Server};
 
 use super::WebsocketDriver;
-use crate::{CompileContext, Driver, Finding, Seat, Session, TIMEOUT_DEFAULT, Workload};
+use crate::{CompileContext, Driver, Finding, Session, SessionContext, TIMEOUT_DEFAULT, Workload};
 use slatest_core::model::{Arrival, Clock, Completion, MonotonicClock, Nanos, Outcome, Problems};
 use slatest_core::source::Source;
 use slatest_core::target::{Guard, Target};
@@ -54,14 +54,14 @@ impl Bench {
     }
 
     async fn session(&self, index: u64) -> Box<dyn Session> {
-        let seat = Seat {
+        let context = SessionContext {
             index,
             worker: 0,
             share: slatest_core::schedule::Share::WHOLE,
             process: slatest_core::schedule::Share::WHOLE,
             clock: self.clock.clone(),
         };
-        self.workload.connect(&seat).await.unwrap()
+        self.workload.connect(&context).await.unwrap()
     }
 
     async fn execute(&self, session: &mut dyn Session, seq: u64) -> Completion {
@@ -308,14 +308,14 @@ fn failures_to_connect_are_told_apart() {
         for (behaviour, outcome, kind) in cases {
             let server = Server::start(behaviour).await;
             let bench = Bench::on(&server, &quick);
-            let seat = Seat {
+            let context = SessionContext {
                 index: 0,
                 worker: 0,
                 share: slatest_core::schedule::Share::WHOLE,
                 process: slatest_core::schedule::Share::WHOLE,
                 clock: bench.clock.clone(),
             };
-            let error = bench.workload.connect(&seat).await.err().unwrap();
+            let error = bench.workload.connect(&context).await.err().unwrap();
             assert_eq!((error.outcome, error.kind.as_str()), (outcome, kind));
             let unreachable = bench.workload.health().await.unwrap_err();
             assert_eq!(unreachable.endpoint, "sync");
@@ -353,14 +353,14 @@ fn a_host_outside_the_allow_list_is_never_contacted() {
         let server = Server::start(Behaviour::Faithful).await;
         let endpoint = format!("{{ websocket: \"ws://{}/sync\" }}", server.address);
         let workload = compile(EDITS, &endpoint, "elsewhere.example").unwrap();
-        let seat = Seat {
+        let context = SessionContext {
             index: 0,
             worker: 0,
             share: slatest_core::schedule::Share::WHOLE,
             process: slatest_core::schedule::Share::WHOLE,
             clock: Arc::new(MonotonicClock::starting_at(Instant::now())),
         };
-        assert_eq!(workload.connect(&seat).await.err().unwrap().kind, "guard: host not allowed");
+        assert_eq!(workload.connect(&context).await.err().unwrap().kind, "guard: host not allowed");
         assert!(workload.health().await.unwrap_err().reason.contains("allow list"));
         assert_eq!(server.connections(), 0);
     });

@@ -25,7 +25,8 @@ use super::text::{hash, mix};
 use crate::identity::Identity;
 use crate::workload::{Data, Template, Values};
 use crate::{
-    ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Seat, Session, Unreachable, Workload,
+    ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext, Unreachable,
+    Workload,
 };
 use slatest_core::model::{Arrival, Nanos, Outcome};
 
@@ -125,34 +126,34 @@ impl Shared {
 
     fn line(
         self: &Arc<Self>,
-        seat: &Seat,
+        context: &SessionContext,
         document: &str,
         eager: bool,
         inbox: std::rc::Rc<dyn Inbox>,
     ) -> Result<Line, Broken> {
-        let path = self.path_of(seat.index, document)?;
-        let upkeep = self.upkeep(seat.index, eager);
+        let path = self.path_of(context.index, document)?;
+        let upkeep = self.upkeep(context.index, eager);
         let (connection, task) =
             Connection::start(Arc::clone(&self.dialer), path, upkeep, Arc::clone(&self.gauges), inbox);
         let shared = Arc::clone(self);
-        Ok(Line { shared, seat: seat.clone(), connection, captured: BTreeMap::new(), _task: task })
+        Ok(Line { shared, context: context.clone(), connection, captured: BTreeMap::new(), _task: task })
     }
 
-    async fn open(self: &Arc<Self>, seat: &Seat) -> Result<Box<dyn Session>, Broken> {
+    async fn open(self: &Arc<Self>, context: &SessionContext) -> Result<Box<dyn Session>, Broken> {
         match &self.mode {
             Mode::Sync(sync) => {
-                let number = seat.index / sync.replicas;
-                let slot = usize::try_from(seat.index % sync.replicas).unwrap_or(0);
+                let number = context.index / sync.replicas;
+                let slot = usize::try_from(context.index % sync.replicas).unwrap_or(0);
                 let seed = mix(self.identity.seed ^ hash(&[&self.identity.run, &self.identity.scenario]) ^ mix(number));
                 let document = sync.document(number, seed);
-                let membership = Membership::join(document, slot, Arc::clone(&seat.clock));
-                let line = self.line(seat, &number.to_string(), true, membership.clone())?;
+                let membership = Membership::join(document, slot, Arc::clone(&context.clock));
+                let line = self.line(context, &number.to_string(), true, membership.clone())?;
                 line.connection.ready().await?;
                 Ok(Box::new(SyncSession { line, membership, document: number }))
             }
             Mode::Exchange(_) => {
-                let mailbox = Mailbox::new(Arc::clone(&seat.clock));
-                let line = self.line(seat, "", false, mailbox.clone())?;
+                let mailbox = Mailbox::new(Arc::clone(&context.clock));
+                let line = self.line(context, "", false, mailbox.clone())?;
                 line.connection.ready().await?;
                 Ok(Box::new(ExchangeSession { line, mailbox }))
             }
@@ -230,19 +231,22 @@ impl Workload for WebsocketWorkload {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(async {
-            let unreachable = |why: Broken| Unreachable {
+            let unreachable = |reason: Broken| Unreachable {
                 endpoint: self.0.endpoint.clone(),
                 address: self.0.dialer.address(),
-                reason: why.detail,
+                reason: reason.detail,
             };
             self.0.probe().await.map(|detail| Health { detail }).map_err(unreachable)
         })
     }
 
-    fn connect<'a>(&'a self, seat: &'a Seat) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async {
-            let failed = |why: Broken| ConnectError { outcome: why.outcome, kind: why.kind };
-            self.0.open(seat).await.map_err(failed)
+            let failed = |reason: Broken| ConnectError { outcome: reason.outcome, kind: reason.kind };
+            self.0.open(context).await.map_err(failed)
         })
     }
 

@@ -201,13 +201,13 @@ impl Reading<'_> {
                 return Err(self.problem(order, "order", message).with_help(help).into());
             }
         };
-        let rows = read(&self.source.path(path)).map_err(|why| {
-            let help = if why.contains(": line ") {
+        let rows = read(&self.source.path(path)).map_err(|reason| {
+            let help = if reason.contains(": line ") {
                 "mend the line in that file"
             } else {
                 "the path starts from the folder of the workload file"
             };
-            self.problem(path, field, why).with_help(help)
+            self.problem(path, field, reason).with_help(help)
         })?;
         Ok(Kind::Rows { rows, sequential })
     }

@@ -255,7 +255,7 @@ impl Object for Random {
         method: &str,
         arguments: &[Value],
     ) -> Result<Value, Error> {
-        let wrong = |why: String| Error::new(ErrorKind::InvalidOperation, why);
+        let wrong = |reason: String| Error::new(ErrorKind::InvalidOperation, reason);
         if method == "choice" {
             let [list] = arguments else {
                 return Err(wrong("random.choice takes one list: random.choice([\"a\", \"b\"])".into()));

@@ -66,8 +66,8 @@ impl<'de, D: Deserialize<'de> + Example> Deserialize<'de> for LedgerRead<D> {
                 write!(f, "false, or how a write is read back, like {}", D::EXAMPLE)
             }
             fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<LedgerRead<D>, E> {
-                let why = "here it must be said how a write is read back";
-                if on { Err(E::custom(format!("{why}, like {}", D::EXAMPLE))) } else { Ok(LedgerRead(None)) }
+                let reason = "here it must be said how a write is read back";
+                if on { Err(E::custom(format!("{reason}, like {}", D::EXAMPLE))) } else { Ok(LedgerRead(None)) }
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LedgerRead<D>, A::Error> {
                 D::deserialize(MapAccessDeserializer::new(map)).map(|read| LedgerRead(Some(read)))

@@ -12,8 +12,8 @@ const ELEMENTS_MAX: usize = 100_000;
 /// Most spaces of an indentation, most digits of a number that is formatted.
 const WIDTH_MAX: usize = 100;
 
-fn wrong(why: String) -> Error {
-    Error::new(ErrorKind::InvalidOperation, why)
+fn wrong(reason: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, reason)
 }
 
 /// Puts them in the place of those that have none.

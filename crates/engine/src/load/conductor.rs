@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::abort::AbortWatch;
 use super::clock::RunClock;
-use super::course::Course;
-use super::drills::{Aside, DrillGround, DrillLeader, ReadyDrills};
+use super::drills::{DrillController, DrillExclusion, DrillGround, ReadyDrills};
 use super::event::{Event, Phase};
 use super::facts::{Abortion, RunFacts};
 use super::meter::Meter;
 use super::order::{Order, TakeOver};
+use super::phase_schedule::PhaseSchedule;
 use super::realtime;
 use super::stage::{Message, Stage, Stop};
 use super::watchdog::{Pulse, Watchdog};
@@ -108,7 +108,7 @@ impl Engine {
             }
             (false, None) => return Err(EngineError::NotReady("drills are led by `slatest run` alone".into())),
         };
-        let aside = Aside::default();
+        let exclusion = DrillExclusion::default();
         let (stage, stage_seen) = watch::channel(Stage::Opening);
         let (takeovers, takeovers_seen) = watch::channel(Vec::new());
         let (to_conductor, messages) = sync_channel(QUEUE);
@@ -130,7 +130,7 @@ impl Engine {
                 takeovers: self.orders.is_some().then(|| takeovers_seen.clone()),
                 clock: Arc::<RunClock>::clone(&clock),
                 ledger: self.ledger.clone(),
-                aside: aside.clone(),
+                exclusion: exclusion.clone(),
                 stage: stage_seen.clone(),
                 to_conductor: to_conductor.clone(),
                 pulse: Arc::clone(pulse),
@@ -151,13 +151,13 @@ impl Engine {
             aborted: None,
             stall_limit: self.plan.stall_limit(),
             load: None,
-            spacing: Vec::new(),
-            course: Course::new(&self.plan),
+            arrival_law: Vec::new(),
+            phases: PhaseSchedule::new(&self.plan),
             timeline: Timeline::new(&shapes(&self.plan)),
             pending: BTreeMap::new(),
             done_workers: 0,
             ready_drills: drills,
-            aside,
+            exclusion,
             drills: None,
             plan: self.plan,
             workloads: self.workloads,
@@ -194,7 +194,7 @@ struct Conductor<'a> {
     aborted: Option<Abortion>,
     stall_limit: Nanos,
     load: Option<Load>,
-    spacing: Vec<f64>,
+    arrival_law: Vec<f64>,
     plan: Arc<Plan>,
     workloads: Vec<Arc<dyn Workload>>,
     workers: usize,
@@ -205,15 +205,15 @@ struct Conductor<'a> {
     takeovers: watch::Sender<Vec<TakeOver>>,
     messages: Receiver<Message>,
     clock: Arc<RunClock>,
-    course: Course,
+    phases: PhaseSchedule,
     timeline: Timeline,
     /// Windows that not all workers have closed yet, with how many have.
     pending: BTreeMap<u64, (Window, usize)>,
     done_workers: usize,
     ready_drills: Option<ReadyDrills>,
-    aside: Aside,
+    exclusion: DrillExclusion,
     /// Leads the drills, once load is sent.
-    drills: Option<DrillLeader>,
+    drills: Option<DrillController>,
     on_event: &'a mut dyn FnMut(Event),
 }
 
@@ -238,11 +238,11 @@ impl Conductor<'_> {
         self.load = Some(Load { meter: Meter::start(), epoch });
         self.clock.start_at(epoch);
         if let Some(ready) = self.ready_drills.take() {
-            match ready.begin(&self.plan, self.aside.clone(), Arc::<RunClock>::clone(&self.clock)) {
+            match ready.begin(&self.plan, self.exclusion.clone(), Arc::<RunClock>::clone(&self.clock)) {
                 Ok(leader) => self.drills = Some(leader),
-                Err(why) => {
+                Err(reason) => {
                     self.lead(Stage::Closing);
-                    return Err(EngineError::NotReady(why));
+                    return Err(EngineError::NotReady(reason));
                 }
             }
         }
@@ -252,9 +252,9 @@ impl Conductor<'_> {
         // What is settled afterwards is no load: the figures end here.
         let mut resources = self.load.take().map(|mut load| load.meter.read(self.workers)).unwrap_or_default();
         let length = self.clock.now();
-        if let Some(why) = failed {
+        if let Some(reason) = failed {
             self.lead(Stage::Closing);
-            return Err(EngineError::Worker(why));
+            return Err(EngineError::Worker(reason));
         }
         let drills = self.finish_drills(length);
         let findings = self.settle();
@@ -269,7 +269,7 @@ impl Conductor<'_> {
             length,
             interrupted: self.stop.is_asked(),
             aborted: self.aborted,
-            spacing: self.spacing,
+            arrival_law: self.arrival_law,
             resources,
             findings,
             agents: Vec::new(),
@@ -297,7 +297,7 @@ impl Conductor<'_> {
                     self.tell(Event::Opened(opened, wanted));
                 }
                 Ok(Message::Ready) => ready += 1,
-                Ok(Message::Failed(why)) => return Err(EngineError::NotReady(why)),
+                Ok(Message::Failed(reason)) => return Err(EngineError::NotReady(reason)),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(EngineError::NotReady("every worker ended before it was ready".into()));
@@ -356,18 +356,18 @@ impl Conductor<'_> {
                 Ok(Message::Window(window)) => {
                     self.take(*window);
                     // Once everything is sent there is nothing left to spare.
-                    if self.aborted.is_none() && self.timeline.end < self.course.end() {
+                    if self.aborted.is_none() && self.timeline.end < self.phases.end() {
                         self.aborted = self.abort.look(&self.plan, &self.timeline, self.timeline.end);
                     }
                 }
-                Ok(Message::Drained { scheduled: s, fired: f, spacing }) => {
+                Ok(Message::Drained { scheduled: s, fired: f, arrival_law }) => {
                     scheduled += s;
                     fired += f;
-                    self.spacing.extend(spacing);
+                    self.arrival_law.extend(arrival_law);
                     drained += 1;
                 }
-                Ok(Message::Failed(why)) => {
-                    failed = Some(why);
+                Ok(Message::Failed(reason)) => {
+                    failed = Some(reason);
                     self.lead(Stage::Aborting);
                 }
                 Ok(Message::Done) => {
@@ -382,7 +382,7 @@ impl Conductor<'_> {
             self.take_orders();
             let now = self.clock.now();
             let ending = self.stop.is_asked() || self.aborted.is_some();
-            let current = self.course.phase(now, ending);
+            let current = self.phases.phase(now, ending);
             if phase != Some(current) {
                 phase = Some(current);
                 self.tell(Event::Phase(current, now));
@@ -397,11 +397,11 @@ impl Conductor<'_> {
                         if let Some(leader) = &mut self.drills {
                             leader.stop("the run was ended early");
                         }
-                        let why = self.aborted.as_ref().map_or_else(
+                        let reason = self.aborted.as_ref().map_or_else(
                             || "interrupted: waiting for what is under way (again to end at once)".into(),
                             |aborted| aborted.words(&self.plan),
                         );
-                        self.tell(Event::Notice(why));
+                        self.tell(Event::Notice(reason));
                     }
                     Some(since) if self.stop.is_urgent() || now - since > INTERRUPTED_STOP => {
                         letting_go.get_or_insert(now);
@@ -411,7 +411,7 @@ impl Conductor<'_> {
                 }
             }
             self.tell_of_silence();
-            let ends = self.course.end() + self.plan.graceful_stop;
+            let ends = self.phases.end() + self.plan.graceful_stop;
             let is_late = letting_go.is_some_and(|since| now - since > LETTING_GO) || now > ends + INTERRUPTED_STOP;
             if is_late && self.gives_up(drained) {
                 break;
@@ -459,7 +459,7 @@ impl Conductor<'_> {
             leader.window(&mut window);
         }
         self.timeline.add(&window);
-        let planned_rate = self.course.rate_at(at);
+        let planned_rate = self.phases.rate_at(at);
         let mut gauges = Vec::new();
         for (scenario, workload) in self.plan.scenarios.iter().zip(&self.workloads) {
             gauges.extend(

@@ -1,15 +1,15 @@
 //! What a run hands over of its drills: plain facts, from which they are judged.
 
-mod aside;
-mod crew;
+mod controller;
 mod detection;
+mod exclusion;
 mod killed;
-mod leader;
+mod runner;
 
-pub use aside::Aside;
-pub use crew::DrillGround;
+pub use controller::{DrillController, ReadyDrills};
+pub use exclusion::DrillExclusion;
 pub use killed::KilledDrills;
-pub use leader::{DrillLeader, ReadyDrills};
+pub use runner::DrillGround;
 
 use crate::profile::{DrillPlan, Plan};
 use slatest_core::measure::{Counter, Tally, Window};
@@ -48,7 +48,7 @@ pub struct DrillFacts {
     /// kept, or nothing was read back.
     pub ledgers: Vec<LedgerOf>,
     /// From when until when operations were the drill's to judge, and no ordinary objective's.
-    pub aside: Option<(Nanos, Nanos)>,
+    pub exclusion: Option<(Nanos, Nanos)>,
 }
 
 impl DrillFacts {

@@ -139,7 +139,7 @@ pub struct RunFacts {
     /// Whether it ended itself early.
     pub aborted: Option<Abortion>,
     /// Gaps between arrivals that were really fired, as uniforms under the planned law.
-    pub spacing: Vec<f64>,
+    pub arrival_law: Vec<f64>,
     /// What the generator used.
     pub resources: Resources,
     /// What workloads found out at the end.

@@ -57,7 +57,7 @@ pub fn judge(plan: &Plan, facts: &RunFacts) -> Judged {
     let behind = keeping_up::falling_behind(plan, facts);
     validity.extend(behind.iter().map(|one| {
         let name = plan.scenarios.get(one.scenario).map_or("", |scenario| scenario.name.as_str());
-        Check::falling_behind(name, one.words())
+        Check::falling_behind(name, one.message())
     }));
     let incidents = incidents::incidents(plan, facts);
     let objectives = judge_objectives(plan, facts, &behind, &incidents);
@@ -105,7 +105,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
             }
         }
     }
-    let mut uniforms = facts.spacing.clone();
+    let mut uniforms = facts.arrival_law.clone();
     let gaps = uniforms.len();
     Evidence {
         open_model: plan.scenarios.iter().any(|s| matches!(s.executor, ExecutorPlan::Arrivals { .. })),
@@ -117,7 +117,7 @@ fn evidence(plan: &Plan, facts: &RunFacts) -> Evidence {
         most_blocked,
         dispatch_lag_p99: dispatch_lag.quantile(0.99).ok(),
         arrivals_off: (facts.timeline.arrivals.off(), facts.timeline.arrivals.windows()),
-        spacing: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
+        arrival_law: (gaps >= GAPS_FEWEST).then(|| (anderson_darling(&mut uniforms), gaps)),
         under_way: under_way::under_way(facts),
         shortest_timeout: plan.shortest_timeout(),
         drills: !plan.drills.is_empty(),
@@ -179,7 +179,7 @@ fn agent_evidence(plan: &Plan, agent: &AgentFacts) -> AgentEvidence {
         lost_at: agent.lost_at,
         early: agent.early.clone(),
         taken_over: agent.taken_over,
-        owed: agent.scheduled.saturating_sub(agent.fired),
+        shortfall: agent.scheduled.saturating_sub(agent.fired),
         intervals: agent.intervals,
         missing: agent.missing.clone(),
         clock_bound: agent.clock_bound,

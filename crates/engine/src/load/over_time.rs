@@ -53,8 +53,8 @@ pub(super) fn bad_from_firing(
 pub fn within_judged(plan: &Plan, facts: &RunFacts, operation: OperationId) -> Option<(Flow, Nanos)> {
     let scenario = plan.scenarios.get(plan.operations.get(operation.index())?.scenario)?;
     let part = (scenario.start + scenario.warm_up, (scenario.end() - scenario.cool_down).min(facts.length));
-    let aside: Vec<(Nanos, Nanos)> = facts.drills.iter().filter_map(|drill| drill.aside).collect();
-    let (flow, length) = facts.timeline.course.within(&[operation], part, &aside);
+    let exclusion: Vec<(Nanos, Nanos)> = facts.drills.iter().filter_map(|drill| drill.exclusion).collect();
+    let (flow, length) = facts.timeline.course.within(&[operation], part, &exclusion);
     if length > Nanos::ZERO {
         return Some((flow, length));
     }

@@ -20,7 +20,8 @@ pub struct HealthLine {
     /// Of which endpoint.
     pub endpoint: String,
     /// What it said, in words.
-    pub words: String,
+    #[serde(alias = "words")]
+    pub message: String,
 }
 
 /// Reaches the endpoint of every scenario, all at once.
@@ -42,7 +43,7 @@ pub fn reach(plan: &Plan, workloads: &[Arc<dyn Workload>]) -> Result<Vec<HealthL
         found.map(|health| HealthLine {
             scenario: scenario.name.clone(),
             endpoint: scenario.endpoint.clone(),
-            words: health.detail,
+            message: health.detail,
         })
     });
     let found = runtime.block_on(join_all(checks));

@@ -44,7 +44,7 @@ pub enum Message {
         /// Arrivals that it fired.
         fired: u64,
         /// Gaps between these, as uniforms under the planned law.
-        spacing: Vec<f64>,
+        arrival_law: Vec<f64>,
     },
     /// What was found when settling.
     Findings(Vec<ScenarioFinding>),

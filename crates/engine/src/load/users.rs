@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::lane::{Job, Lane};
+use super::scenario_runner::{Job, ScenarioRunner};
 use crate::profile::ExecutorPlan;
 use slatest_core::model::{Completion, Nanos, Outcome};
 use slatest_core::schedule::{Curve, Share};
@@ -23,7 +23,7 @@ const TAKEN_OVER: u64 = 1 << 32;
 
 /// The users of one scenario that live on one worker.
 pub struct Users {
-    lane: Rc<Lane>,
+    runner: Rc<ScenarioRunner>,
     /// Which users.
     share: Share,
     /// They begin no earlier.
@@ -37,25 +37,36 @@ pub struct Users {
 }
 
 impl Users {
-    /// The users of a lane; none when its scenario is an open model.
-    pub fn of(lane: &Rc<Lane>, stop: CancellationToken) -> Option<Rc<Self>> {
-        Self::part(lane, lane.share(), Nanos::ZERO, 0, stop)
+    /// The users of a runner; none when its scenario is an open model.
+    pub fn of(runner: &Rc<ScenarioRunner>, stop: CancellationToken) -> Option<Rc<Self>> {
+        Self::part(runner, runner.share(), Nanos::ZERO, 0, stop)
     }
 
     /// The users of somebody who is lost; none when the scenario is an open model.
-    pub fn taken_over(lane: &Rc<Lane>, share: Share, from: Nanos, stop: CancellationToken) -> Option<Rc<Self>> {
-        Self::part(lane, share, from, TAKEN_OVER, stop)
+    pub fn taken_over(
+        runner: &Rc<ScenarioRunner>,
+        share: Share,
+        from: Nanos,
+        stop: CancellationToken,
+    ) -> Option<Rc<Self>> {
+        Self::part(runner, share, from, TAKEN_OVER, stop)
     }
 
-    fn part(lane: &Rc<Lane>, share: Share, from: Nanos, first: u64, stop: CancellationToken) -> Option<Rc<Self>> {
-        let ExecutorPlan::Users { stages, think } = &lane.scenario().executor else {
+    fn part(
+        runner: &Rc<ScenarioRunner>,
+        share: Share,
+        from: Nanos,
+        first: u64,
+        stop: CancellationToken,
+    ) -> Option<Rc<Self>> {
+        let ExecutorPlan::Users { stages, think } = &runner.scenario().executor else {
             return None;
         };
         if share.is_empty() {
             return None;
         }
         Some(Rc::new(Self {
-            lane: Rc::clone(lane),
+            runner: Rc::clone(runner),
             share,
             from,
             curve: Curve::new(stages),
@@ -68,11 +79,11 @@ impl Users {
 
     /// Keeps as many users as the plan says until it ends or the run is stopped.
     pub async fn run(self: Rc<Self>) {
-        let (start, end) = (self.lane.scenario().start, self.lane.scenario().end());
+        let (start, end) = (self.runner.scenario().start, self.runner.scenario().end());
         let share = self.share;
         let mut spawned: Vec<tokio::task::JoinHandle<()>> = Vec::new();
         loop {
-            let now = self.lane.desk().clock.now();
+            let now = self.runner.in_flight().clock.now();
             // What began before the start would take no time by this clock.
             if now == Nanos::ZERO && !self.stop.is_cancelled() {
                 tokio::time::sleep(SOON.as_duration()).await;
@@ -107,26 +118,27 @@ impl Users {
     }
 
     async fn live(self: Rc<Self>, index: u64) {
-        let lane = &self.lane;
-        let seat = lane.next_seat();
+        let runner = &self.runner;
+        let context = runner.next_context();
         let mut session = None;
-        let mut bounds = lane.bounds();
+        let mut bounds = runner.bounds();
         while self.goes_on(index) {
             let stripe = self.share.stripe();
             let seq = self.executions.get() * stripe.of + stripe.index;
             self.executions.set(self.executions.get() + 1);
-            let intended = lane.desk().clock.now();
-            let item = lane.choose(seq);
-            let (operation, judged) = lane.first_operation(item, intended);
-            let ticket = lane.desk().began(operation, judged, intended);
+            let intended = runner.in_flight().clock.now();
+            let item = runner.choose(seq);
+            let (operation, judged) = runner.first_operation(item, intended);
+            let ticket = runner.in_flight().began(operation, judged, intended);
             if session.is_none() {
-                let Some(connected) = bounds.abort.unless_asked(lane.connect_for(&seat, item, &ticket)).await else {
+                let Some(connected) = bounds.abort.unless_asked(runner.connect_for(&context, item, &ticket)).await
+                else {
                     return;
                 };
                 match connected {
                     Ok(opened) => session = Some(opened),
                     Err(error) => {
-                        let done = lane.desk().clock.now();
+                        let done = runner.in_flight().clock.now();
                         ticket.end(&Completion::failed(error.outcome, None, done, error.kind));
                         self.pause(RETRY).await;
                         continue;
@@ -134,11 +146,11 @@ impl Users {
                 }
             }
             if let Some(session) = session.as_mut() {
-                if !lane.execute(session.as_mut(), Job { seq, item, ticket }, &mut bounds).await {
+                if !runner.execute(session.as_mut(), Job { seq, item, ticket }, &mut bounds).await {
                     return;
                 }
             } else {
-                let done = lane.desk().clock.now();
+                let done = runner.in_flight().clock.now();
                 ticket.end(&Completion::failed(Outcome::Disconnected, None, done, "no session"));
             }
             if self.think > Nanos::ZERO {

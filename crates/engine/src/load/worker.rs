@@ -15,18 +15,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::opening::{enter, open};
+use super::arrival_law::ArrivalLawSample;
 use super::cancel::Cancel;
-use super::desk::Desk;
-use super::drills::Aside;
+use super::drills::DrillExclusion;
 use super::facts::ScenarioFinding;
-use super::lane::Lane;
+use super::in_flight::InFlight;
 use super::order::TakeOver;
 use super::realtime;
-use super::spacing::SpacingSample;
+use super::scenario_runner::ScenarioRunner;
 use super::stage::{Message, Stage, Stop};
 use super::timer::Timer;
 use super::users::Users;
-use super::wakes::Wakes;
+use super::wake_coalescer::WakeCoalescer;
 use super::watchdog::{BEAT, Pulse};
 use crate::profile::{ExecutorPlan, Plan};
 use slatest_core::measure::{OperationShape, Recorder};
@@ -63,7 +63,7 @@ pub struct WorkerSetup {
     /// Where writes are recorded.
     pub ledger: Option<LedgerSink>,
     /// What is a drill's to judge.
-    pub aside: Aside,
+    pub exclusion: DrillExclusion,
     pub stage: watch::Receiver<Stage>,
     pub to_conductor: SyncSender<Message>,
     /// By which it shows that it goes on.
@@ -72,57 +72,57 @@ pub struct WorkerSetup {
     pub stop: Stop,
 }
 
-/// An open-model lane with its part of the schedule.
-struct Feed {
-    lane: Rc<Lane>,
+/// An open-model runner with its part of the schedule.
+struct ScheduledScenario {
+    runner: Rc<ScenarioRunner>,
     schedule: Shared<ArrivalSchedule>,
     /// Arrivals before this instant of the run are not its own.
     from: Nanos,
-    spacing: Option<SpacingSample>,
+    arrival_law: Option<ArrivalLawSample>,
 }
 
-/// The schedules of a worker's open-model lanes, merged in order of time.
-struct Due {
-    lanes: Vec<Feed>,
-    /// The next arrival of each lane: (instant, lane, number).
+/// The schedules of a worker's open-model runners, merged in order of time.
+struct ArrivalQueue {
+    runners: Vec<ScheduledScenario>,
+    /// The next arrival of each runner: (instant, runner, number).
     next: BinaryHeap<Reverse<(Nanos, usize, u64)>>,
 }
 
-impl Due {
-    fn new(lanes: &[Rc<Lane>], seed: u64) -> Self {
-        let mut due = Self { lanes: Vec::new(), next: BinaryHeap::new() };
-        for lane in lanes {
-            if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
-                let schedule = ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name);
-                let share = lane.share();
-                let room = GAPS_MAX as f64 * share.fraction() / lanes.len() as f64;
-                due.lanes.push(Feed {
-                    lane: Rc::clone(lane),
+impl ArrivalQueue {
+    fn new(runners: &[Rc<ScenarioRunner>], seed: u64) -> Self {
+        let mut queue = Self { runners: Vec::new(), next: BinaryHeap::new() };
+        for runner in runners {
+            if let ExecutorPlan::Arrivals { law, stages } = &runner.scenario().executor {
+                let schedule = ArrivalSchedule::new(stages, *law, seed, &runner.scenario().name);
+                let share = runner.share();
+                let room = GAPS_MAX as f64 * share.fraction() / runners.len() as f64;
+                queue.runners.push(ScheduledScenario {
+                    runner: Rc::clone(runner),
                     schedule: share.part(schedule),
                     from: Nanos::ZERO,
-                    spacing: SpacingSample::new(lane.scenario(), share, room as usize),
+                    arrival_law: ArrivalLawSample::new(runner.scenario(), share, room as usize),
                 });
-                due.refill(due.lanes.len() - 1);
+                queue.refill(queue.runners.len() - 1);
             }
         }
-        due
+        queue
     }
 
-    /// Adds another part of a lane's schedule, from an instant on. Its gaps are not sampled: it begins
+    /// Adds another part of a runner's schedule, from an instant on. Its gaps are not sampled: it begins
     /// somewhere in the middle.
-    fn take_over(&mut self, lane: &Rc<Lane>, seed: u64, share: Share, from: Nanos) {
-        if let ExecutorPlan::Arrivals { law, stages } = &lane.scenario().executor {
-            let schedule = share.part(ArrivalSchedule::new(stages, *law, seed, &lane.scenario().name));
-            self.lanes.push(Feed { lane: Rc::clone(lane), schedule, from, spacing: None });
-            self.refill(self.lanes.len() - 1);
+    fn take_over(&mut self, runner: &Rc<ScenarioRunner>, seed: u64, share: Share, from: Nanos) {
+        if let ExecutorPlan::Arrivals { law, stages } = &runner.scenario().executor {
+            let schedule = share.part(ArrivalSchedule::new(stages, *law, seed, &runner.scenario().name));
+            self.runners.push(ScheduledScenario { runner: Rc::clone(runner), schedule, from, arrival_law: None });
+            self.refill(self.runners.len() - 1);
         }
     }
 
     fn refill(&mut self, index: usize) {
-        let feed = &mut self.lanes[index];
-        let start = feed.lane.scenario().start;
-        let from = feed.from;
-        if let Some((seq, at)) = feed.schedule.find(|(_, at)| start + *at >= from) {
+        let scheduled = &mut self.runners[index];
+        let start = scheduled.runner.scenario().start;
+        let from = scheduled.from;
+        if let Some((seq, at)) = scheduled.schedule.find(|(_, at)| start + *at >= from) {
             self.next.push(Reverse((start + at, index, seq)));
         }
     }
@@ -134,15 +134,15 @@ impl Due {
     /// Fires the next arrival when it is due at `now`: the instant that it was planned for.
     fn fire(&mut self, now: Nanos) -> Option<Nanos> {
         let (index, seq, at) = self.pop(now)?;
-        let feed = &mut self.lanes[index];
-        if let Some(spacing) = &mut feed.spacing {
-            spacing.fired(seq, now);
+        let scheduled = &mut self.runners[index];
+        if let Some(arrival_law) = &mut scheduled.arrival_law {
+            arrival_law.fired(seq, now);
         }
-        feed.lane.fire(seq, at);
+        scheduled.runner.fire(seq, at);
         Some(at)
     }
 
-    /// Takes the next arrival when it is due at `now`: (lane, number, instant).
+    /// Takes the next arrival when it is due at `now`: (runner, number, instant).
     fn pop(&mut self, now: Nanos) -> Option<(usize, u64, Nanos)> {
         let Reverse((at, index, seq)) = *self.next.peek()?;
         if at > now {
@@ -154,8 +154,12 @@ impl Due {
     }
 
     /// Gaps between the arrivals that were fired, as uniforms under the planned law.
-    fn spacing(&self) -> Vec<f64> {
-        self.lanes.iter().filter_map(|feed| feed.spacing.as_ref()).flat_map(SpacingSample::uniforms).collect()
+    fn arrival_law(&self) -> Vec<f64> {
+        self.runners
+            .iter()
+            .filter_map(|scheduled| scheduled.arrival_law.as_ref())
+            .flat_map(ArrivalLawSample::uniforms)
+            .collect()
     }
 }
 
@@ -184,8 +188,8 @@ pub fn run(setup: WorkerSetup) {
         Err(e) => Some(format!("a worker's runtime can't be made: {e}")),
     };
     // A conductor that is gone needs no word.
-    if let Some(why) = failed {
-        let _ = to_conductor.send(Message::Failed(why));
+    if let Some(reason) = failed {
+        let _ = to_conductor.send(Message::Failed(reason));
     }
     pulse.end();
     let _ = to_conductor.send(Message::Done);
@@ -203,7 +207,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         mut takeovers,
         clock,
         ledger,
-        aside,
+        exclusion,
         mut stage,
         to_conductor,
         pulse,
@@ -211,16 +215,23 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     } = setup;
     tokio::task::spawn_local(beat(pulse));
     let recorder = Recorder::new(shapes, plan.window).with_cohorts(!plan.drills.is_empty());
-    let desk = Rc::new(Desk::new(Arc::clone(&clock), recorder, to_conductor.clone(), ledger, aside));
+    let in_flight = Rc::new(InFlight::new(Arc::clone(&clock), recorder, to_conductor.clone(), ledger, exclusion));
     let abort = Cancel::default();
-    let lanes: Vec<Rc<Lane>> = (0..plan.scenarios.len())
+    let runners: Vec<Rc<ScenarioRunner>> = (0..plan.scenarios.len())
         .map(|i| {
-            Lane::new(&plan, i, Arc::clone(&workloads[i]), (worker, stripe, process), Rc::clone(&desk), abort.clone())
+            ScenarioRunner::new(
+                &plan,
+                i,
+                Arc::clone(&workloads[i]),
+                (worker, stripe, process),
+                Rc::clone(&in_flight),
+                abort.clone(),
+            )
         })
         .map(Rc::new)
         .collect();
     tokio::select! {
-        opened = open(&lanes, &to_conductor) => opened?,
+        opened = open(&runners, &to_conductor) => opened?,
         // Nobody waits for it any more.
         _ = await_stage(&mut stage, |s| s != Stage::Opening) => return Ok(()),
     }
@@ -231,38 +242,38 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
 
     let stop = CancellationToken::new();
     let end = plan.end();
-    let ticker = tokio::task::spawn_local(keep_windows(Rc::clone(&desk)));
-    let mut users: FuturesUnordered<_> = lanes
+    let ticker = tokio::task::spawn_local(keep_windows(Rc::clone(&in_flight)));
+    let mut users: FuturesUnordered<_> = runners
         .iter()
-        .filter_map(|lane| Users::of(lane, stop.clone()))
+        .filter_map(|runner| Users::of(runner, stop.clone()))
         .map(|users| tokio::task::spawn_local(users.run()))
         .collect();
-    let mut due = Due::new(&lanes, plan.seed);
+    let mut queue = ArrivalQueue::new(&runners, plan.seed);
     let (mut scheduled, mut fired) = (0, 0);
     let mut entering = FuturesUnordered::new();
     let (may_grow, mut taken_over) = (takeovers.is_some(), 0);
     loop {
         let paced = tokio::select! {
-            paced = send(&mut due, clock.as_ref(), end, end + plan.graceful_stop, &mut fired, may_grow) => paced,
+            paced = send(&mut queue, clock.as_ref(), end, end + plan.graceful_stop, &mut fired, may_grow) => paced,
             _ = await_stage(&mut stage, |s| s != Stage::Running) => Ok(()),
             more = more_than(takeovers.as_mut(), taken_over) => {
                 taken_over += more.len();
                 for part in more {
                     let part = TakeOver { stripe: part.stripe.part_of(worker as u64, parts), ..part };
-                    for lane in &lanes {
-                        let share = lane.scenario().places.share(part.stripe);
+                    for runner in &runners {
+                        let share = runner.scenario().places.share(part.stripe);
                         if !share.is_empty() {
-                            entering.push(enter(Rc::clone(lane), share, part.from));
+                            entering.push(enter(Rc::clone(runner), share, part.from));
                         }
                     }
                 }
                 continue;
             }
             Some(entered) = entering.next() => {
-                let Some((lane, share, from)) = entered else { continue };
-                due.take_over(&lane, plan.seed, share, from);
+                let Some((runner, share, from)) = entered else { continue };
+                queue.take_over(&runner, plan.seed, share, from);
                 users.extend(
-                    Users::taken_over(&lane, share, from, stop.clone())
+                    Users::taken_over(&runner, share, from, stop.clone())
                         .map(|users| tokio::task::spawn_local(users.run())),
                 );
                 continue;
@@ -274,7 +285,7 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
     scheduled += fired;
     // What is due and was not fired is owed: a generator that fell behind is found out by it.
     let now = clock.now();
-    while due.pop(now).is_some() {
+    while queue.pop(now).is_some() {
         scheduled += 1;
     }
     tokio::select! {
@@ -285,23 +296,23 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
 
     // Users that are stopped finish what they do; the conductor says when patience is over.
     tokio::select! {
-        () = desk.wait_until_quiet() => {}
+        () = in_flight.wait_until_quiet() => {}
         _ = await_stage(&mut stage, |s| !matches!(s, Stage::Running | Stage::Stopping)) => {}
         () = tokio::time::sleep(plan.graceful_stop.as_duration()) => {}
     }
     abort.ask();
-    desk.wait_until_quiet().await;
+    in_flight.wait_until_quiet().await;
     ticker.abort();
-    desk.close_windows(clock.now());
-    desk.close_window();
-    say(&to_conductor, Message::Drained { scheduled, fired, spacing: due.spacing() })?;
+    in_flight.close_windows(clock.now());
+    in_flight.close_window();
+    say(&to_conductor, Message::Drained { scheduled, fired, arrival_law: queue.arrival_law() })?;
 
     let settling = Stage::Settling(worker);
     if await_stage(&mut stage, |s| s == settling || s == Stage::Closing).await == settling {
-        say(&to_conductor, Message::Findings(settle(&lanes).await))?;
+        say(&to_conductor, Message::Findings(settle(&runners).await))?;
         await_stage(&mut stage, |s| s == Stage::Closing).await;
     }
-    close(&lanes, &wish).await;
+    close(&runners, &wish).await;
     Ok(())
 }
 
@@ -321,14 +332,14 @@ async fn more_than(takeovers: Option<&mut watch::Receiver<Vec<TakeOver>>>, known
 
 /// Fires every arrival when it is due. Where more may be taken over it stays until the plan's `end`.
 async fn send(
-    due: &mut Due,
+    queue: &mut ArrivalQueue,
     clock: &dyn Clock,
     end: Nanos,
     last: Nanos,
     fired: &mut u64,
     may_grow: bool,
 ) -> io::Result<()> {
-    pace(due, clock, last, fired).await?;
+    pace(queue, clock, last, fired).await?;
     while may_grow && clock.now() < end {
         tokio::time::sleep((end - clock.now()).as_duration()).await;
     }
@@ -341,19 +352,19 @@ async fn await_stage(stage: &mut watch::Receiver<Stage>, wanted: impl Fn(Stage) 
 }
 
 /// Fires every arrival when it is due, until there is none left or `last` is past.
-async fn pace(due: &mut Due, clock: &dyn Clock, last: Nanos, fired: &mut u64) -> io::Result<()> {
+async fn pace(queue: &mut ArrivalQueue, clock: &dyn Clock, last: Nanos, fired: &mut u64) -> io::Result<()> {
     let timer = Timer::new()?;
-    let mut wakes = Wakes::default();
+    let mut coalescer = WakeCoalescer::default();
     let mut burst = 0;
-    while let Some(at) = due.next_at() {
-        timer.wait_until(clock, wakes.wake_for(at)).await?;
+    while let Some(at) = queue.next_at() {
+        timer.wait_until(clock, coalescer.wake_for(at)).await?;
         let now = clock.now();
-        wakes.woke(now);
+        coalescer.woke(now);
         if now > last {
             break;
         }
-        while let Some(planned) = due.fire(now) {
-            wakes.fired(planned);
+        while let Some(planned) = queue.fire(now) {
+            coalescer.fired(planned);
             *fired += 1;
             burst += 1;
             if burst == BURST {
@@ -376,21 +387,21 @@ async fn beat(pulse: Arc<Pulse>) {
 }
 
 /// Closes windows also when nothing happens in them.
-async fn keep_windows(desk: Rc<Desk>) {
+async fn keep_windows(in_flight: Rc<InFlight>) {
     loop {
-        let left = desk.window_end() - desk.clock.now();
+        let left = in_flight.window_end() - in_flight.clock.now();
         tokio::time::sleep(left.as_duration()).await;
-        desk.close_windows(desk.clock.now());
+        in_flight.close_windows(in_flight.clock.now());
     }
 }
 
-async fn settle(lanes: &[Rc<Lane>]) -> Vec<ScenarioFinding> {
+async fn settle(runners: &[Rc<ScenarioRunner>]) -> Vec<ScenarioFinding> {
     let mut all = Vec::new();
-    for lane in lanes {
+    for runner in runners {
         // A workload may use its patience twice: to come to rest, and to read back.
         let limit = (SETTLE_PATIENCE + SETTLE_PATIENCE + SETTLE_PATIENCE).as_duration();
-        let found = tokio::time::timeout(limit, lane.workload().settle(SETTLE_PATIENCE)).await;
-        let scenario = lane.scenario().name.clone();
+        let found = tokio::time::timeout(limit, runner.workload().settle(SETTLE_PATIENCE)).await;
+        let scenario = runner.scenario().name.clone();
         match found {
             Ok(found) => all.extend(found.into_iter().map(|f| ScenarioFinding {
                 scenario: scenario.clone(),
@@ -409,12 +420,12 @@ async fn settle(lanes: &[Rc<Lane>]) -> Vec<ScenarioFinding> {
     all
 }
 
-async fn close(lanes: &[Rc<Lane>], wish: &Stop) {
-    for lane in lanes {
-        lane.close();
+async fn close(runners: &[Rc<ScenarioRunner>], wish: &Stop) {
+    for runner in runners {
+        runner.close();
     }
     let all_closed = async {
-        while lanes.iter().any(|lane| lane.open_sessions() > 0) {
+        while runners.iter().any(|runner| runner.open_sessions() > 0) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };

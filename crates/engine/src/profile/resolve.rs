@@ -12,7 +12,7 @@ use super::library::Library;
 use super::objectives;
 use super::overrides::Overrides;
 use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan};
-use super::scenario::{Cast, Casting, Ground, LeftOut, endpoint_place};
+use super::scenario::{Binding, Casting, LeftOut, ResolveContext, endpoint_place};
 use slatest_core::model::{Nanos, OperationId, Problem, Problems, Span};
 use slatest_core::schedule::Places;
 use slatest_core::source::{CREDENTIAL_WRITTEN, Located, Source};
@@ -68,7 +68,7 @@ pub fn resolve(
     let (Some(file), Some(target)) = (file, target) else { return Err(problems) };
     check_whole(profile, &file, &mut problems);
     let guard = Guard::new(&target.allow)
-        .map_err(|why| Problems::from(target_source.problem_at(&target.allow, "allow.hosts", why)));
+        .map_err(|reason| Problems::from(target_source.problem_at(&target.allow, "allow.hosts", reason)));
     let Some(guard) = problems.take(guard) else { return Err(problems) };
     problems.take(check_target(target_source, &target, &guard));
 
@@ -90,18 +90,18 @@ pub fn resolve(
 
     // JSON readers hold whole numbers up to 2^53; a seed that can't be copied repeats nothing.
     let seed = overrides.seed.or(file.seed).unwrap_or_else(|| rand::random::<u64>() >> 11);
-    let ground = Ground { library, profile, target_source, target: &target, guard: &guard, seed, run };
-    let mut casts: BTreeMap<&str, Cast<'_>> = BTreeMap::new();
+    let ground = ResolveContext { library, profile, target_source, target: &target, guard: &guard, seed, run };
+    let mut casts: BTreeMap<&str, Binding<'_>> = BTreeMap::new();
     let mut left_out: Vec<LeftOut> = Vec::new();
     for (name, spec) in &file.scenarios {
         match problems.take(ground.cast(name, spec)) {
-            Some(Casting::Cast(cast)) => drop(casts.insert(name, cast)),
+            Some(Casting::Binding(cast)) => drop(casts.insert(name, cast)),
             Some(Casting::LeftOut(gone)) => left_out.push(gone),
             None => {}
         }
     }
     let faulty = check_endpoints(&ground, casts.values(), &mut problems);
-    let mut assembly = Assembly::default();
+    let mut assembly = PlanBuilder::default();
     for draft in &mut drafts {
         let Some(cast) = casts.get(draft.name.as_str()).filter(|cast| !faulty.contains(cast.endpoint)) else {
             continue;
@@ -250,18 +250,18 @@ fn fill_lengths(source: &Source, file: &ProfileFile, drafts: &mut [Draft]) -> Re
 
 /// Asks every endpoint in use for what shows without contacting it; the names of those at fault.
 fn check_endpoints<'c>(
-    ground: &Ground<'_>,
-    casts: impl Iterator<Item = &'c Cast<'c>>,
+    ground: &ResolveContext<'_>,
+    casts: impl Iterator<Item = &'c Binding<'c>>,
     problems: &mut Problems,
 ) -> BTreeSet<String> {
     let used: BTreeSet<&str> = casts.map(|cast| cast.endpoint).collect();
     let mut faulty = BTreeSet::new();
     for name in used {
         let Some(endpoint) = ground.target.endpoints.get(name) else { continue };
-        for (key, why) in endpoint.faults(&ground.target_source.folder, ground.guard) {
+        for (key, reason) in endpoint.faults(&ground.target_source.folder, ground.guard) {
             let place = endpoint_place(ground.target_source, endpoint, name, &key);
-            let veiled = why.contains(CREDENTIAL_WRITTEN);
-            problems.0.push(Problem { veiled, ..Problem::new(place, why) });
+            let veiled = reason.contains(CREDENTIAL_WRITTEN);
+            problems.0.push(Problem { veiled, ..Problem::new(place, reason) });
             faulty.insert(name.to_owned());
         }
     }
@@ -270,7 +270,7 @@ fn check_endpoints<'c>(
 
 /// The plan's peak must not be above what the target allows. Rates are straight lines, so their sum
 /// peaks where one of them bends.
-fn check_rate(ground: &Ground<'_>, scenarios: &[ScenarioPlan], problems: &mut Problems) {
+fn check_rate(ground: &ResolveContext<'_>, scenarios: &[ScenarioPlan], problems: &mut Problems) {
     let Some(allowed) = ground.target.allow.max_rate else { return };
     let peak = peak_rate(scenarios);
     if peak > allowed.0 * (1.0 + 1e-9) {
@@ -327,14 +327,14 @@ fn drop_echoes(problems: &mut Problems) {
 
 /// The growing parts of the plan.
 #[derive(Default)]
-struct Assembly {
+struct PlanBuilder {
     scenarios: Vec<ScenarioPlan>,
     operations: Vec<OperationPlan>,
     workloads: Vec<Arc<dyn Workload>>,
 }
 
-impl Assembly {
-    fn add(&mut self, draft: &Draft, cast: &Cast<'_>, file: &ProfileFile, workload: Arc<dyn Workload>) {
+impl PlanBuilder {
+    fn add(&mut self, draft: &Draft, cast: &Binding<'_>, file: &ProfileFile, workload: Arc<dyn Workload>) {
         let mix = file.scenarios.get(&draft.name).map(|spec| spec.mix).unwrap_or_default();
         let items = items(workload.as_ref());
         let shares = shares(&items, mix, workload.operations().len());

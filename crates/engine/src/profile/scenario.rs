@@ -40,7 +40,7 @@ impl LeftOut {
 }
 
 /// What workloads are compiled against.
-pub(super) struct Ground<'a> {
+pub(super) struct ResolveContext<'a> {
     pub(super) library: &'a Library,
     pub(super) profile: &'a Source,
     pub(super) target_source: &'a Source,
@@ -51,7 +51,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// A scenario whose workload was found and whose endpoint is fit for it.
-pub(super) struct Cast<'a> {
+pub(super) struct Binding<'a> {
     source: Source,
     /// Name of the workload, as it calls itself.
     pub(super) workload: String,
@@ -61,7 +61,7 @@ pub(super) struct Cast<'a> {
 
 /// What became of a scenario.
 pub(super) enum Casting<'a> {
-    Cast(Cast<'a>),
+    Binding(Binding<'a>),
     LeftOut(LeftOut),
 }
 
@@ -77,7 +77,7 @@ struct Named {
     name: String,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> ResolveContext<'a> {
     /// Finds the workload, the driver and the endpoint of a scenario.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl<'a> Ground<'a> {
             return Err(self.target_source.problem_at(endpoint, key, message).with_help(help).into());
         }
         let workload = head.name.value;
-        Ok(Casting::Cast(Cast { source, workload, driver, endpoint: endpoint_name }))
+        Ok(Casting::Binding(Binding { source, workload, driver, endpoint: endpoint_name }))
     }
 
     /// Compiles the workload of a scenario; a scaled number of sessions is rounded up to whole
@@ -137,7 +137,7 @@ impl<'a> Ground<'a> {
     ///
     /// # Errors
     /// Every mistake in the workload file.
-    pub(super) fn compile(&self, cast: &Cast<'_>, draft: &mut Draft) -> Result<Arc<dyn Workload>, Problems> {
+    pub(super) fn compile(&self, cast: &Binding<'_>, draft: &mut Draft) -> Result<Arc<dyn Workload>, Problems> {
         let Some(endpoint) = self.target.endpoints.get(cast.endpoint) else { return Err(Problems::default()) };
         let compile = |sessions: Option<u64>| {
             cast.driver.compile(&CompileContext {

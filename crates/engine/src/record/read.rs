@@ -64,11 +64,13 @@ fn healed_since(record: &mut RunRecord) {
     let Ok(journal) = journal::read(&record.folder) else { return };
     for drill in &mut record.result.drills {
         let healed = |entry: &&Entry| (&entry.drill, entry.step, entry.phase) == (&drill.name, Step::Heal, Phase::Done);
-        if let Heal::Failed(why) = &drill.heal
+        if let Heal::Failed(reason) = &drill.heal
             && let Some(done) = journal.entries.iter().rfind(healed)
         {
-            let text =
-                format!("drill {}: healing failed in the run ({why}), and was done later, at {}", drill.name, done.at);
+            let text = format!(
+                "drill {}: healing failed in the run ({reason}), and was done later, at {}",
+                drill.name, done.at
+            );
             record.notices.push(text);
             drill.heal = Heal::Done(Nanos::from(done.at.duration_since(record.started).unsigned_abs()));
         }
@@ -80,8 +82,8 @@ fn drills(record: &mut RunRecord) -> KilledDrills {
     if record.plan.drills.is_empty() {
         return KilledDrills::default();
     }
-    let journal = journal::read(&record.folder).unwrap_or_else(|why| {
-        record.notices.push(format!("what became of the drills is not known: {why}"));
+    let journal = journal::read(&record.folder).unwrap_or_else(|reason| {
+        record.notices.push(format!("what became of the drills is not known: {reason}"));
         journal::Read::default()
     });
     for line in &journal.unreadable {
@@ -128,7 +130,7 @@ fn rebuild(record: &mut RunRecord) -> Result<(), StoreError> {
         fired: 0,
         interrupted: true,
         aborted: None,
-        spacing: Vec::new(),
+        arrival_law: Vec::new(),
         resources: Resources::default(),
         findings: Vec::new(),
         agents: Vec::new(),

@@ -28,7 +28,7 @@ pub fn opening(plan: Plan) -> Opening {
         health: vec![HealthLine {
             scenario: "api".into(),
             endpoint: "api".into(),
-            words: "127.0.0.1:8080 answers".into(),
+            message: "127.0.0.1:8080 answers".into(),
         }],
         started: "2026-11-20T01:00:00Z".parse().unwrap(),
     }
@@ -80,7 +80,7 @@ pub fn facts(plan: &Plan, windows: &[Window]) -> RunFacts {
         length: Nanos::from_secs(12),
         interrupted: false,
         aborted: None,
-        spacing: Vec::new(),
+        arrival_law: Vec::new(),
         agents: Vec::new(),
         drills: Vec::new(),
         resources: Resources {

@@ -75,7 +75,7 @@ fn what_was_in_flight_when_a_run_was_killed_is_in_its_ledger() {
     writer.window(&window).unwrap();
     let record = read(writer.folder()).unwrap();
     assert_eq!(record.result.generator.in_flight, 5);
-    assert!(record.result.validity.iter().find(|c| c.name == "ledger").unwrap().holds);
+    assert!(record.result.validity.iter().find(|c| c.name == "accounting").unwrap().holds);
 }
 
 /// The plan with a drill of ten watched seconds on everything, at 4 s.
@@ -148,7 +148,7 @@ fn a_run_that_was_killed_says_what_it_left_broken() {
     // Nobody read the store back: nothing is known of what was lost.
     let part = &broken.objectives[0].parts[1];
     assert_eq!((part.verdict, part.measured.as_str()), (Verdict::Inconclusive, "no data"));
-    assert!(part.words.as_ref().unwrap().contains("the run ended before it was read back"), "{part:?}");
+    assert!(part.message.as_ref().unwrap().contains("the run ended before it was read back"), "{part:?}");
 
     let mended = first(&[(Inject, AboutTo, 4), (Inject, Done, 4), (Mend, AboutTo, 90), (Mend, Done, 94)]);
     assert_eq!(mended.heal, Heal::Done(Nanos::from_secs(94)));
@@ -228,8 +228,8 @@ fn each_bit_that_turns_in_a_window_is_told_with_its_line_and_the_file_is_left() 
         match all() {
             Ok(now) => assert_eq!(now, good, "bit {bit}"),
             Err(error) => {
-                let words = error.to_string();
-                assert!(words.contains(&format!("{WINDOWS_FILE}:{line}:")), "bit {bit} of line {line}: {words}");
+                let message = error.to_string();
+                assert!(message.contains(&format!("{WINDOWS_FILE}:{line}:")), "bit {bit} of line {line}: {message}");
             }
         }
         assert_eq!(fs::read(&path).unwrap(), turned);

@@ -41,7 +41,8 @@ impl Windows {
         if read == 0 {
             return Ok(None);
         }
-        let malformed = |why: &str| StoreError::malformed(&self.path, Some(self.line), format!("not a window: {why}"));
+        let malformed =
+            |reason: &str| StoreError::malformed(&self.path, Some(self.line), format!("not a window: {reason}"));
         if !text.ends_with(b"\n") {
             if read == LINE_BYTES_MAX {
                 return Err(StoreError::malformed(&self.path, Some(self.line), "the line is longer than any window"));

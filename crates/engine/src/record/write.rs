@@ -178,7 +178,7 @@ pub fn resumable(folder: &Path) -> Result<RunRecord, StoreError> {
 /// Takes credentials out of what a user typed.
 fn clean(opening: &mut Opening) {
     redact_value(&mut opening.target.definition);
-    for text in opening.command.iter_mut().chain(opening.health.iter_mut().map(|line| &mut line.words)) {
+    for text in opening.command.iter_mut().chain(opening.health.iter_mut().map(|line| &mut line.message)) {
         *text = redact(text).into_owned();
     }
 }

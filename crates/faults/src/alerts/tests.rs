@@ -120,8 +120,8 @@ async fn no_alert_is_none_and_no_answer_is_not_known() {
     for (status, body, words) in [(401, "who is `hunter2`?", "401"), (200, "{}", "no list of alerts"), (302, "", "302")]
     {
         let server = Server::start(&[(status, body)]).await;
-        let why = server.watch("").unwrap().first_after(fault(), SHORT).await.unwrap_err().to_string();
-        assert!(why.contains(words) && why.contains("/api/v2/alerts"), "{why}");
+        let reason = server.watch("").unwrap().first_after(fault(), SHORT).await.unwrap_err().to_string();
+        assert!(reason.contains(words) && reason.contains("/api/v2/alerts"), "{reason}");
     }
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
     let server = Server { address: gone, asked: Arc::default() };
@@ -137,8 +137,8 @@ async fn what_is_wrong_with_it_is_said_and_nobody_is_contacted() {
         ("cert: a.pem", "alerts.cert"),
         ("names: ['']", "alerts.names"),
     ] {
-        let why = server.watch(more).err().unwrap();
-        assert!(why.contains(words), "{why}");
+        let reason = server.watch(more).err().unwrap();
+        assert!(reason.contains(words), "{reason}");
     }
     assert!(server.asked.lock().unwrap().is_empty());
 }

@@ -131,7 +131,7 @@ impl AwsFault {
             return Err(FaultError::Refused(format!("its status is `{status}`: it is not well to begin with")));
         }
         let standby = state.standby == Some(serde_json::Value::Bool(true));
-        let why = match self.action()? {
+        let reason = match self.action()? {
             AwsAction::RdsReboot(a) if a.failover && !standby => {
                 "the instance is not Multi-AZ, so it has no standby to fail over to; write `failover: false` for a plain reboot"
             }
@@ -140,7 +140,7 @@ impl AwsFault {
             AwsAction::Fis(_) => return Ok(Known { token: Some(uuid::Uuid::new_v4().to_string()) }),
             _ => return Ok(Known::default()),
         };
-        Err(FaultError::Refused(why.into()))
+        Err(FaultError::Refused(reason.into()))
     }
 
     async fn break_it(&self, known: &Known) -> Result<String, FaultError> {

@@ -106,7 +106,7 @@ pub fn chaos_journal(name: &str, fault: &FaultSpec, outcome: &Outcome, node: &st
     let healed = conclusion.healing == Healing::Healed;
     let began = conclusion.injection != Injection::No;
     let steady = |met: bool| Some(json!({ "steady_state_met": met, "probes": [] }));
-    let stopped = conclusion.wrong.iter().any(|why| why.starts_with("stopped"));
+    let stopped = conclusion.wrong.iter().any(|reason| reason.starts_with("stopped"));
     let status = match conclusion.injection {
         _ if stopped => ChaosStatus::Interrupted,
         Injection::No if entered(Stage::Planning).is_none() => ChaosStatus::Failed,

@@ -44,9 +44,9 @@ impl Drop for HealGuard {
 }
 
 /// What is left broken is said where it can't be missed.
-fn loud(drill: &str, why: &str) {
-    tracing::error!(%drill, %why, "HEALING FAILED: something is left broken");
-    say!("slatest: HEALING FAILED: the drill `{drill}` has left something broken: {why}");
+fn loud(drill: &str, reason: &str) {
+    tracing::error!(%drill, %reason, "HEALING FAILED: something is left broken");
+    say!("slatest: HEALING FAILED: the drill `{drill}` has left something broken: {reason}");
 }
 
 impl Armed {

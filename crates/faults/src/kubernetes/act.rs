@@ -49,8 +49,8 @@ pub(super) async fn pods_to_delete(
     pods.sort();
     pods.truncate(delete.count.map_or(usize::MAX, |count| usize::try_from(count.get()).unwrap_or(usize::MAX)));
     if pods.is_empty() {
-        let why = format!("no pod in {namespace} has the labels {}", delete.selector);
-        return Err(FaultError::Refused(why));
+        let reason = format!("no pod in {namespace} has the labels {}", delete.selector);
+        return Err(FaultError::Refused(reason));
     }
     Ok(Known::Pods { pods, ready })
 }
@@ -168,7 +168,7 @@ pub(super) async fn drain(
                         names.push(id.name.clone());
                         left.push(id.name);
                     }
-                    Evicted::NotNow(why) => kept.push(format!("{}: {why}", id.name)),
+                    Evicted::NotNow(reason) => kept.push(format!("{}: {reason}", id.name)),
                 }
             }
         }
@@ -177,14 +177,14 @@ pub(super) async fn drain(
             return Ok(format!("drained {}: evicted {names}", nodes.join(", ")));
         }
         if Instant::now() >= deadline {
-            let why = match kept.as_slice() {
+            let reason = match kept.as_slice() {
                 [] => format!("still ending: {}", left.join(", ")),
                 kept => format!(
                     "disruption budgets keep pods where they are ({}); give it more time, or the budget more room",
                     kept.join("; ")
                 ),
             };
-            return Err(FaultError::failed(format!("draining {}", nodes.join(", ")), why));
+            return Err(FaultError::failed(format!("draining {}", nodes.join(", ")), reason));
         }
         tokio::time::sleep(AGAIN).await;
     }

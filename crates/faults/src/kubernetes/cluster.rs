@@ -49,14 +49,14 @@ impl Cluster {
                 })?
             }
             None => Config::incluster().map_err(|e| {
-                let why = chain(&e);
+                let reason = chain(&e);
                 FaultError::Refused(format!(
-                    "no context is named, and this is no pod of a cluster ({why}); name a `context`"
+                    "no context is named, and this is no pod of a cluster ({reason}); name a `context`"
                 ))
             })?,
         };
         let host = config.cluster_url.host().unwrap_or_default().to_owned();
-        guard.check(&host).map_err(|why| FaultError::Refused(format!("the cluster's API server: {why}")))?;
+        guard.check(&host).map_err(|reason| FaultError::Refused(format!("the cluster's API server: {reason}")))?;
         Client::try_from(config).map(Self).map_err(|e| said("connecting to the cluster", e))
     }
 
@@ -171,7 +171,7 @@ fn whole(what: &str, more: Option<&str>) -> Result<(), FaultError> {
 
 /// What a cluster says no with.
 fn said(doing: &str, error: Error) -> FaultError {
-    let why = match error {
+    let reason = match error {
         Error::Api(status) => match status.code {
             401 => format!("the cluster doesn't accept the credentials of the kubeconfig: {}", status.message),
             403 => format!("forbidden: {}", status.message),
@@ -181,7 +181,7 @@ fn said(doing: &str, error: Error) -> FaultError {
         },
         error => chain(&error),
     };
-    FaultError::failed(doing, why)
+    FaultError::failed(doing, reason)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

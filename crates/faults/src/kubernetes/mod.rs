@@ -113,8 +113,8 @@ impl KubernetesFault {
                 let before = cluster.replicas(namespace, scale.deployment.as_str()).await?;
                 let wanted = i32::try_from(scale.replicas).unwrap_or(i32::MAX);
                 if before == wanted {
-                    let why = format!("the deployment {} has {before} replicas already", scale.deployment);
-                    return Err(FaultError::Refused(why));
+                    let reason = format!("the deployment {} has {before} replicas already", scale.deployment);
+                    return Err(FaultError::Refused(reason));
                 }
                 Ok(Known::Replicas { before })
             }

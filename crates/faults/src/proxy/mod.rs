@@ -62,11 +62,11 @@ impl Condition {
 
 /// Why a proxy can't be put up.
 #[derive(Debug, thiserror::Error)]
-#[error("the proxy `{name}` can't listen on {listen}: {why}; choose another address under proxies.{name}.listen")]
+#[error("the proxy `{name}` can't listen on {listen}: {reason}; choose another address under proxies.{name}.listen")]
 pub struct ProxyError {
     name: String,
     listen: SocketAddr,
-    why: io::Error,
+    reason: io::Error,
 }
 
 type Order = (Condition, oneshot::Sender<io::Result<()>>);
@@ -88,7 +88,7 @@ impl Proxy {
     /// # Errors
     /// When its address can't be had.
     pub fn start(name: &str, spec: &ProxySpec) -> Result<Self, ProxyError> {
-        let wrong = |why| ProxyError { name: name.to_owned(), listen: spec.listen, why };
+        let wrong = |reason| ProxyError { name: name.to_owned(), listen: spec.listen, reason };
         let listener = std::net::TcpListener::bind(spec.listen).map_err(wrong)?;
         listener.set_nonblocking(true).map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;

@@ -66,7 +66,7 @@ impl FromStr for Latency {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let usage = "write constant:5ms, uniform:5ms,20ms, lognormal:20ms,0.5 (median, sigma) or bimodal:5ms,500ms,1% (usual, slow, share of slow)";
-        let wrong = |why: String| format!("`{text}` is not a latency: {why}; {usage}");
+        let wrong = |reason: String| format!("`{text}` is not a latency: {reason}; {usage}");
         let (shape, rest) = text.split_once(':').ok_or_else(|| wrong("no distribution named".into()))?;
         let parts: Vec<&str> = rest.split(',').map(str::trim).collect();
         let span = |part: &str| part.parse::<Span>().map_err(&wrong);

@@ -30,7 +30,7 @@ impl Decoder for Bounded {
     type Error = RedisProtocolError;
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<BytesFrame>, RedisProtocolError> {
-        let refuse = |why| Err(RedisProtocolError::new(RedisProtocolErrorKind::DecodeError, why));
+        let refuse = |reason| Err(RedisProtocolError::new(RedisProtocolErrorKind::DecodeError, reason));
         match source.first() {
             None => return Ok(None),
             Some(b'*') => {}

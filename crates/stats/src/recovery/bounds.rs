@@ -163,7 +163,7 @@ pub fn recovery(cells: &Cells, watched: &Watched) -> ComponentRecovery {
         operations,
         watched: Nanos(count as u64 * w),
         fewest: rule.fewest,
-        good: rule.words(),
+        good: rule.message(),
         window: Nanos(w),
         timeline: letters(before.chain(states.iter().copied())),
         timeline_from: Nanos(shown_from * w),

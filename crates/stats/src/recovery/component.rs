@@ -12,7 +12,8 @@ pub const CELLS_MAX: usize = 36_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Promise {
     /// What it says, for people: `error_rate < 0.1%`.
-    pub words: String,
+    #[serde(alias = "words")]
+    pub message: String,
     /// The share of bad ones that must not be reached, in (0, 1).
     pub share: f64,
     /// Where they are counted; ratios are no part of serving, and are not counted here.

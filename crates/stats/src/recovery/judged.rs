@@ -64,7 +64,8 @@ pub struct JudgedPart {
     pub verdict: Verdict,
     /// Why, where a reader needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words: Option<String>,
+    #[serde(alias = "words")]
+    pub message: Option<String>,
 }
 
 impl JudgedPart {
@@ -145,33 +146,33 @@ impl ComponentRecovery {
 /// inconclusive; so is a fault that did nothing. What was not restored while it was watched fails when it was
 /// still down at the target.
 pub fn judge_rto(component: &ComponentRecovery, rto: Nanos) -> JudgedPart {
-    let part = |measured: String, verdict, words: Option<String>| JudgedPart {
+    let part = |measured: String, verdict, message: Option<String>| JudgedPart {
         asked: Asked::Rto(rto),
         measured,
         verdict,
-        words,
+        message,
     };
     if component.was_bad_before() {
-        let words = format!(
+        let message = format!(
             "`{}` was bad for {} of the {} that are known from before the fault: what is no service can't recover",
             component.name, component.bad_before, component.known_before
         );
-        return part("bad before the fault".into(), Verdict::Inconclusive, Some(words));
+        return part("bad before the fault".into(), Verdict::Inconclusive, Some(message));
     }
     if component.first_error.is_none() {
         let known = component.watched - component.unknown;
-        let words = if known.is_zero() {
-            let why = match component.fewest {
+        let message = if known.is_zero() {
+            let reason = match component.fewest {
                 Some(fewest) => format!("no window held the {fewest} operations that it takes to see an outage"),
                 None => "too little was measured before the fault to know what is usual".into(),
             };
-            format!("nothing is known of `{}`: {why}", component.name)
+            format!("nothing is known of `{}`: {reason}", component.name)
         } else if component.unknown.is_zero() {
             format!("the fault did nothing to `{}` that its users felt", component.name)
         } else {
             format!("the fault did nothing that shows, and {} are unknown", component.unknown)
         };
-        return part("nothing happened".into(), Verdict::Inconclusive, Some(words));
+        return part("nothing happened".into(), Verdict::Inconclusive, Some(message));
     }
     let again = (!component.bad_again.is_zero())
         .then(|| format!("it did not stay so: bad for {} more after that", component.bad_again));
@@ -183,24 +184,24 @@ pub fn judge_rto(component: &ComponentRecovery, rto: Nanos) -> JudgedPart {
             } else if restored.lower >= rto {
                 part(measured, Verdict::Fail, again)
             } else {
-                let words = format!(
+                let message = format!(
                     "the target lies within the bounds{}",
                     again.map_or_else(String::new, |a| format!("; {a}"))
                 );
-                part(measured, Verdict::Inconclusive, Some(words))
+                part(measured, Verdict::Inconclusive, Some(message))
             }
         }
         None => {
             let measured = format!("not restored within {}", component.watched);
             if component.down_until >= rto {
-                let words = format!("still down after {}", component.down_until);
-                part(measured, Verdict::Fail, Some(words))
+                let message = format!("still down after {}", component.down_until);
+                part(measured, Verdict::Fail, Some(message))
             } else {
-                let words = format!(
+                let message = format!(
                     "last seen down after {}, and no row of good windows since: watch for longer",
                     component.down_until
                 );
-                part(measured, Verdict::Inconclusive, Some(words))
+                part(measured, Verdict::Inconclusive, Some(message))
             }
         }
     }

@@ -107,7 +107,8 @@ pub struct Flaw {
     /// What it makes of the drill at best.
     pub verdict: Verdict,
     /// What it is.
-    pub words: String,
+    #[serde(alias = "words")]
+    pub message: String,
 }
 
 /// The ledger of one scenario's writes, judged.
@@ -151,7 +152,7 @@ pub fn judge_ledger(ledger: &LedgerOf, fault: Nanos, address: impl Fn(OperationI
             let found = LedgerFound::Read(Box::new(findings(check, fault, address)));
             JudgedLedger { scenario, found, flaws: flaws(check) }
         }
-        Err(why) => JudgedLedger { scenario, found: LedgerFound::Unread(why.clone()), flaws: Vec::new() },
+        Err(reason) => JudgedLedger { scenario, found: LedgerFound::Unread(reason.clone()), flaws: Vec::new() },
     }
 }
 
@@ -209,10 +210,10 @@ fn flaws(check: &LedgerCheck) -> Vec<Flaw> {
     ];
     let counted = all.into_iter().filter(|(count, ..)| *count > 0);
     counted
-        .map(|(count, verdict, words, named)| {
+        .map(|(count, verdict, message, named)| {
             let more = if count > named.len() as u64 { ", …" } else { "" };
             let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
-            Flaw { verdict, words: format!("{words}: {count}{named}") }
+            Flaw { verdict, message: format!("{message}: {count}{named}") }
         })
         .collect()
 }

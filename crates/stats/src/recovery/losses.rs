@@ -40,7 +40,7 @@ impl Losses {
         for ledger in ledgers {
             match &ledger.check {
                 Ok(check) => losses.add(check, operations),
-                Err(why) => losses.unread.push((ledger.scenario.clone(), why.clone())),
+                Err(reason) => losses.unread.push((ledger.scenario.clone(), reason.clone())),
             }
         }
         losses
@@ -79,13 +79,13 @@ pub(super) fn loss_rate_bound(lost: u64, acknowledged: u64, unreadable: u64) -> 
 /// nothing passes that would not pass without it. `clock_bound`: how far the clocks of the fault and of the
 /// acknowledgements may be apart.
 pub fn judge_losses(losses: Option<&Losses>, fault: Nanos, clock_bound: Nanos, asked: Asked) -> JudgedPart {
-    let part = |measured: String, verdict, words: Option<String>| JudgedPart { asked, measured, verdict, words };
-    let none = |words: &str| part("no data".into(), Verdict::Inconclusive, Some(words.into()));
+    let part = |measured: String, verdict, message: Option<String>| JudgedPart { asked, measured, verdict, message };
+    let none = |message: &str| part("no data".into(), Verdict::Inconclusive, Some(message.into()));
     let Some(losses) = losses else {
         return none("no ledger of writes was kept here: mark the operations that write with `ledger: true`");
     };
     let unread = (!losses.unread.is_empty()).then(|| {
-        let each = losses.unread.iter().map(|(scenario, why)| format!("the writes of `{scenario}`: {why}"));
+        let each = losses.unread.iter().map(|(scenario, reason)| format!("the writes of `{scenario}`: {reason}"));
         each.collect::<Vec<_>>().join("; ")
     });
     if losses.acknowledged == 0 {
@@ -94,14 +94,15 @@ pub fn judge_losses(losses: Option<&Losses>, fault: Nanos, clock_bound: Nanos, a
     let unreadable =
         || format!("{} of {} acknowledged writes could not be asked for", losses.unreadable, losses.acknowledged);
     let after = (losses.lost_after > 0).then(|| format!("{} were acknowledged after the fault", losses.lost_after));
-    let with = |words: String| Some([Some(words), after.clone()].into_iter().flatten().collect::<Vec<_>>().join("; "));
+    let with =
+        |message: String| Some([Some(message), after.clone()].into_iter().flatten().collect::<Vec<_>>().join("; "));
     match asked {
         Asked::Rto(_) => none("a recovery time is not read from the ledger"),
         Asked::LostWrites(most) => {
             let measured = format!("{} of {} acknowledged writes lost", losses.lost(), losses.acknowledged);
             if losses.lost() > most {
-                let words = after.map(|after| format!("of them, {after}"));
-                part(measured, Verdict::Fail, words)
+                let message = after.map(|after| format!("of them, {after}"));
+                part(measured, Verdict::Fail, message)
             } else if let Some(unread) = unread {
                 part(measured, Verdict::Inconclusive, with(unread))
             } else if losses.lost().saturating_add(losses.unreadable) > most {
@@ -205,7 +206,7 @@ mod tests {
         );
         let rpo = judge_losses(Some(&split), secs(100), Nanos::ZERO, Asked::Rpo(secs(1)));
         assert_eq!(
-            (rpo.verdict, rpo.words.is_some_and(|w| w.contains("5 were acknowledged after"))),
+            (rpo.verdict, rpo.message.is_some_and(|w| w.contains("5 were acknowledged after"))),
             (Verdict::Pass, true)
         );
     }
@@ -242,7 +243,7 @@ mod tests {
             Asked::LostWrites(0),
         );
         assert_eq!(both.verdict, Verdict::Inconclusive);
-        assert_eq!(both.words.as_deref(), Some("the writes of `events`: no broker answers"));
+        assert_eq!(both.message.as_deref(), Some("the writes of `events`: no broker answers"));
         assert_eq!(judge(&Losses::of(&ledgers[..1], &[OperationId(0)]), Asked::LostWrites(0)), Verdict::Pass);
     }
 }

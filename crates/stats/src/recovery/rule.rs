@@ -52,7 +52,7 @@ enum Counts {
 struct Limit {
     counts: Counts,
     share: f64,
-    words: String,
+    message: String,
 }
 
 /// What makes a window of a component good, decided from what was promised and, where nothing was, from
@@ -78,15 +78,15 @@ impl Rule {
         let promise = |(index, promise): (usize, &super::Promise)| Limit {
             counts: Counts::Promise(index),
             share: promise.share,
-            words: promise.words.clone(),
+            message: promise.message.clone(),
         };
         let mut limits: Vec<Limit> = component.promises.iter().enumerate().map(promise).collect();
         let (failed, countable, times) = usual(cells, fault);
         let failing = component.promised_failures().unwrap_or_else(|| {
             let share = clopper_pearson(failed, countable, ALPHA).upper;
-            let words =
+            let message =
                 format!("failures as before the fault ({failed} of {countable}, at most {})", Reading::Share(share));
-            limits.push(Limit { counts: Counts::Failures, share, words });
+            limits.push(Limit { counts: Counts::Failures, share, message });
             share
         });
         if !component.promises_times()
@@ -95,18 +95,18 @@ impl Rule {
             let limit = Nanos(usual.0.saturating_mul(SLOW_FACTOR));
             let late = failed + times.above(limit);
             let share = clopper_pearson(late, countable, ALPHA).upper.max(1.0 - SLOW_QUANTILE);
-            let words = format!(
+            let message = format!(
                 "within {limit} ({SLOW_FACTOR} × the 99th percentile before the fault) for all but {}",
                 Reading::Share(share)
             );
-            limits.push(Limit { counts: Counts::LaterThan(limit), share, words });
+            limits.push(Limit { counts: Counts::LaterThan(limit), share, message });
         }
         Self { limits, fewest: fewest_operations(failing) }
     }
 
     /// What a good window keeps, in words.
-    pub fn words(&self) -> Vec<String> {
-        self.limits.iter().map(|limit| limit.words.clone()).collect()
+    pub fn message(&self) -> Vec<String> {
+        self.limits.iter().map(|limit| limit.message.clone()).collect()
     }
 
     /// Per limit: its share, and (bad, out of) of a cell.

@@ -117,18 +117,18 @@ fn a_fault_that_did_nothing_is_inconclusive_and_never_a_recovery_of_zero() {
     assert_eq!((seen.first_error, seen.restored), (None, None));
     let judged = judge_rto(&seen, secs(60));
     assert_eq!(judged.verdict, Verdict::Inconclusive);
-    assert!(judged.words.unwrap().contains("the fault did nothing"));
+    assert!(judged.message.unwrap().contains("the fault did nothing"));
     // Where nothing is known, it doesn't say so.
     let seen = recovery(&drawn(&[(2, 0); 50]), &watched(10, 50, 30));
     let judged = judge_rto(&seen, secs(60));
     assert_eq!(judged.verdict, Verdict::Inconclusive);
-    assert!(judged.words.unwrap().starts_with("nothing is known"));
+    assert!(judged.message.unwrap().starts_with("nothing is known"));
 }
 
 #[test]
 fn what_was_broken_before_the_fault_says_nothing_of_it() {
     let promise =
-        Promise { words: "error_rate < 1%".into(), share: 0.01, counters: vec![(OperationId(0), Counter::Failures)] };
+        Promise { message: "error_rate < 1%".into(), share: 0.01, counters: vec![(OperationId(0), Counter::Failures)] };
     let windows = [[(100, 30); 10].to_vec(), [(100, 100); 3].to_vec(), [(100, 0); 40].to_vec()].concat();
     let mut cells = drawn(&windows);
     cells.promise(promise);
@@ -143,7 +143,7 @@ fn what_never_recovers_fails_with_its_lower_bound() {
     let seen = recovery(&drawn(&outage(&[(100, 100); 90], 0)), &watched(10, 100, 30));
     assert_eq!((seen.restored, seen.down_until), (None, secs(89)));
     let judged = judge_rto(&seen, secs(60));
-    assert_eq!((judged.verdict, judged.words.unwrap().as_str()), (Verdict::Fail, "still down after 89.0 s"));
+    assert_eq!((judged.verdict, judged.message.unwrap().as_str()), (Verdict::Fail, "still down after 89.0 s"));
     // A watch that ends before the target does not show that it was missed.
     let short = recovery(&drawn(&outage(&[(100, 100); 90], 0)), &watched(10, 40, 30));
     assert_eq!(judge_rto(&short, secs(60)).verdict, Verdict::Inconclusive);
@@ -159,7 +159,7 @@ fn flapping_is_no_recovery_and_shows() {
     let windows = outage(&[(100, 100)], 30).into_iter().chain([(100, 100); 2]).chain([(100, 0); 5]).collect::<Vec<_>>();
     let seen = recovery(&drawn(&windows), &watched(10, 48, 30));
     assert_eq!((seen.restored.unwrap().after, seen.bad_again, seen.bad), (secs(1), secs(2), secs(3)));
-    assert!(judge_rto(&seen, secs(60)).words.unwrap().contains("did not stay so"));
+    assert!(judge_rto(&seen, secs(60)).message.unwrap().contains("did not stay so"));
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn promises_decide_what_is_good() {
     };
     let counters = |counter| vec![(OperationId(0), counter)];
     let promises = vec![
-        Promise { words: "p95 < 100 ms".into(), share: 0.05, counters: counters(Counter::Threshold(0)) },
-        Promise { words: "error_rate < 1%".into(), share: 0.01, counters: counters(Counter::Failures) },
+        Promise { message: "p95 < 100 ms".into(), share: 0.05, counters: counters(Counter::Threshold(0)) },
+        Promise { message: "error_rate < 1%".into(), share: 0.01, counters: counters(Counter::Failures) },
     ];
     let read = |promises: &[Promise]| {
         let component =
@@ -310,7 +310,7 @@ fn what_was_under_way_when_the_fault_came_is_not_usual() {
         cells.add(&recorder.close_window());
     }
     let rule = Rule::of(&cells, 30);
-    assert!(rule.words()[0].starts_with("failures as before the fault (0 of"), "{:?}", rule.words());
+    assert!(rule.message()[0].starts_with("failures as before the fault (0 of"), "{:?}", rule.message());
 }
 
 #[test]

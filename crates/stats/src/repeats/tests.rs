@@ -28,7 +28,7 @@ fn a_miss_costs_passes_and_so_does_what_nobody_can_tell() {
     // P(Bin(22, .2) ≤ 1) = .0480, P(Bin(21, .2) ≤ 1) = .0576.
     let once = Repeats { passes: 10, fails: 1, ..Repeats::default() };
     assert_eq!(once.passes_missing(0.8), Some(11));
-    assert!(once.words().starts_with("held after 10 of 11 failures"), "{}", once.words());
+    assert!(once.message().starts_with("held after 10 of 11 failures"), "{}", once.message());
     let untold = Repeats { passes: 10, untold: 1, ..Repeats::default() };
     assert_eq!((untold.passes_missing(0.8), untold.shown_share()), (Some(11), once.shown_share()));
     let nothing = Repeats { void: 3, nothing_failed: 2, ..clean(10) };
@@ -47,7 +47,7 @@ fn nights_add_up() {
         all.merge(&serde_json::from_str(&text).unwrap());
     }
     assert_eq!((all.passes, all.nothing_failed, all.void, all.outages.len()), (29, 29, 29, 29));
-    assert!(all.words().contains("for 90 %: shown, for 95 %: 30 more passes"), "{}", all.words());
+    assert!(all.message().contains("for 90 %: shown, for 95 %: 30 more passes"), "{}", all.message());
 }
 
 #[test]
@@ -62,14 +62,14 @@ fn what_never_recovered_is_longer_than_any_time() {
     assert_eq!((lie.median.lower, lie.median.upper), (Some(Nanos::from_secs(2)), Some(Nanos::from_secs(9))));
     assert_eq!(lie.p90.value, Some(Nanos::from_secs(9)));
     assert_eq!(lie.p90.upper, None);
-    let words = "10 goes: min 1.00 s · median 5.00 s (2.00 s – 9.00 s) · p90 9.00 s (7.00 s – ?) · max never";
-    assert_eq!(lie.to_string(), words);
+    let message = "10 goes: min 1.00 s · median 5.00 s (2.00 s – 9.00 s) · p90 9.00 s (7.00 s – ?) · max never";
+    assert_eq!(lie.to_string(), message);
 }
 
 #[test]
 fn nothing_measured_says_nothing() {
     assert_eq!(Repeats::default().distribution(), None);
-    assert_eq!(Repeats::default().words(), "no go said anything of the target");
+    assert_eq!(Repeats::default().message(), "no go said anything of the target");
 }
 
 #[test]

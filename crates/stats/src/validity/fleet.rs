@@ -85,14 +85,15 @@ fn lost(e: &Evidence) -> Check {
     told.extend(early.iter().map(|agent| format!("{} ended early: {}", agent.name, agent.early)));
     let measured = format!("{} of {all} to the end; {}", all - told.len(), some(&told));
     let light = |agent: &&AgentEvidence| {
-        !agent.taken_over && (e.scheduled == 0 || agent.owed as f64 > super::ACHIEVED_SHORT_MAX * e.scheduled as f64)
+        !agent.taken_over
+            && (e.scheduled == 0 || agent.shortfall as f64 > super::ACHIEVED_SHORT_MAX * e.scheduled as f64)
     };
-    let (effect, words) = if gone.iter().chain(&early).any(light) {
+    let (effect, message) = if gone.iter().chain(&early).any(light) {
         (Effect::Void, "its share of the load was not sent from then on: what was measured is of a lighter load")
     } else {
         (Effect::Warn, "what it sent until then counts, and the load that was planned was sent all the same")
     };
-    Check::new("agents", effect, measured, bound, Some(words))
+    Check::new("agents", effect, measured, bound, Some(message))
 }
 
 fn intervals(e: &Evidence) -> Check {
@@ -110,8 +111,8 @@ fn intervals(e: &Evidence) -> Check {
     } else {
         format!("{arrived} arrived; {}", some(&missing))
     };
-    let words = "what was measured then never arrived: the figures are of a part of the load";
-    Check::new("intervals", Effect::Void, measured, bound, (!missing.is_empty()).then_some(words))
+    let message = "what was measured then never arrived: the figures are of a part of the load";
+    Check::new("intervals", Effect::Void, measured, bound, (!missing.is_empty()).then_some(message))
 }
 
 fn clocks(e: &Evidence) -> Check {
@@ -124,8 +125,8 @@ fn clocks(e: &Evidence) -> Check {
     };
     let measured = format!("offsets known to {} ({})", loosest.clock_bound, loosest.name);
     if loosest.clock_bound > allowed {
-        let words = "windows of different agents can't be laid side by side: the way to them is too slow";
-        return Check::new("agents' clocks", Effect::Void, measured, bound, Some(words));
+        let message = "windows of different agents can't be laid side by side: the way to them is too slow";
+        return Check::new("agents' clocks", Effect::Void, measured, bound, Some(message));
     }
     let apart = (furthest.wall_difference > WALL_MAX).then(|| {
         format!(
@@ -139,9 +140,9 @@ fn clocks(e: &Evidence) -> Check {
 /// The first few, and how many more there are.
 fn some(told: &[String]) -> String {
     let more = told.len().saturating_sub(NAMED);
-    let mut words = told[..told.len() - more].join(", ");
+    let mut message = told[..told.len() - more].join(", ");
     if more > 0 {
-        words.push_str(&format!(" and {more} more"));
+        message.push_str(&format!(" and {more} more"));
     }
-    words
+    message
 }

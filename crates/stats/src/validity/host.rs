@@ -56,12 +56,12 @@ pub(super) fn quota(e: &Evidence) -> Check {
     let measured = format!("{quota}; held back in {throttled} of {periods} periods, {time} in all");
     let bound = format!("held back in ≤ {:.0}% of the periods", THROTTLED_SHARE_MAX * 100.0);
     if throttled > THROTTLED_FEW && throttled as f64 > THROTTLED_SHARE_MAX * periods as f64 {
-        let words = "a control group took the processor away from the generator, so its own delays are in the figures: \
+        let message = "a control group took the processor away from the generator, so its own delays are in the figures: \
                      raise the quota (`cpu.max`, `limits.cpu`), lower the rate, or use more agents";
-        return Check::new(name, Effect::Void, measured, bound, Some(words));
+        return Check::new(name, Effect::Void, measured, bound, Some(message));
     }
-    let words = "a control group took the processor away for a moment, which can only make times longer";
-    Check::new(name, Effect::Warn, measured, bound, (throttled > 0).then_some(words))
+    let message = "a control group took the processor away for a moment, which can only make times longer";
+    Check::new(name, Effect::Warn, measured, bound, (throttled > 0).then_some(message))
 }
 
 pub(super) fn steal(e: &Evidence) -> Check {
@@ -90,32 +90,32 @@ pub(super) fn stalls(e: &Evidence) -> Check {
     let many =
         e.spoiled_windows > SPOILED_FEW && e.spoiled_windows as f64 > SPOILED_SHARE_MAX * e.judged_windows as f64;
     if many {
-        let words = "the machine itself stood still too often to say what was the target's: use a quieter one";
-        return Check::new(name, Effect::Void, measured, bound, Some(words));
+        let message = "the machine itself stood still too often to say what was the target's: use a quieter one";
+        return Check::new(name, Effect::Void, measured, bound, Some(message));
     }
     // A stall can only make response times longer, so it never makes a false pass; what it does to
     // the arrivals is in the dispatch lag.
-    let words = "the machine itself stood still for a moment; exceedances in the windows that are marked \
+    let message = "the machine itself stood still for a moment; exceedances in the windows that are marked \
                  `spoiled` may be its own";
-    Check::new(name, Effect::Warn, measured, bound, (e.spoiled_windows > 0).then_some(words))
+    Check::new(name, Effect::Warn, measured, bound, (e.spoiled_windows > 0).then_some(message))
 }
 
 pub(super) fn clock(e: &Evidence) -> Check {
     let name = "clock";
     let bound = format!("never asleep, steps ≤ {CLOCK_STEP_QUIET}");
     if e.suspended > Nanos::ZERO {
-        let words = "the machine was suspended under way: what was due meanwhile was never sent in its time";
-        return Check::new(name, Effect::Void, format!("asleep for {}", e.suspended), bound, Some(words));
+        let message = "the machine was suspended under way: what was due meanwhile was never sent in its time";
+        return Check::new(name, Effect::Void, format!("asleep for {}", e.suspended), bound, Some(message));
     }
     let measured = if e.clock_step == Nanos::ZERO { "steady".into() } else { format!("stepped by {}", e.clock_step) };
     if e.clock_step > CLOCK_STEP_MAX {
-        let words = "the wall clock was set under way: credentials may have expired early or late, and time stamps \
+        let message = "the wall clock was set under way: credentials may have expired early or late, and time stamps \
                      can't be laid beside the target's; response times are of another clock and stand";
-        return Check::new(name, Effect::Void, measured, bound, Some(words));
+        return Check::new(name, Effect::Void, measured, bound, Some(message));
     }
-    let words = "the wall clock was corrected under way: time stamps before it are off by as much; response times \
+    let message = "the wall clock was corrected under way: time stamps before it are off by as much; response times \
                  are of another clock and stand";
-    Check::new(name, Effect::Warn, measured, bound, (e.clock_step > CLOCK_STEP_QUIET).then_some(words))
+    Check::new(name, Effect::Warn, measured, bound, (e.clock_step > CLOCK_STEP_QUIET).then_some(message))
 }
 
 pub(super) fn files(e: &Evidence) -> Check {
@@ -129,7 +129,7 @@ pub(super) fn files(e: &Evidence) -> Check {
         let measured = format!("{open}; {count} operations failed: {kind}");
         // What this machine is out of is said so by every driver; the rest are limits of the client itself, each with
         // its own cure in its words.
-        let words = if kind.starts_with("out of ") {
+        let message = if kind.starts_with("out of ") {
             "this machine had none left for the load, which says nothing of the target: raise `ulimit -n`, widen \
              net.ipv4.ip_local_port_range, or use agents"
         } else {
@@ -138,9 +138,9 @@ pub(super) fn files(e: &Evidence) -> Check {
         };
         let name = if kind.starts_with("out of ") { name } else { "generator's limits" };
         let bound = if name == "files and ports" { bound } else { "never met".into() };
-        return Check::new(name, Effect::Void, measured, bound, Some(words));
+        return Check::new(name, Effect::Void, measured, bound, Some(message));
     }
     let spent = e.open_files.is_some_and(|(open, limit)| open as f64 >= FILES_SHARE_MAX * limit as f64);
-    let words = "the generator was out of file descriptors, or about to be: raise `ulimit -n`, or use agents";
-    Check::new(name, Effect::Void, open, bound, spent.then_some(words))
+    let message = "the generator was out of file descriptors, or about to be: raise `ulimit -n`, or use agents";
+    Check::new(name, Effect::Void, open, bound, spent.then_some(message))
 }

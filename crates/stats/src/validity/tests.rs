@@ -33,7 +33,7 @@ fn each_bound_is_held() {
     let cases: [(&str, bool, Evidence); 21] = [
         ("arrivals achieved", true, Evidence { fired: 989, ..sound() }),
         ("dispatch lag p99", true, Evidence { dispatch_lag_p99: Some(Nanos(100_000_001)), ..sound() }),
-        ("ledger", true, Evidence { planned: 1_001, ..sound() }),
+        ("accounting", true, Evidence { planned: 1_001, ..sound() }),
         ("dropped arrivals", false, Evidence { outcomes: [990, 1, 2, 3, 0, 4, 0], ..sound() }),
         (
             "blocked by a firewall",
@@ -47,7 +47,7 @@ fn each_bound_is_held() {
         ),
         ("generator CPU", true, Evidence { cpu_secs: 14.0, ..sound() }),
         ("arrivals by window", true, Evidence { arrivals_off: (4, 60), ..sound() }),
-        ("arrival spacing", true, Evidence { spacing: Some((6.01, 2_000)), ..sound() }),
+        ("arrival law", true, Evidence { arrival_law: Some((6.01, 2_000)), ..sound() }),
         ("stolen CPU", true, Evidence { steal_secs: Some(2.1), machine_cores: 2.0, ..sound() }),
         ("host stalls", false, Evidence { judged_windows: 100, spoiled_windows: 5, ..sound() }),
         ("host stalls", false, Evidence { judged_windows: 4, spoiled_windows: 2, ..sound() }),
@@ -137,11 +137,11 @@ fn a_lost_agent_voids_unless_its_share_was_sent_all_the_same() {
             change(agent);
         })
     };
-    assert_eq!(broken(&lost(|agent| agent.owed = 100)), [("agents".into(), true)]);
-    assert_eq!(broken(&lost(|agent| agent.owed = 3)), [("agents".into(), false)]);
-    let taken_over = lost(|agent| (agent.owed, agent.taken_over) = (100, true));
+    assert_eq!(broken(&lost(|agent| agent.shortfall = 100)), [("agents".into(), true)]);
+    assert_eq!(broken(&lost(|agent| agent.shortfall = 3)), [("agents".into(), false)]);
+    let taken_over = lost(|agent| (agent.shortfall, agent.taken_over) = (100, true));
     assert_eq!(broken(&taken_over), [("agents".into(), false)]);
-    let stopped = fleet(|agent| (agent.owed, agent.early) = (100, "it heard nothing of its coordinator".into()));
+    let stopped = fleet(|agent| (agent.shortfall, agent.early) = (100, "it heard nothing of its coordinator".into()));
     assert_eq!(broken(&stopped), [("agents".into(), true)]);
 }
 
@@ -216,12 +216,12 @@ fn the_real_time_class_is_said_where_it_was_asked_for() {
 
 #[test]
 fn advice_is_of_what_was_met() {
-    let words = |kind: &str| {
+    let message = |kind: &str| {
         let checks = validity(&Evidence { own_faults: Some((kind.into(), 3)), ..sound() });
-        checks.into_iter().find(Check::voids).map(|check| (check.name, check.words)).expect("it voids")
+        checks.into_iter().find(Check::voids).map(|check| (check.name, check.message)).expect("it voids")
     };
-    let (name, advice) = words("out of file descriptors");
+    let (name, advice) = message("out of file descriptors");
     assert!(name == "files and ports" && advice.contains("ulimit -n"), "{name}: {advice}");
-    let (name, advice) = words("record too large; raise settings.message_max_bytes");
+    let (name, advice) = message("record too large; raise settings.message_max_bytes");
     assert!(name == "generator's limits" && !advice.contains("ulimit"), "{name}: {advice}");
 }

@@ -15,12 +15,12 @@ pub(super) fn turns(e: &Evidence) -> Check {
     let bound = format!("a turn at least every {allowed}");
     if e.workers_lost > 0 {
         let measured = format!("{} made no turn any more and were not waited for", e.workers_lost);
-        let words = "an operation held a thread of the generator for ever (its own fault, none of the target's): what \
+        let message = "an operation held a thread of the generator for ever (its own fault, none of the target's): what \
                      was due there was never sent, and what was under way never read; please report it";
-        return Check::new(name, Effect::Void, measured, bound, Some(words));
+        return Check::new(name, Effect::Void, measured, bound, Some(message));
     }
     let measured = format!("longest time without a turn {}", e.silent_max);
-    let (effect, words) = if e.silent_max > allowed {
+    let (effect, message) = if e.silent_max > allowed {
         (
             Effect::Void,
             "an operation held a thread of the generator (its own fault, none of the target's): what came meanwhile was \
@@ -33,7 +33,7 @@ pub(super) fn turns(e: &Evidence) -> Check {
              `spoiled` may be its own",
         )
     };
-    Check::new(name, effect, measured, bound, Some(words))
+    Check::new(name, effect, measured, bound, Some(message))
 }
 
 /// Told only where the real-time class was asked for.
@@ -43,7 +43,7 @@ pub(super) fn class(e: &Evidence) -> Check {
     if e.realtime == Some(true) {
         return Check::sound(name, "real-time class: the workers run before all else here".into(), bound);
     }
-    let words = "a worker did not let go of its processor, so that the real-time class was taken from all of them: from \
+    let message = "a worker did not let go of its processor, so that the real-time class was taken from all of them: from \
                  then on they waited for their turn, as the other checks show";
-    Check::new(name, Effect::Warn, "real-time, taken back".into(), bound, Some(words))
+    Check::new(name, Effect::Warn, "real-time, taken back".into(), bound, Some(message))
 }

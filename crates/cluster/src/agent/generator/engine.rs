@@ -36,7 +36,7 @@ impl Generator for EngineGenerator {
 }
 
 fn generate(task: Task) -> Result<RunFacts, Failure> {
-    let failure = |kind, why| Failure { kind, why };
+    let failure = |kind, reason| Failure { kind, reason };
     let unpacked = unpack(&task.assignment, task.index, &task.working_directory)
         .map_err(|e| failure(FailureKind::Assignment, e.to_string()))?;
     let (mut plan, workloads) = (unpacked.resolved.plan, unpacked.resolved.workloads);
@@ -74,7 +74,7 @@ fn generate(task: Task) -> Result<RunFacts, Failure> {
     // What the plan's files were needed for is over only now: some are read again under way.
     drop(unpacked.folder);
     facts.map_err(|error| match error {
-        EngineError::NotReady(why) => failure(FailureKind::NotReady, why),
+        EngineError::NotReady(reason) => failure(FailureKind::NotReady, reason),
         EngineError::Worker(_) => failure(FailureKind::Broken, error.to_string()),
     })
 }
@@ -87,7 +87,7 @@ fn tell(made: &Sender<Made>, word: Made) -> bool {
 fn check(plan: &Plan, workloads: &[Arc<dyn Workload>]) -> Result<(), Failure> {
     reach(plan, workloads).map(drop).map_err(|unreachable| {
         let words: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
-        Failure { kind: FailureKind::Unreachable, why: words.join("; ") }
+        Failure { kind: FailureKind::Unreachable, reason: words.join("; ") }
     })
 }
 
@@ -98,7 +98,7 @@ fn finished(facts: &RunFacts) -> wire::Finished {
         fired: facts.fired,
         length_run_ns: facts.length.0,
         early: if facts.interrupted { "it was stopped".into() } else { String::new() },
-        spacing: facts.spacing.clone(),
+        arrival_law: facts.arrival_law.clone(),
         resources: Some(codec::write_resources(&facts.resources)),
         findings: facts.findings.iter().map(codec::write_finding).collect(),
     }

@@ -104,7 +104,7 @@ struct Owned {
 
 impl SimulatedGenerator {
     async fn generate(&self, task: Task) -> Result<wire::Finished, Failure> {
-        let gone = || Failure { kind: FailureKind::Broken, why: "the agent is gone".into() };
+        let gone = || Failure { kind: FailureKind::Broken, reason: "the agent is gone".into() };
         for word in [Made::Planned(self.plan.on_coordinator_loss), Made::Opened(1, 1), Made::Ready] {
             task.made.send(word).await.map_err(|_| gone())?;
         }
@@ -114,7 +114,10 @@ impl SimulatedGenerator {
                 Err(TryRecvError::Empty) if !task.stop.is_asked() => sleep(LOOK).await,
                 Ok(Order::TakeOver(_)) => {}
                 Err(_) => {
-                    return Err(Failure { kind: FailureKind::NotReady, why: "stopped before the load started".into() });
+                    return Err(Failure {
+                        kind: FailureKind::NotReady,
+                        reason: "stopped before the load started".into(),
+                    });
                 }
             }
         };

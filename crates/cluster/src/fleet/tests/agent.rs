@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::owed::taken;
+use super::super::shortfall::taken;
 use super::*;
 use crate::codec;
 use slatest_core::measure::Recorder;
@@ -139,7 +139,7 @@ impl Agent {
             }
             ToAgent::Ack(ack) => self.forget(ack.through),
             ToAgent::Stop(stop) => {
-                self.stopped.get_or_insert((now, stop.why));
+                self.stopped.get_or_insert((now, stop.reason));
             }
             ToAgent::Takeover(order) => {
                 if order.number > self.orders_seen {
@@ -174,13 +174,13 @@ impl Agent {
         }
         if stopped.is_some() || (over && plan.scenarios[0].end() <= run) {
             self.close_window(plan, all, end);
-            let why = self.stopped.as_ref().map(|(_, why)| why.clone());
+            let reason = self.stopped.as_ref().map(|(_, reason)| reason.clone());
             let finished = wire::Finished {
                 last_interval: self.made,
                 scheduled: self.scheduled,
                 fired: self.fired.len() as u64,
                 length_run_ns: end.0,
-                early: why.unwrap_or_default(),
+                early: reason.unwrap_or_default(),
                 ..wire::Finished::default()
             };
             self.finished = Some(finished.clone());

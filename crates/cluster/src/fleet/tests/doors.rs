@@ -113,7 +113,7 @@ fn one_too_many_and_one_of_the_same_name_are_refused_and_the_run_goes_on() {
     assert!(refusal(&out).unwrap().contains("has its 2 agents already; start the coordinator with --agents 3"));
     assert_eq!(door.fleet.view().joined(), 2);
     // Whose connection is gone before the start makes room for another process of that name.
-    door.tell(Input::Gone { peer: first, why: "reset".into() });
+    door.tell(Input::Gone { peer: first, reason: "reset".into() });
     assert_eq!(refusal(&door.knock_as(twin, "a").1), None);
 }
 
@@ -127,7 +127,7 @@ fn the_same_agent_by_another_connection_takes_the_place_of_the_first() {
     let welcomed = |o: &Output| matches!(o, Output::Send { peer, message: ToAgent::Welcome(_) } if *peer == second);
     assert!(out.iter().any(welcomed));
     // That the first one ends then means nothing.
-    assert!(door.tell(Input::Gone { peer: first, why: "closed".into() }).is_empty());
+    assert!(door.tell(Input::Gone { peer: first, reason: "closed".into() }).is_empty());
     assert_eq!(door.fleet.view().count(AgentState::Joined), 1);
 }
 
@@ -155,7 +155,7 @@ fn one_that_can_not_get_ready_ends_the_run() {
     let mut door = Door::new(2);
     let (peer, _) = door.knock("a");
     door.knock("b");
-    let message = FromAgent::NotReady(wire::NotReady { why: "no route to host".into() });
+    let message = FromAgent::NotReady(wire::NotReady { reason: "no route to host".into() });
     let out = door.tell(Input::Message { peer, message });
     assert_eq!(not_started(&out).unwrap(), "agent a is not ready: no route to host");
     let stops = out.iter().filter(|o| matches!(o, Output::Send { message: ToAgent::Stop(_), .. })).count();

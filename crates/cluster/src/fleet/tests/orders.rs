@@ -40,8 +40,8 @@ fn holds(world: &World) {
     assert_eq!(world.timeline.judged, expected.judged);
     assert_eq!(world.timeline.unjudged, expected.unjudged);
     assert_eq!(world.timeline.dispatch_lag, expected.dispatch_lag);
-    if let Some(why) = &end.not_started {
-        assert_eq!(world.crashes, 0, "{why}");
+    if let Some(reason) = &end.not_started {
+        assert_eq!(world.crashes, 0, "{reason}");
         return;
     }
     let mut fired = BTreeSet::new();
@@ -155,9 +155,9 @@ proptest! {
                 world.step(&all);
             }
         }
-        world.tell(Input::Stop { urgent: false, why: "interrupted".into() });
+        world.tell(Input::Stop { urgent: false, reason: "interrupted".into() });
         if again {
-            world.tell(Input::Stop { urgent: true, why: "interrupted again".into() });
+            world.tell(Input::Stop { urgent: true, reason: "interrupted again".into() });
         }
         let asked = world.now;
         world.run();

@@ -173,14 +173,14 @@ impl World {
                 self.tell(Input::Message { peer, message });
                 self.left.push(wire);
             } else {
-                self.tell(Input::Gone { peer, why: "reset".into() });
+                self.tell(Input::Gone { peer, reason: "reset".into() });
             }
         }
     }
 
     pub fn cut(&mut self, k: usize) {
         if let Some(wire) = self.agents[k].wire.take() {
-            self.tell(Input::Gone { peer: wire.peer, why: "reset".into() });
+            self.tell(Input::Gone { peer: wire.peer, reason: "reset".into() });
         }
     }
 

@@ -15,8 +15,8 @@ fn pod(name: &str, index: u32, node: Option<&str>, status: Value) -> Pod {
     serde_json::from_value(pod).unwrap()
 }
 
-fn unschedulable(why: &str) -> Value {
-    let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why });
+fn unschedulable(reason: &str) -> Value {
+    let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": reason });
     json!({ "phase": "Pending", "conditions": [condition] })
 }
 
@@ -65,7 +65,7 @@ fn every_fate_has_its_words() {
     for (node, status) in fates {
         let news = Roster::default().seen(&pod("run-3-abcde", 3, node, status)).unwrap();
         assert_eq!(news.agent, Some(3));
-        lines.push_str(&format!("{:?}: {}\n", news.kind, news.words));
+        lines.push_str(&format!("{:?}: {}\n", news.kind, news.message));
     }
     insta::assert_snapshot!(lines);
 }
@@ -84,20 +84,20 @@ fn nothing_is_told_twice_and_an_end_is_an_end() {
     assert_eq!(roster.gone(&pod("run-0-aaaaa", 0, None, json!({}))), None);
     // Its replacement is said to be one.
     let again = roster.seen(&pod("run-0-bbbbb", 0, Some("node-2"), json!({ "phase": "Running" }))).unwrap();
-    assert_eq!(again.words, "agent 0 runs on node-2, in the place of one that is gone");
+    assert_eq!(again.message, "agent 0 runs on node-2, in the place of one that is gone");
     // Deleted while it ran.
     let gone = roster.gone(&pod("run-0-bbbbb", 0, None, json!({ "phase": "Running" }))).unwrap();
-    assert_eq!((gone.kind, gone.words.as_str()), (NewsKind::Lost, "agent 0 was deleted by somebody"));
+    assert_eq!((gone.kind, gone.message.as_str()), (NewsKind::Lost, "agent 0 was deleted by somebody"));
 }
 
 #[test]
 fn a_reason_that_many_share_is_told_whole_once_and_one_that_changes_not_for_ever() {
     let mut roster = Roster::default();
-    let mut told = |name: &str, index, why: &str| roster.seen(&pod(name, index, None, unschedulable(why)));
-    let why = "0/3 nodes are available: 3 Insufficient cpu.";
-    assert!(told("run-0-a", 0, why).unwrap().words.ends_with(why));
-    let second = told("run-1-b", 1, why).unwrap();
-    assert_eq!(second.words, "agent 1 can't be placed on a node either, for the same reason");
+    let mut told = |name: &str, index, reason: &str| roster.seen(&pod(name, index, None, unschedulable(reason)));
+    let reason = "0/3 nodes are available: 3 Insufficient cpu.";
+    assert!(told("run-0-a", 0, reason).unwrap().message.ends_with(reason));
+    let second = told("run-1-b", 1, reason).unwrap();
+    assert_eq!(second.message, "agent 1 can't be placed on a node either, for the same reason");
     let changes = (0..50).filter_map(|i| told("run-0-a", 0, &format!("{i} nodes"))).count();
     assert_eq!(changes as u32, WAITS_TOLD_MAX - 1);
 }
@@ -109,7 +109,7 @@ fn warnings_are_those_of_the_job_and_its_pods_that_no_status_tells() {
         let event = json!({
             "metadata": {}, "involvedObject": { "name": object }, "reason": reason, "message": message
         });
-        roster.warned(&serde_json::from_value(event).unwrap(), "run").map(|news| news.words)
+        roster.warned(&serde_json::from_value(event).unwrap(), "run").map(|news| news.message)
     };
     let quota = "pods \"run-0-x\" is forbidden: exceeded quota: load";
     assert_eq!(told("run", "FailedCreate", quota), Some(format!("pods can't be created: {quota}")));
@@ -124,7 +124,7 @@ fn warnings_are_those_of_the_job_and_its_pods_that_no_status_tells() {
 fn what_a_cluster_says_is_cut_and_obeyed_by_no_terminal() {
     let long = "x".repeat(10_000);
     let news = Roster::default().seen(&pod("run-0-a", 0, None, unschedulable(&long))).unwrap();
-    assert!(news.words.chars().count() <= WORDS_MAX + 1 && news.words.ends_with('…'));
-    assert_eq!(News::trouble("a\nb\u{7}").words, "a b\\u{7}");
+    assert!(news.message.chars().count() <= WORDS_MAX + 1 && news.message.ends_with('…'));
+    assert_eq!(News::trouble("a\nb\u{7}").message, "a b\\u{7}");
     assert_eq!(Roster::default().seen(&Pod::default()), None);
 }

@@ -45,7 +45,7 @@ pub(super) trait Inbox {
     fn receive(&self, message: Message) -> Result<Heard, Broken>;
 
     /// The connection is gone; what was in flight on it has failed.
-    fn lost(&self, why: &Broken);
+    fn lost(&self, reason: &Broken);
 }
 
 /// What came of one message.
@@ -157,7 +157,7 @@ impl Connection {
             let changed = self.changed.notified();
             match &*self.phase.borrow() {
                 Phase::Up { ready: true, .. } => return Ok(()),
-                Phase::Down(why) if self.downs.get() > downs => return Err(why.clone()),
+                Phase::Down(reason) if self.downs.get() > downs => return Err(reason.clone()),
                 Phase::Down(_) => self.wanted.notify_one(),
                 Phase::Opening | Phase::Up { .. } => {}
             }
@@ -178,7 +178,7 @@ impl Connection {
         let mut phase = self.phase.borrow_mut();
         let socket = match &mut *phase {
             Phase::Up { socket, .. } => socket,
-            Phase::Down(why) => return Err(why.clone()),
+            Phase::Down(reason) => return Err(reason.clone()),
             Phase::Opening => {
                 return Err(Broken::new(slatest_core::model::Outcome::Disconnected, "connection: not open"));
             }
@@ -240,18 +240,18 @@ impl Connection {
                     }
                     let greeting = inbox.greeting();
                     self.enter(Phase::Up { socket: Box::new(socket), ready: greeting.is_none() });
-                    let why = match greeting.map_or(Ok(()), |g| self.send(g)) {
+                    let reason = match greeting.map_or(Ok(()), |g| self.send(g)) {
                         Ok(()) => self.pump(&*inbox, opened_by).await,
-                        Err(why) => why,
+                        Err(reason) => reason,
                     };
                     drop(open);
                     failures = if self.is_ready() { 0 } else { failures.saturating_add(1) };
-                    inbox.lost(&why);
-                    self.enter(Phase::Down(why));
+                    inbox.lost(&reason);
+                    self.enter(Phase::Down(reason));
                 }
-                Err(why) => {
+                Err(reason) => {
                     failures = failures.saturating_add(1);
-                    self.enter(Phase::Down(why));
+                    self.enter(Phase::Down(reason));
                 }
             }
             if self.leaving.get() {

@@ -34,7 +34,7 @@ impl Connection {
             }
             match self.drain(cx, inbox, &mut due, timer.as_mut()) {
                 Ok(()) => {}
-                Err(why) => return Poll::Ready(why),
+                Err(reason) => return Poll::Ready(reason),
             }
             while timer.as_mut().poll(cx).is_ready() {
                 let next = match due {
@@ -44,8 +44,8 @@ impl Connection {
                     }
                     Due::Ping => self.upkeep.pong_timeout,
                 };
-                if let Err(why) = self.send(Message::Ping(Vec::new().into())) {
-                    return Poll::Ready(why);
+                if let Err(reason) = self.send(Message::Ping(Vec::new().into())) {
+                    return Poll::Ready(reason);
                 }
                 due = Due::Pong;
                 timer.as_mut().reset(Instant::now() + next);

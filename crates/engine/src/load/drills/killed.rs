@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::leader::LEAD;
+use super::controller::LEAD;
 use super::{BEYOND, DrillFacts, DrillWatch};
 use crate::profile::{DrillPlan, Plan};
 use slatest_core::measure::Window;
@@ -66,7 +66,7 @@ impl Killed {
         let seen = end - Nanos(plan.window.0.saturating_mul(BEYOND));
         let over = issued.map(|issued| issued + drill.watch);
         let done = match (self.failed, over) {
-            (Some(why), _) => DrillEnd::InjectFailed(why),
+            (Some(reason), _) => DrillEnd::InjectFailed(reason),
             (None, Some(over)) if over <= seen => DrillEnd::Watched,
             (None, _) => DrillEnd::Interrupted,
         };
@@ -83,7 +83,7 @@ impl Killed {
             clock_bound: Nanos::ZERO,
             cells: self.watch.into_cells(),
             ledgers: unread(plan),
-            aside: Some((from, on_run_clock(self.known, self.last).max(over.unwrap_or_default()).min(end))),
+            exclusion: Some((from, on_run_clock(self.known, self.last).max(over.unwrap_or_default()).min(end))),
         })
     }
 }
@@ -126,8 +126,8 @@ fn unread(plan: &Plan) -> Vec<LedgerOf> {
         let mut operations = plan.operations.iter().filter(|operation| operation.scenario == *index);
         operations.any(|operation| operation.ledger)
     });
-    let why = || Err("the run ended before it was read back".to_owned());
-    kept.map(|(_, scenario)| LedgerOf { scenario: scenario.name.clone(), check: why() }).collect()
+    let reason = || Err("the run ended before it was read back".to_owned());
+    kept.map(|(_, scenario)| LedgerOf { scenario: scenario.name.clone(), check: reason() }).collect()
 }
 
 /// An instant of the wall clock on the run's; the wall clock may have been set in between, for which there is no cure.

@@ -31,9 +31,9 @@ pub(super) fn undecided(plan: &Plan, tried: &Tried<'_>, incidents: &[Incident]) 
         let fewest = samples_without_bad(limit);
         return format!("too few samples for a verdict: {seen}; with none bad, a pass takes {fewest}");
     }
-    if let Some(why) = one_event(plan, tried, incidents) {
+    if let Some(reason) = one_event(plan, tried, incidents) {
         return format!(
-            "no verdict: {seen}, and they come together ({why}); a longer run would only dilute that: find out what it \
+            "no verdict: {seen}, and they come together ({reason}); a longer run would only dilute that: find out what it \
              was, and run again"
         );
     }

@@ -25,7 +25,7 @@ pub(super) fn name(tried: &mut [Tried<'_>]) {
                 continue;
             }
             judged.culprit = Some(named);
-            judged.words = Some(if named {
+            judged.message = Some(if named {
                 format!("shown to be at fault among {} operations (Holm, 5% for all together)", counted.len())
             } else {
                 format!(

@@ -23,15 +23,15 @@ fn judge_drill(plan: &Plan, drill: &DrillPlan, facts: Option<&DrillFacts>) -> Ju
         _ => Vec::new(),
     };
     let part = |scope: &str, operations: &[OperationId], asked: Asked| -> JudgedPart {
-        let nothing = |words: String| JudgedPart {
+        let nothing = |message: String| JudgedPart {
             asked,
             measured: "no data".into(),
             verdict: Verdict::Inconclusive,
-            words: Some(words),
+            message: Some(message),
         };
         match (&end, facts, watched) {
-            (DrillEnd::NotStarted(why), ..) => nothing(format!("the fault was not injected: {why}")),
-            (DrillEnd::InjectFailed(why), ..) => nothing(format!("the fault could not be injected: {why}")),
+            (DrillEnd::NotStarted(reason), ..) => nothing(format!("the fault was not injected: {reason}")),
+            (DrillEnd::InjectFailed(reason), ..) => nothing(format!("the fault could not be injected: {reason}")),
             (_, Some(facts), Some(watched)) => match asked {
                 Asked::Rto(rto) => components
                     .iter()
@@ -181,7 +181,7 @@ mod tests {
             clock_bound: Nanos::ZERO,
             cells: watch.into_cells(),
             ledgers: vec![kept(LedgerCheck::default())],
-            aside: None,
+            exclusion: None,
         }
     }
 
@@ -219,7 +219,10 @@ mod tests {
         unkept.operations[1].ledger = false;
         let drill = judge_drills(&unkept, &[facts(&plan, Nanos::from_secs(12))]).remove(0);
         let part = &drill.objectives[0].parts[1];
-        assert!(part.words.as_ref().is_some_and(|words| words.contains("no ledger of writes was kept")), "{part:?}");
+        assert!(
+            part.message.as_ref().is_some_and(|message| message.contains("no ledger of writes was kept")),
+            "{part:?}"
+        );
         // Another scenario's store is shown, and no objective on this one is judged by it.
         let other = LedgerOf { scenario: "events".into(), check: Err("no broker answers".into()) };
         assert_eq!(judge(vec![kept(LedgerCheck::default()), other.clone()]), (Verdict::Pass, Verdict::Pass, 2));
@@ -249,11 +252,11 @@ mod tests {
         let plan = plan();
         let nothing = judge_drills(&plan, &[facts(&plan, Nanos::ZERO)]);
         assert_eq!(nothing[0].verdict, Verdict::Inconclusive);
-        assert!(nothing[0].objectives[0].parts[0].words.as_ref().unwrap().contains("the fault did nothing"));
+        assert!(nothing[0].objectives[0].parts[0].message.as_ref().unwrap().contains("the fault did nothing"));
         let never = judge_drills(&plan, &[]);
         assert_eq!(never[0].verdict, Verdict::Inconclusive);
-        let words = never[0].objectives[0].parts[0].words.as_ref().unwrap();
-        assert!(words.contains("not injected: the run ended before"), "{words}");
+        let message = never[0].objectives[0].parts[0].message.as_ref().unwrap();
+        assert!(message.contains("not injected: the run ended before"), "{message}");
         let failed =
             DrillFacts { end: DrillEnd::InjectFailed("no such pid".into()), issued: None, ..facts(&plan, Nanos::ZERO) };
         let failed = judge_drills(&plan, &[failed]);
@@ -289,8 +292,8 @@ mod tests {
         };
         assert_eq!(windows(0).0, Some(4));
         assert_eq!(windows(7).0, Some(11));
-        let (steady, why) = windows(20);
+        let (steady, reason) = windows(20);
         assert_eq!(steady, None);
-        assert!(why.contains("error_rate < 1% did not hold: 50 of 50"), "{why}");
+        assert!(reason.contains("error_rate < 1% did not hold: 50 of 50"), "{reason}");
     }
 }

@@ -71,7 +71,7 @@ pub struct IncidentError {
 
 impl Incident {
     /// It in one line: `16.0 s – 22.0 s (± 1.00 s) sql: 812 of 900 failed; connection refused 812; sql/read 812 of 900`.
-    pub fn words(&self) -> String {
+    pub fn message(&self) -> String {
         let at = |at: Nanos| format!("{:.1} s", at.as_secs_f64());
         let until = self.ended.map_or_else(|| "the end".into(), at);
         let mut parts = vec![format!("{} of {} failed", self.failed, self.due)];
@@ -147,15 +147,15 @@ impl<'a> Groups<'a> {
             .filter_map(|(at, id, trouble)| Some((usize::try_from(at.0 / length).ok()?, id, trouble)))
             .filter(|(group, ..)| *group < count)
             .collect();
-        let aside: Vec<(Nanos, Nanos)> = facts
+        let exclusion: Vec<(Nanos, Nanos)> = facts
             .drills
             .iter()
-            .flat_map(|drill| drill.aside.into_iter().chain(drill.issued.map(|at| (at, drill.watched_until))))
+            .flat_map(|drill| drill.exclusion.into_iter().chain(drill.issued.map(|at| (at, drill.watched_until))))
             .collect();
         let looked_at = (0..count as u64)
             .map(|group| {
                 let (start, end) = (Nanos(group * length), Nanos((group + 1) * length));
-                start >= from && !aside.iter().any(|&(since, until)| start < until && end > since)
+                start >= from && !exclusion.iter().any(|&(since, until)| start < until && end > since)
             })
             .collect();
         Some(Self { length: Nanos(length), due, troubles, looked_at })

@@ -39,7 +39,7 @@ pub(super) struct FallingBehind {
 }
 
 impl FallingBehind {
-    pub(super) fn words(&self) -> String {
+    pub(super) fn message(&self) -> String {
         let (from, to) = self.under_way;
         format!(
             "does not keep up: serves about {:.0}/s of {:.0}/s; under way grew from {from} to {to}",
@@ -73,7 +73,7 @@ fn look_at(plan: &Plan, facts: &RunFacts, place: usize, scenario: &ScenarioPlan)
     let (before, last) = slots.split_at(slots.len() - looked_at);
     // A drill breaks the target on purpose, and what waits meanwhile is its own affair.
     let since = last.first()?.0.0;
-    if facts.drills.iter().filter_map(|drill| drill.aside).any(|(_, until)| until > since) {
+    if facts.drills.iter().filter_map(|drill| drill.exclusion).any(|(_, until)| until > since) {
         return None;
     }
     let under_way = |flows: &[((Nanos, Nanos), Flow)]| {

@@ -55,7 +55,7 @@ pub(super) fn judge_objectives(
     let mut tried: Vec<Tried<'_>> =
         plan.objectives.iter().flat_map(|objective| try_objective(plan, facts, objective)).collect();
     for one in tried.iter_mut().filter(|one| one.judged.verdict == Verdict::Inconclusive && one.judged.samples > 0) {
-        one.judged.words = Some(advice::undecided(plan, one, incidents));
+        one.judged.message = Some(advice::undecided(plan, one, incidents));
     }
     steadiness::demand(plan, &mut tried);
     demand_keeping_up(plan, &mut tried, behind);
@@ -82,7 +82,7 @@ fn demand_keeping_up(plan: &Plan, tried: &mut [Tried<'_>], behind: &[FallingBehi
             (_, Verdict::Pass | Verdict::Inconclusive) => one.judged.verdict = Verdict::Inconclusive,
             _ => continue,
         }
-        one.judged.words = Some(behind.words());
+        one.judged.message = Some(behind.message());
     }
 }
 
@@ -93,7 +93,7 @@ fn fail_aborted(plan: &Plan, tried: &mut [Tried<'_>], aborted: &Abortion) {
     let at = aborted.operation.and_then(|one| objective.operations.iter().position(|o| *o == one)).unwrap_or(0);
     if let Some(one) = tried.iter_mut().filter(|one| std::ptr::eq(one.objective, objective)).nth(at) {
         one.judged.verdict = Verdict::Fail;
-        one.judged.words =
+        one.judged.message =
             Some(format!("ended the run at {}: {} of {} by then", aborted.at, aborted.bad, aborted.samples));
     }
 }
@@ -180,9 +180,9 @@ fn try_scope<'a>(
     let (blocked, ended) = sums(scope, |t| (t.outcome(Outcome::Blocked), t.completed()));
     if blocked as f64 > BLOCKED_SHARE_MAX * ended as f64 {
         tried.judged.verdict = Verdict::Void;
-        tried.judged.words = Some(format!("{blocked} of {ended} were answered by a firewall, not by the target"));
+        tried.judged.message = Some(format!("{blocked} of {ended} were answered by a firewall, not by the target"));
     } else if judged.samples == 0 && judged.measured.is_none() {
-        tried.judged.words = Some("no data: nothing in scope ended in the judged part of the run".into());
+        tried.judged.message = Some("no data: nothing in scope ended in the judged part of the run".into());
     }
     tried
 }
@@ -213,7 +213,7 @@ impl Tried<'_> {
             (_, Verdict::Fail) => Verdict::Fail,
             (most, least) if most == least => most,
             _ => {
-                self.judged.words = Some(format!(
+                self.judged.message = Some(format!(
                     "the generator's own lateness decides: {} to {} of {} are bad, {} of them only because they were \
                      fired up to {} late; use a quieter machine, a lower rate, or agents",
                     self.judged.bad.saturating_sub(by_lateness.samples),
@@ -234,7 +234,7 @@ impl Tried<'_> {
         let allowed = Nanos((limit.0 as f64 * LAG_SHARE_MAX) as u64);
         if lag > allowed && matches!(self.judged.verdict, Verdict::Pass | Verdict::Inconclusive) {
             self.judged.verdict = Verdict::Void;
-            self.judged.words = Some(format!(
+            self.judged.message = Some(format!(
                 "the generator fired late by {lag} (p99), which is more than {}% of the limit",
                 LAG_SHARE_MAX * 100.0
             ));
@@ -282,7 +282,7 @@ fn blank(objective: &ObjectivePlan, scope: &str) -> JudgedObjective {
         culprit: None,
         by_lateness: None,
         verdict: Verdict::Inconclusive,
-        words: None,
+        message: None,
     }
 }
 

@@ -49,7 +49,7 @@ fn judge_trend(one: &mut Tried<'_>, z: f64) {
     let passed = one.judged.verdict == Verdict::Pass;
     let holds = passed && judge_batches_below(worse, limit).judgement.verdict == Verdict::Pass;
     let change = change(&one.objective.aim, share(first), share(last), z);
-    one.judged.words = Some(if holds {
+    one.judged.message = Some(if holds {
         format!("not steady, but its worse third passes by itself: {change}")
     } else if z > 0.0 {
         one.judged.verdict = Verdict::Inconclusive;

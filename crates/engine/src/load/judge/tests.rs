@@ -107,7 +107,7 @@ fn facts(plan: &Plan, runs: &[(u16, u64, u64, Outcome)]) -> RunFacts {
         length: Nanos::from_secs(12),
         interrupted: false,
         aborted: None,
-        spacing: Vec::new(),
+        arrival_law: Vec::new(),
         resources: Resources { workers: 1, cores: 2.0, cpu_secs: 1.0, wall_secs: 12.0, ..Resources::default() },
         findings: vec![],
         agents: vec![],
@@ -172,7 +172,7 @@ fn nothing_measured_is_never_a_pass() {
         facts.scheduled = 0;
         let judged = judge(&plan, &facts);
         assert_eq!(judged.verdict, Verdict::Inconclusive);
-        assert!(judged.objectives.iter().all(|o| o.verdict == Verdict::Inconclusive && o.words.is_some()));
+        assert!(judged.objectives.iter().all(|o| o.verdict == Verdict::Inconclusive && o.message.is_some()));
     }
 }
 
@@ -209,7 +209,7 @@ fn the_objective_that_ended_the_run_has_failed() {
     let judged = judge(&plan, &facts);
     let verdicts: Vec<Verdict> = judged.objectives.iter().map(|o| o.verdict).collect();
     assert_eq!((verdicts.as_slice(), judged.verdict), (&[Verdict::Pass, Verdict::Fail][..], Verdict::Fail));
-    assert_eq!(judged.objectives[1].words.as_deref(), Some("ended the run at 4.00 s: 9 of 50 by then"));
+    assert_eq!(judged.objectives[1].message.as_deref(), Some("ended the run at 4.00 s: 9 of 50 by then"));
 }
 
 #[test]
@@ -240,10 +240,10 @@ fn what_could_not_be_built_voids_the_run_and_is_named_with_its_operation() {
 fn arrivals_of_another_law_void_the_run() {
     let plan = plan(vec![]);
     let mut facts = facts(&plan, &[(0, 1_000, 10, Outcome::Ok)]);
-    facts.spacing = (0..1_000).map(|i| (f64::from(i) + 0.5) / 1_000.0).collect();
+    facts.arrival_law = (0..1_000).map(|i| (f64::from(i) + 0.5) / 1_000.0).collect();
     assert_eq!(judge(&plan, &facts).verdict, Verdict::Pass);
     // Equal distances where exponential ones were planned.
-    facts.spacing = vec![0.632; 1_000];
+    facts.arrival_law = vec![0.632; 1_000];
     assert_eq!(judge(&plan, &facts).verdict, Verdict::Void);
 }
 
@@ -325,7 +325,7 @@ fn over_time(plan: &Plan, seconds: &[Vec<(u16, u64, u64)>]) -> RunFacts {
         fired,
         interrupted: false,
         aborted: None,
-        spacing: vec![],
+        arrival_law: vec![],
         resources,
         findings: vec![],
         agents: vec![],
@@ -355,8 +355,8 @@ fn samples_that_come_together_are_worth_less() {
     assert!(near(one.measured, 10.0) && near(one.upper, 200.0), "{one:?}");
     assert!(one.notes()[1].contains("design effect"), "{:?}", one.notes());
     // No length of a run is reckoned from what comes together.
-    let words = one.words.as_ref().unwrap();
-    assert!(words.contains("come together") && !words.contains("a run of"), "{words}");
+    let message = one.message.as_ref().unwrap();
+    assert!(message.contains("come together") && !message.contains("a run of"), "{message}");
     // Spread evenly, they pass.
     let even: Vec<_> = (0..30).map(|_| vec![(0, 192, 8)]).collect();
     let one = &judge(&plan, &over_time(&plan, &even)).objectives[0];
@@ -377,22 +377,25 @@ fn an_average_over_a_trend_is_no_pass_unless_its_worst_part_is() {
     let one = judged(&plan, &rising(14));
     assert_eq!(one.verdict, Verdict::Inconclusive, "{one:?}");
     assert!(one.trend.unwrap() > 6.0);
-    let words = one.words.unwrap();
-    assert!(words.contains("response_time ≥ 100 ms") && words.contains("in the last (Mann–Kendall |Z|"), "{words}");
+    let message = one.message.unwrap();
+    assert!(
+        message.contains("response_time ≥ 100 ms") && message.contains("in the last (Mann–Kendall |Z|"),
+        "{message}"
+    );
     let one = judged(&plan, &falling(14));
     assert_eq!(one.verdict, Verdict::Inconclusive);
-    assert!(one.words.unwrap().contains("a longer warm-up"));
+    assert!(one.message.unwrap().contains("a longer warm-up"));
     // 4.5 %: too near to the bound to pass, and it is the trend that is told, not a longer run.
     let one = judged(&plan, &rising(19));
     assert_eq!(one.verdict, Verdict::Inconclusive);
-    assert!(one.words.unwrap().contains("find out what builds up"));
+    assert!(one.message.unwrap().contains("find out what builds up"));
     // 2 % in the last third: it holds, and the trend is told.
     let one = judged(&plan, &rising(5));
     assert_eq!(one.verdict, Verdict::Pass, "{one:?}");
-    assert!(one.words.unwrap().contains("its worse third passes by itself"));
+    assert!(one.message.unwrap().contains("its worse third passes by itself"));
     // No trend, nothing to tell.
     let one = judged(&plan, &(0..30).map(|s| vec![(0, 200 - s % 3 * 4, s % 3 * 4)]).collect::<Vec<_>>());
-    assert_eq!((one.verdict, one.words), (Verdict::Pass, None), "{:?}", one.trend);
+    assert_eq!((one.verdict, one.message), (Verdict::Pass, None), "{:?}", one.trend);
 
     // Under a ramp a trend is what one expects; even when it is another scenario's.
     let mut ramp = plan.clone();
@@ -446,38 +449,38 @@ fn culprits_are_named_together() {
     assert_eq!((judged.objectives[3].verdict, culprits[3]), (Verdict::Fail, Some(true)));
     assert_eq!(judged.objectives[7].verdict, Verdict::Fail);
     assert_eq!(culprits.iter().filter(|c| c.is_some()).count(), 2);
-    let words = judged.objectives[3].words.as_ref().unwrap();
-    assert!(words.contains("at fault among 20 operations"), "{words}");
+    let message = judged.objectives[3].message.as_ref().unwrap();
+    assert!(message.contains("at fault among 20 operations"), "{message}");
 }
 
 #[test]
 fn what_it_would_take_is_said_in_time() {
-    let words = |plan: &Plan, seconds: &[Vec<(u16, u64, u64)>], objective: usize| {
-        judge(plan, &over_time(plan, seconds)).objectives[objective].words.clone().unwrap()
+    let message = |plan: &Plan, seconds: &[Vec<(u16, u64, u64)>], objective: usize| {
+        judge(plan, &over_time(plan, seconds)).objectives[objective].message.clone().unwrap()
     };
     // 0 of 40 in 10 s at 5 %: a pass takes 59, so 15 s and the 2 of the warm-up; 596 are planned for.
     let plan = plan_of(10, vec![p95(false), objective(false, Aim::ErrorRate { below: 1e-7 })]);
     let few = vec![vec![(0, 4, 0)]; 10];
-    let said = words(&plan, &few, 0);
+    let said = message(&plan, &few, 0);
     assert!(said.contains("0 of 40 are bad; with no more, a pass takes 59: a run of 17s, better 2m 31s"), "{said}");
-    assert!(words(&plan, &few, 1).contains("no run of a day has enough"), "{}", words(&plan, &few, 1));
+    assert!(message(&plan, &few, 1).contains("no run of a day has enough"), "{}", message(&plan, &few, 1));
     // One bad: 93 that are worth .85 each.
     let mut one = few;
     one[3] = vec![(0, 3, 1)];
     assert!(
-        words(&plan, &one, 0).contains("1 of 40 is bad; with no more, a pass takes 110"),
+        message(&plan, &one, 0).contains("1 of 40 is bad; with no more, a pass takes 110"),
         "{}",
-        words(&plan, &one, 0)
+        message(&plan, &one, 0)
     );
     // As many as were planned for, but at 4.5 % of 5.
     let many: Vec<_> = (0..10).map(|s| vec![(0, 200 - 8 - s % 3, 8 + s % 3)]).collect();
-    assert!(words(&plan, &many, 0).contains("at that share about"), "{}", words(&plan, &many, 0));
+    assert!(message(&plan, &many, 0).contains("at that share about"), "{}", message(&plan, &many, 0));
     // More than the limit: it is a fail that takes more.
     let many: Vec<_> = (0..10).map(|s| vec![(0, 100 - 5 - s % 2, 5 + s % 2)]).collect();
-    assert!(words(&plan, &many, 0).contains("would fail: a run of"), "{}", words(&plan, &many, 0));
+    assert!(message(&plan, &many, 0).contains("would fail: a run of"), "{}", message(&plan, &many, 0));
     // At the limit nothing tells.
     let even = vec![vec![(0, 95, 5)]; 10];
-    assert!(words(&plan, &even, 0).contains("at its limit"), "{}", words(&plan, &even, 0));
+    assert!(message(&plan, &even, 0).contains("at its limit"), "{}", message(&plan, &even, 0));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Before the start, and where something is taken over: lanes get ready, and their sessions are opened.
+//! Before the start, and where something is taken over: runners get ready, and their sessions are opened.
 
 use std::rc::Rc;
 use std::sync::mpsc::SyncSender;
@@ -6,11 +6,11 @@ use std::sync::mpsc::SyncSender;
 use futures_util::StreamExt as _;
 
 use super::say;
-use crate::load::lane::Lane;
+use crate::load::scenario_runner::ScenarioRunner;
 use crate::load::stage::Message;
 use slatest_core::model::Nanos;
 use slatest_core::schedule::Share;
-use slatest_drivers::{ConnectError, Seat};
+use slatest_drivers::{ConnectError, SessionContext};
 
 /// Sessions that one worker opens at once before the start.
 const OPENING_AT_ONCE: usize = 64;
@@ -19,22 +19,22 @@ const OPENING_TRIES: u32 = 4;
 /// Pause before the second try; it doubles.
 const OPENING_PAUSE: Nanos = Nanos::from_millis(250);
 
-/// Gets every lane ready and opens the sessions that are opened before the start.
-pub(super) async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>) -> Result<(), String> {
+/// Gets every runner ready and opens the sessions that are opened before the start.
+pub(super) async fn open(runners: &[Rc<ScenarioRunner>], to_conductor: &SyncSender<Message>) -> Result<(), String> {
     // Who has no part in a scenario does nothing for it.
-    for lane in lanes.iter().filter(|lane| !lane.share().is_empty()) {
-        prepare(lane, lane.share())
+    for runner in runners.iter().filter(|runner| !runner.share().is_empty()) {
+        prepare(runner, runner.share())
             .await
-            .map_err(|e| format!("scenario `{}` can't get ready: {e}", lane.scenario().name))?;
+            .map_err(|e| format!("scenario `{}` can't get ready: {e}", runner.scenario().name))?;
     }
-    for lane in lanes {
-        let seats = lane.seats_fixed(lane.share());
-        let mut opening = futures_util::stream::iter(seats)
-            .map(|seat| async move { open_one(lane, &seat).await })
+    for runner in runners {
+        let contexts = runner.seats_fixed(runner.share());
+        let mut opening = futures_util::stream::iter(contexts)
+            .map(|context| async move { open_one(runner, &context).await })
             .buffered(OPENING_AT_ONCE);
         while let Some(opened) = opening.next().await {
             opened.map_err(|e| {
-                format!("a session of scenario `{}` can't be opened before the start: {e}", lane.scenario().name)
+                format!("a session of scenario `{}` can't be opened before the start: {e}", runner.scenario().name)
             })?;
             say(to_conductor, Message::Opened)?;
         }
@@ -42,49 +42,53 @@ pub(super) async fn open(lanes: &[Rc<Lane>], to_conductor: &SyncSender<Message>)
     Ok(())
 }
 
-async fn prepare(lane: &Rc<Lane>, share: Share) -> Result<(), ConnectError> {
-    lane.workload().prepare(&lane.seat(0, share)).await
+async fn prepare(runner: &Rc<ScenarioRunner>, share: Share) -> Result<(), ConnectError> {
+    runner.workload().prepare(&runner.context(0, share)).await
 }
 
-/// Takes over a share of a scenario: gives the lane, and from when on what is due there is its own. A lane that had
+/// Takes over a share of a scenario: gives the runner, and from when on what is due there is its own. A runner that had
 /// no part so far gets ready first and opens the sessions of the share; what is due meanwhile stays owed. `None`
 /// where it can't.
-pub(super) async fn enter(lane: Rc<Lane>, share: Share, from: Nanos) -> Option<(Rc<Lane>, Share, Nanos)> {
-    if !lane.share().is_empty() {
-        if lane.scenario().sessions.is_none() {
-            lane.take_over(share);
+pub(super) async fn enter(
+    runner: Rc<ScenarioRunner>,
+    share: Share,
+    from: Nanos,
+) -> Option<(Rc<ScenarioRunner>, Share, Nanos)> {
+    if !runner.share().is_empty() {
+        if runner.scenario().sessions.is_none() {
+            runner.take_over(share);
         }
-        return Some((lane, share, from));
+        return Some((runner, share, from));
     }
     let ready = async {
-        prepare(&lane, share).await?;
-        let mut opening = futures_util::stream::iter(lane.seats_fixed(share))
-            .map(|seat| async {
-                let seat = seat;
-                lane.connect(&seat).await
+        prepare(&runner, share).await?;
+        let mut opening = futures_util::stream::iter(runner.seats_fixed(share))
+            .map(|context| async {
+                let context = context;
+                runner.connect(&context).await
             })
             .buffered(OPENING_AT_ONCE);
         while let Some(opened) = opening.next().await {
-            lane.adopt(opened?);
+            runner.adopt(opened?);
         }
         Ok::<(), ConnectError>(())
     };
     if let Err(error) = ready.await {
-        tracing::warn!("scenario `{}` can't be taken over: {error}", lane.scenario().name);
+        tracing::warn!("scenario `{}` can't be taken over: {error}", runner.scenario().name);
         return None;
     }
-    lane.take_over(share);
-    let now = lane.desk().clock.now();
-    Some((lane, share, from.max(now)))
+    runner.take_over(share);
+    let now = runner.in_flight().clock.now();
+    Some((runner, share, from.max(now)))
 }
 
-async fn open_one(lane: &Rc<Lane>, seat: &Seat) -> Result<(), ConnectError> {
+async fn open_one(runner: &Rc<ScenarioRunner>, context: &SessionContext) -> Result<(), ConnectError> {
     let mut pause = OPENING_PAUSE;
     let mut tries = 1;
     loop {
-        match lane.connect(seat).await {
+        match runner.connect(context).await {
             Ok(session) => {
-                lane.adopt(session);
+                runner.adopt(session);
                 return Ok(());
             }
             Err(error) if tries == OPENING_TRIES => return Err(error),

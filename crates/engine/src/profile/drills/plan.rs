@@ -117,7 +117,7 @@ impl Plan {
             .filter_map(|objective| {
                 let counters = counters(objective, &objective.operations);
                 let limit = steady_limit(
-                    format!("{}: {}", objective.name, words(objective)?),
+                    format!("{}: {}", objective.name, message(objective)?),
                     objective.aim.bad_share_limit()?,
                 );
                 Some((limit, counters))
@@ -135,13 +135,13 @@ impl Plan {
 /// Without objectives, a steady state has fewer failures than this.
 const STEADY_FAILURES: f64 = 0.01;
 
-fn steady_limit(words: String, share: f64) -> SteadyLimit {
-    SteadyLimit { words, share, fewest: fewest_operations(share).unwrap_or(u64::MAX) }
+fn steady_limit(message: String, share: f64) -> SteadyLimit {
+    SteadyLimit { message, share, fewest: fewest_operations(share).unwrap_or(u64::MAX) }
 }
 
 /// What an objective says of one operation, in words; `None` where it is a figure of the whole run, or no part of
 /// serving.
-fn words(objective: &ObjectivePlan) -> Option<String> {
+fn message(objective: &ObjectivePlan) -> Option<String> {
     match &objective.aim {
         Aim::Quantile { of, quantile, below, .. } => {
             Some(format!("p{} {of} < {below}", (quantile * 1e6).round() / 1e4))
@@ -169,7 +169,7 @@ fn promise(objective: &ObjectivePlan, operations: &[OperationId]) -> Option<Prom
         return None;
     }
     Some(Promise {
-        words: format!("{}: {}", objective.name, words(objective)?),
+        message: format!("{}: {}", objective.name, message(objective)?),
         share: objective.aim.bad_share_limit()?,
         counters,
     })

@@ -134,10 +134,10 @@ impl Series {
         self.under_way = Some(UnderWay { number, seed, run });
     }
 
-    /// A repeat came to its end. `words` are what its verdict rests on.
-    pub fn add(&mut self, run: &RunRecord, words: String) {
+    /// A repeat came to its end. `message` are what its verdict rests on.
+    pub fn add(&mut self, run: &RunRecord, message: String) {
         let number = self.under_way.take().map_or(self.repeats.len() as u64 + 1, |under_way| under_way.number);
-        self.repeats.push(Repeat::of(run, number, words));
+        self.repeats.push(Repeat::of(run, number, message));
         self.sum_up();
     }
 

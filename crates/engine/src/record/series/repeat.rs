@@ -25,7 +25,8 @@ pub struct Repeat {
     /// What is said of the run as a whole: its drills, its other objectives and itself.
     pub verdict: Verdict,
     /// What that rests on.
-    pub words: String,
+    #[serde(alias = "words")]
+    pub message: String,
     /// Its drills.
     pub drills: Vec<DrillRepeat>,
 }
@@ -132,7 +133,7 @@ pub struct ObjectiveRepeat {
 
 impl Repeat {
     /// What is kept of a run.
-    pub(super) fn of(run: &RunRecord, number: u64, words: String) -> Self {
+    pub(super) fn of(run: &RunRecord, number: u64, message: String) -> Self {
         let void = run.result.verdict == Verdict::Void;
         Self {
             number,
@@ -142,7 +143,7 @@ impl Repeat {
             length: run.result.length,
             status: run.status,
             verdict: run.result.verdict,
-            words,
+            message,
             drills: run.result.drills.iter().map(|drill| DrillRepeat::of(drill, void)).collect(),
         }
     }

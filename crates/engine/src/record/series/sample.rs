@@ -102,13 +102,13 @@ pub fn drill(plot: Plot) -> JudgedDrill {
             asked: Asked::LostWrites(0),
             measured: format!("{lost} of 900 acknowledged writes lost"),
             verdict: if lost > 0 { Verdict::Fail } else { Verdict::Pass },
-            words: None,
+            message: None,
         };
         vec![judge_rto(&component, RTO), part(lost)]
     } else {
-        let words = Some("the fault was not injected: no steady state within 30 s".into());
+        let message = Some("the fault was not injected: no steady state within 30 s".into());
         let verdict = Verdict::Inconclusive;
-        vec![JudgedPart { asked: Asked::Rto(RTO), measured: "no data".into(), verdict, words }]
+        vec![JudgedPart { asked: Asked::Rto(RTO), measured: "no data".into(), verdict, message }]
     };
     let verdict = Verdict::worst(parts.iter().map(|part| part.verdict));
     JudgedDrill {

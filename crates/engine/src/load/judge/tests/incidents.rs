@@ -92,8 +92,8 @@ fn an_outage_that_no_drill_declared_is_found_to_a_window() {
     }
     let plan = a_minute(vec![]);
     let judged = judge(&plan, &run(&plan, 1, outage(16_000, 21_300), QUICK));
-    let words = "16.0 s – 22.0 s (± 1.00 s) api: 265 of 300 failed; connection refused 265; api/list 265 of 300";
-    assert_eq!(judged.incidents[0].words(), words);
+    let message = "16.0 s – 22.0 s (± 1.00 s) api: 265 of 300 failed; connection refused 265; api/list 265 of 300";
+    assert_eq!(judged.incidents[0].message(), message);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_steady_run_at_its_limit_has_none() {
 }
 
 /// A drill that broke something at 16 s.
-pub(super) fn drill(aside: Option<(Nanos, Nanos)>) -> DrillFacts {
+pub(super) fn drill(exclusion: Option<(Nanos, Nanos)>) -> DrillFacts {
     let secs = Nanos::from_secs;
     DrillFacts {
         drill: 0,
@@ -130,7 +130,7 @@ pub(super) fn drill(aside: Option<(Nanos, Nanos)>) -> DrillFacts {
         clock_bound: Nanos::ZERO,
         cells: Vec::new(),
         ledgers: Vec::new(),
-        aside,
+        exclusion,
     }
 }
 
@@ -148,10 +148,10 @@ fn one_event_gives_no_advice_of_a_longer_run() {
     let plan = a_minute(vec![errors_below(0.012)]);
     let judged = judge(&plan, &run(&plan, 1, outage(16_000, 17_000), QUICK));
     let one = &judged.objectives[0];
-    let words = one.words.as_deref().unwrap_or_default();
+    let message = one.message.as_deref().unwrap_or_default();
     assert_eq!(one.verdict, Verdict::Inconclusive);
-    assert!(words.contains("come together (an incident, 16.0 s – 17.0 s)"), "{words}");
-    assert!(!words.contains("a run of"), "{words}");
+    assert!(message.contains("come together (an incident, 16.0 s – 17.0 s)"), "{message}");
+    assert!(!message.contains("a run of"), "{message}");
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn four_samples_are_not_told_to_come_again() {
     let plan = plan(vec![errors_below(0.05)]);
     for runs in [vec![(0, 4, 10, Outcome::Ok)], vec![(0, 3, 10, Outcome::Ok), (0, 1, 1, Outcome::Rejected)]] {
         let judged = judge(&plan, &facts(&plan, &runs));
-        let words = judged.objectives[0].words.as_deref().unwrap_or_default();
-        assert!(words.starts_with("too few samples for a verdict: "), "{words}");
-        assert!(words.ends_with("with none bad, a pass takes 59"), "{words}");
+        let message = judged.objectives[0].message.as_deref().unwrap_or_default();
+        assert!(message.starts_with("too few samples for a verdict: "), "{message}");
+        assert!(message.ends_with("with none bad, a pass takes 59"), "{message}");
     }
 }

@@ -51,9 +51,13 @@ fn lateness_voids_only_what_it_could_decide() {
     };
     assert_eq!(verdicts(90), [Verdict::Pass, Verdict::Pass, Verdict::Void, Verdict::Void]);
     assert_eq!(verdicts(110), [Verdict::Fail; 4]);
-    let words = &judge(&plan, &late_generator(&plan, Nanos::from_millis(90), Nanos::from_millis(20))).objectives[0];
-    assert_eq!(words.by_lateness.map(|late| late.samples), Some(1_000));
-    assert!(words.words.as_deref().unwrap_or_default().contains("0 to 1000 of 1000 are bad"), "{:?}", words.words);
+    let message = &judge(&plan, &late_generator(&plan, Nanos::from_millis(90), Nanos::from_millis(20))).objectives[0];
+    assert_eq!(message.by_lateness.map(|late| late.samples), Some(1_000));
+    assert!(
+        message.message.as_deref().unwrap_or_default().contains("0 to 1000 of 1000 are bad"),
+        "{:?}",
+        message.message
+    );
 }
 
 #[test]
@@ -179,7 +183,7 @@ fn a_rate_is_what_completed_within_the_time_and_a_target_that_falls_behind_is_na
     assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Inconclusive]);
     let Some(Reading::Rate(rate)) = judged.objectives[0].measured else { panic!("a rate") };
     assert!((rate - 300.0).abs() < 3.0, "{rate}");
-    let said = &judged.validity.iter().find(|check| check.name == "keeps up").expect("a check").words;
+    let said = &judged.validity.iter().find(|check| check.name == "keeps up").expect("a check").message;
     assert!(said.starts_with("does not keep up: serves about 300/s of "), "{said}");
     // Nor is it a pass where nothing was asked.
     let nothing = queue_plan(&queue, vec![]);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::aside::Aside;
-use super::crew::{Crew, DrillGround, Word, ready};
 use super::detection::Detection;
+use super::exclusion::DrillExclusion;
+use super::runner::{DrillGround, DrillRunner, Word, ready};
 use super::{BEYOND, DrillFacts, DrillWatch, SteadyWatch};
 use crate::load::stage::Stop;
 use crate::profile::{DrillPlan, DrillStart, Plan};
@@ -35,7 +35,7 @@ struct Current {
     due: Option<Nanos>,
     begun: bool,
     /// From when on it judges.
-    aside: Option<Nanos>,
+    exclusion: Option<Nanos>,
     fault: Option<Nanos>,
     /// Everything was watched that was to be.
     watched: bool,
@@ -48,10 +48,10 @@ struct Current {
 }
 
 /// Leads the drills of one run.
-pub struct DrillLeader {
+pub struct DrillController {
     plan: Arc<Plan>,
-    aside: Aside,
-    crew: Crew,
+    exclusion: DrillExclusion,
+    runner: DrillRunner,
     current: Option<Current>,
     /// Faults in words, by drill.
     breaks: Vec<String>,
@@ -81,13 +81,18 @@ impl ReadyDrills {
     ///
     /// # Errors
     /// In words, when the journal can't be written.
-    pub fn begin(self, plan: &Arc<Plan>, aside: Aside, clock: Arc<dyn Clock>) -> Result<DrillLeader, String> {
+    pub fn begin(
+        self,
+        plan: &Arc<Plan>,
+        exclusion: DrillExclusion,
+        clock: Arc<dyn Clock>,
+    ) -> Result<DrillController, String> {
         let breaks = self.drills.iter().map(|drill| drill.fault.describe()).collect();
-        let crew = Crew::start(self.drills, clock, self.ground)?;
-        let mut leader = DrillLeader {
+        let runner = DrillRunner::start(self.drills, clock, self.ground)?;
+        let mut leader = DrillController {
             plan: Arc::clone(plan),
-            aside,
-            crew,
+            exclusion,
+            runner,
             current: None,
             breaks,
             facts: Vec::new(),
@@ -100,7 +105,7 @@ impl ReadyDrills {
     }
 }
 
-impl DrillLeader {
+impl DrillController {
     /// Turns to the drill of this index, if there is one.
     fn wait_for(&mut self, index: usize, now: Nanos) {
         let plan = Arc::clone(&self.plan);
@@ -116,7 +121,7 @@ impl DrillLeader {
                 steady,
                 due,
                 begun: false,
-                aside: None,
+                exclusion: None,
                 fault: None,
                 watched: false,
                 said_enough: false,
@@ -156,24 +161,24 @@ impl DrillLeader {
             && let Some(due) = current.due
             && !current.begun
         {
-            if now >= due - LEAD && current.aside.is_none() {
-                current.aside = Some(now);
-                self.aside.begin(now);
+            if now >= due - LEAD && current.exclusion.is_none() {
+                current.exclusion = Some(now);
+                self.exclusion.begin(now);
             }
             if now >= due {
                 current.begun = true;
-                self.crew.signal(current.index, Signal::Steady);
+                self.runner.signal(current.index, Signal::Steady);
             }
         }
         std::mem::take(&mut self.notices)
     }
 
     /// The run is to end early.
-    pub fn stop(&mut self, why: &str) {
+    pub fn stop(&mut self, reason: &str) {
         if let Some(current) = &mut self.current {
             current.stopped = true;
         }
-        self.crew.stop(why);
+        self.runner.stop(reason);
     }
 
     /// No more load is sent, and nothing is under way any more: waits until the drill that is has healed what it
@@ -189,7 +194,7 @@ impl DrillLeader {
         }
         self.end_watch();
         let mut asked = false;
-        while self.current.is_some() && !self.crew.is_over() {
+        while self.current.is_some() && !self.runner.is_over() {
             if asks() {
                 if !std::mem::replace(&mut asked, true) {
                     tell("interrupted: what is broken is healed first".into());
@@ -198,7 +203,7 @@ impl DrillLeader {
             } else if !self.ends_by_itself() {
                 self.stop("the load has ended");
             }
-            if let Some(word) = self.crew.next_word(LOOK) {
+            if let Some(word) = self.runner.next_word(LOOK) {
                 self.take(word);
             }
             std::mem::take(&mut self.notices).into_iter().for_each(&mut *tell);
@@ -209,7 +214,7 @@ impl DrillLeader {
     }
 
     fn hear(&mut self) {
-        let words: Vec<Word> = self.crew.words().collect();
+        let words: Vec<Word> = self.runner.words().collect();
         for word in words {
             self.take(word);
         }
@@ -225,7 +230,7 @@ impl DrillLeader {
             let until = fault + drill.watch;
             let watched = Watched { fault, until, restored_after: drill.restored_after, clock_bound: Nanos::ZERO };
             let restored = current.watch.restored(&drill.scope, &watched);
-            self.crew.signal(current.index, Signal::Watched(restored));
+            self.runner.signal(current.index, Signal::Watched(restored));
         }
     }
 
@@ -289,8 +294,8 @@ impl DrillLeader {
         let Some(drill) = plan.drills.get(index) else { return };
         let Some(current) = self.current.take() else { return };
         let at = outcome.marks.last().map_or(Nanos::ZERO, |mark| mark.at.run);
-        if current.aside.is_some() {
-            self.aside.end(at);
+        if current.exclusion.is_some() {
+            self.exclusion.end(at);
         }
         let wrong = || outcome.conclusion.wrong.join("; ");
         if outcome.conclusion.left_broken() {
@@ -340,7 +345,7 @@ impl DrillLeader {
             clock_bound: Nanos::ZERO,
             cells: current.watch.into_cells(),
             ledgers: Vec::new(),
-            aside: current.aside.map(|from| (from, at)),
+            exclusion: current.exclusion.map(|from| (from, at)),
         });
         self.wait_for(index + 1, at);
     }

@@ -7,14 +7,14 @@ use slatest_core::schedule::Curve;
 
 /// The course that a run is planned to take.
 #[derive(Debug)]
-pub struct Course {
+pub struct PhaseSchedule {
     curves: Vec<(Nanos, Curve)>,
     /// From when on something is judged.
     judged_from: Nanos,
     end: Nanos,
 }
 
-impl Course {
+impl PhaseSchedule {
     /// Of a plan.
     pub fn new(plan: &Plan) -> Self {
         Self {

@@ -5,7 +5,7 @@ use statrs::function::gamma::checked_gamma_lr;
 /// A² beyond which spacings are not those of the law. For a law that is wholly known, a chance of one
 /// in a thousand: 1 − P(A² < 6) = .00097 by Marsaglia and Marsaglia (Journal of Statistical
 /// Software 9, 2004). One in a thousand because it is asked of every run.
-pub const SPACING_BOUND: f64 = 6.0;
+pub const ARRIVAL_LAW_BOUND: f64 = 6.0;
 
 /// Most gaps that are tested: with more, a difference of no importance is found.
 pub const GAPS_MAX: usize = 2_000;
@@ -106,7 +106,7 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let gaps: Vec<f64> =
             (0..2_000).map(|i| if i % 10 == 0 { 0.0 } else { -f64::ln_1p(-random.random::<f64>()) }).collect();
-        assert!(statistic(gaps, 1) > SPACING_BOUND);
+        assert!(statistic(gaps, 1) > ARRIVAL_LAW_BOUND);
         assert_eq!(anderson_darling(&mut []), 0.0);
     }
 
@@ -118,7 +118,7 @@ mod tests {
             let refused = (0..3_000)
                 .filter(|_| {
                     let gaps: Vec<f64> = (0..100).map(|_| (0..nth).map(|_| exponential()).sum()).collect();
-                    statistic(gaps, nth) > SPACING_BOUND
+                    statistic(gaps, nth) > ARRIVAL_LAW_BOUND
                 })
                 .count();
             // Three are expected; ten or more of 3,000 have a chance of one in a thousand.
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_bound_is_one_in_a_thousand() {
         // Marsaglia and Marsaglia's approximation of P(A² < z) for z ≥ 2.
-        let z = SPACING_BOUND;
+        let z = ARRIVAL_LAW_BOUND;
         let poly = [1.0776, -2.30695, 0.43424, -0.082433, 0.008056, -0.000_314_6];
         let exponent = poly.iter().rev().fold(0.0, |sum, c| sum * z + c);
         let beyond = 1.0 - (-f64::exp(exponent)).exp();

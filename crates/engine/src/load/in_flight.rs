@@ -7,14 +7,14 @@ use std::sync::mpsc::SyncSender;
 
 use tokio::sync::Notify;
 
-use super::drills::Aside;
+use super::drills::DrillExclusion;
 use super::stage::Message;
 use slatest_core::measure::Recorder;
 use slatest_core::model::{Clock, Completion, LedgerEntry, Nanos, OperationId, Outcome, WriteId, WriteScope};
 use slatest_core::writes::{LedgerSink, Record};
 
 /// The books of one worker, shared by its tasks. Never crosses a thread.
-pub struct Desk {
+pub struct InFlight {
     /// The run's clock.
     pub clock: Arc<dyn Clock>,
     recorder: RefCell<Recorder>,
@@ -22,28 +22,28 @@ pub struct Desk {
     /// Where writes are recorded.
     ledger: Option<LedgerSink>,
     /// What is a drill's to judge.
-    aside: Aside,
+    exclusion: DrillExclusion,
     /// Executions under way, the pauses between the steps of their flows included.
     engaged: Cell<u64>,
     /// Told whenever nothing is under way.
     quiet: Notify,
 }
 
-impl Desk {
+impl InFlight {
     pub fn new(
         clock: Arc<dyn Clock>,
         recorder: Recorder,
         to_conductor: SyncSender<Message>,
         ledger: Option<LedgerSink>,
-        aside: Aside,
+        exclusion: DrillExclusion,
     ) -> Self {
         let recorder = RefCell::new(recorder);
-        Self { clock, recorder, to_conductor, ledger, aside, engaged: Cell::new(0), quiet: Notify::new() }
+        Self { clock, recorder, to_conductor, ledger, exclusion, engaged: Cell::new(0), quiet: Notify::new() }
     }
 
     /// Whether what is meant to start at this instant is a drill's to judge, and nobody else's.
-    pub fn is_aside(&self, intended: Nanos) -> bool {
-        self.aside.holds(intended)
+    pub fn is_excluded(&self, intended: Nanos) -> bool {
+        self.exclusion.holds(intended)
     }
 
     /// An arrival is fired now. The ticket stands for it until it ends.
@@ -54,7 +54,7 @@ impl Desk {
         recorder.look(now);
         recorder.fired(operation, judged, intended, now);
         drop(recorder);
-        Ticket { desk: Rc::clone(self), operation, judged, intended, fired: now, ended: false }
+        Ticket { in_flight: Rc::clone(self), operation, judged, intended, fired: now, ended: false }
     }
 
     /// A step of a flow or a virtual user's next operation begins now, which is when it is meant to.
@@ -64,7 +64,7 @@ impl Desk {
         recorder.look(intended);
         recorder.began(operation, judged, intended);
         drop(recorder);
-        Ticket { desk: Rc::clone(self), operation, judged, intended, fired: intended, ended: false }
+        Ticket { in_flight: Rc::clone(self), operation, judged, intended, fired: intended, ended: false }
     }
 
     /// The writes of a scenario, where there is a ledger.
@@ -74,7 +74,7 @@ impl Desk {
 
     /// A write begins. However it ends, the ledger holds it.
     pub fn write(self: &Rc<Self>, id: WriteId, operation: OperationId, intended: Nanos) -> PendingWrite {
-        PendingWrite { desk: Rc::clone(self), id, operation, intended, ended: false }
+        PendingWrite { in_flight: Rc::clone(self), id, operation, intended, ended: false }
     }
 
     fn wrote(&self, write: &PendingWrite, completion: &Completion) {
@@ -144,7 +144,7 @@ impl Desk {
 }
 
 /// An execution under way.
-pub struct Engaged(Rc<Desk>);
+pub struct Engaged(Rc<InFlight>);
 
 impl Drop for Engaged {
     fn drop(&mut self) {
@@ -156,9 +156,9 @@ impl Drop for Engaged {
 }
 
 /// One operation under way. Whatever happens to the task that holds it, it ends exactly once: a
-/// ticket that is dropped counts as unknown, so the ledger always adds up.
+/// ticket that is dropped counts as unknown, so the accounting identity always holds.
 pub struct Ticket {
-    desk: Rc<Desk>,
+    in_flight: Rc<InFlight>,
     operation: OperationId,
     judged: bool,
     intended: Nanos,
@@ -180,16 +180,16 @@ impl Ticket {
     /// It ended.
     pub fn end(mut self, completion: &Completion) {
         self.ended = true;
-        self.desk.ended(self.operation, self.judged, (self.intended, self.fired), completion);
+        self.in_flight.ended(self.operation, self.judged, (self.intended, self.fired), completion);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.ended {
-            let done = self.desk.clock.now();
+            let done = self.in_flight.clock.now();
             let completion = Completion::failed(Outcome::Unknown, None, done, "still under way at the end of the run");
-            self.desk.ended(self.operation, self.judged, (self.intended, self.fired), &completion);
+            self.in_flight.ended(self.operation, self.judged, (self.intended, self.fired), &completion);
         }
     }
 }
@@ -197,7 +197,7 @@ impl Drop for Ticket {
 /// A write under way. Whatever happens to the task that holds it, the ledger gets it exactly once: one that is
 /// dropped is unknown.
 pub struct PendingWrite {
-    desk: Rc<Desk>,
+    in_flight: Rc<InFlight>,
     id: WriteId,
     operation: OperationId,
     intended: Nanos,
@@ -208,15 +208,15 @@ impl PendingWrite {
     /// It ended.
     pub fn end(mut self, completion: &Completion) {
         self.ended = true;
-        self.desk.wrote(&self, completion);
+        self.in_flight.wrote(&self, completion);
     }
 }
 
 impl Drop for PendingWrite {
     fn drop(&mut self) {
         if !self.ended {
-            let done = self.desk.clock.now();
-            self.desk.wrote(self, &Completion::failed(Outcome::Unknown, None, done, "given up"));
+            let done = self.in_flight.clock.now();
+            self.in_flight.wrote(self, &Completion::failed(Outcome::Unknown, None, done, "given up"));
         }
     }
 }

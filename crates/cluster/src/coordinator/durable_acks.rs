@@ -10,12 +10,12 @@ use crate::journal::Stored;
 /// Per agent, the last number that is on disk and that the fleet has not been told of. Never longer than
 /// there are agents, so that whoever puts something never waits.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct DurableAcks {
     stored: Mutex<BTreeMap<u64, u64>>,
     filled: Notify,
 }
 
-impl Shelf {
+impl DurableAcks {
     /// Leaves something.
     pub fn put(&self, stored: Vec<Stored>) {
         let mut all = self.stored.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::cancel::{Cancel, CancelWatch};
-use super::desk::{Desk, PendingWrite, Ticket};
+use super::in_flight::{InFlight, PendingWrite, Ticket};
 use crate::profile::{Mix, Plan, PlanStep, ScenarioPlan};
 use slatest_core::model::{Arrival, Completion, Nanos, OperationId, Outcome, WriteScope};
 use slatest_core::schedule::{Chooser, Share, Stripe};
-use slatest_drivers::{CONNECT_TIMEOUT, ConnectError, Limit, Seat, Session, Workload};
+use slatest_drivers::{CONNECT_TIMEOUT, ConnectError, Limit, Session, SessionContext, Workload};
 
 /// How much longer than an operation's own timeout the engine waits before it says that the
 /// session hangs.
@@ -88,7 +88,7 @@ fn sessions_of(scenario: &ScenarioPlan, share: Share, group: u64) -> u64 {
 }
 
 /// One scenario on one worker.
-pub struct Lane {
+pub struct ScenarioRunner {
     plan: Arc<Plan>,
     index: usize,
     workload: Arc<dyn Workload>,
@@ -100,7 +100,7 @@ pub struct Lane {
     share: Cell<Share>,
     process: Share,
     worker: usize,
-    desk: Rc<Desk>,
+    in_flight: Rc<InFlight>,
     abort: Cancel,
     idle: RefCell<VecDeque<Rc<Slot>>>,
     open: Cell<u64>,
@@ -110,13 +110,13 @@ pub struct Lane {
     write_scope: Option<WriteScope>,
 }
 
-impl Lane {
+impl ScenarioRunner {
     pub fn new(
         plan: &Arc<Plan>,
         index: usize,
         workload: Arc<dyn Workload>,
         (worker, stripe, process): (usize, Stripe, Stripe),
-        desk: Rc<Desk>,
+        in_flight: Rc<InFlight>,
         abort: Cancel,
     ) -> Self {
         let scenario = &plan.scenarios[index];
@@ -130,7 +130,7 @@ impl Lane {
         let (share, process) = (scenario.places.share(stripe), scenario.places.share(process));
         let sessions_max = sessions_of(scenario, share, workload.session_group());
         Self {
-            write_scope: desk.write_scope(&scenario.name),
+            write_scope: in_flight.write_scope(&scenario.name),
             plan: Arc::clone(plan),
             index,
             workload,
@@ -140,7 +140,7 @@ impl Lane {
             share: Cell::new(share),
             process,
             worker,
-            desk,
+            in_flight,
             abort,
             idle: RefCell::default(),
             open: Cell::new(0),
@@ -160,8 +160,8 @@ impl Lane {
     }
 
     /// The worker's books.
-    pub fn desk(&self) -> &Rc<Desk> {
-        &self.desk
+    pub fn in_flight(&self) -> &Rc<InFlight> {
+        &self.in_flight
     }
 
     /// Which arrivals, users, sessions and connections are this worker's.
@@ -169,8 +169,8 @@ impl Lane {
         self.share.get()
     }
 
-    /// The seats of the sessions that are to be open before the first arrival of a share.
-    pub fn seats_fixed(&self, share: Share) -> Vec<Seat> {
+    /// The contexts of the sessions that are to be open before the first arrival of a share.
+    pub fn seats_fixed(&self, share: Share) -> Vec<SessionContext> {
         let count = if self.fixed { sessions_of(self.scenario(), share, self.workload.session_group()) } else { 0 };
         (0..count).map(|number| self.seat_of(share, number)).collect()
     }
@@ -189,29 +189,35 @@ impl Lane {
         self.chooser.choose(seq)
     }
 
-    /// The seat of the next session of this worker.
-    pub fn next_seat(&self) -> Seat {
+    /// The context of the next session of this worker.
+    pub fn next_context(&self) -> SessionContext {
         let number = self.seats_taken.get();
         self.seats_taken.set(number + 1);
         self.seat_of(self.share.get(), number)
     }
 
-    /// The seat of one of a share's sessions, counted from 0.
-    fn seat_of(&self, share: Share, number: u64) -> Seat {
+    /// The context of one of a share's sessions, counted from 0.
+    fn seat_of(&self, share: Share, number: u64) -> SessionContext {
         let group = self.workload.session_group().max(1);
-        self.seat(share.nth(number / group) * group + number % group, share)
+        self.context(share.nth(number / group) * group + number % group, share)
     }
 
-    /// A seat with this number.
-    pub fn seat(&self, index: u64, share: Share) -> Seat {
-        Seat { index, worker: self.worker, share, process: self.process, clock: Arc::clone(&self.desk.clock) }
+    /// A context with this number.
+    pub fn context(&self, index: u64, share: Share) -> SessionContext {
+        SessionContext {
+            index,
+            worker: self.worker,
+            share,
+            process: self.process,
+            clock: Arc::clone(&self.in_flight.clock),
+        }
     }
 
     /// Starts an arrival: on a free session, on a new one, or it is dropped.
     pub fn fire(self: &Rc<Self>, seq: u64, intended: Nanos) {
         let item = self.choose(seq);
         let (operation, judged) = self.first_operation(item, intended);
-        let ticket = self.desk.fired(operation, judged, intended);
+        let ticket = self.in_flight.fired(operation, judged, intended);
         let job = Job { seq, item, ticket };
         if let Some(slot) = self.take_idle() {
             slot.give(job);
@@ -219,7 +225,7 @@ impl Lane {
             self.open.set(self.open.get() + 1);
             tokio::task::spawn_local(Rc::clone(self).run_new_session(job));
         } else {
-            let done = self.desk.clock.now();
+            let done = self.in_flight.clock.now();
             // Where there is no session at all, no answer of the target could have set one free.
             let kind = if self.sessions_max.get() == 0 { NO_SESSION } else { "dropped: no free session" };
             job.ticket.end(&Completion::failed(Outcome::Dropped, None, done, kind));
@@ -244,7 +250,7 @@ impl Lane {
 
     /// Whether ordinary objectives judge what was meant to start at this instant.
     fn is_judged(&self, intended: Nanos) -> bool {
-        self.scenario().is_judged(intended) && !self.desk.is_aside(intended)
+        self.scenario().is_judged(intended) && !self.in_flight.is_excluded(intended)
     }
 
     /// The timeout of one of the workload's operations.
@@ -257,9 +263,9 @@ impl Lane {
     }
 
     /// Opens a session before anything waits for it, within bounds of time.
-    pub async fn connect(&self, seat: &Seat) -> Result<Box<dyn Session>, ConnectError> {
+    pub async fn connect(&self, context: &SessionContext) -> Result<Box<dyn Session>, ConnectError> {
         let limit = (CONNECT_TIMEOUT + HANG_MARGIN).as_duration();
-        Limit::default().hold(limit, self.workload.connect(seat)).await.unwrap_or_else(|_| {
+        Limit::default().hold(limit, self.workload.connect(context)).await.unwrap_or_else(|_| {
             Err(ConnectError { outcome: Outcome::TimedOut, kind: "connect: no end within its timeout".into() })
         })
     }
@@ -267,17 +273,17 @@ impl Lane {
     /// Opens a session for an operation that was fired: it has no more time than the operation has left.
     pub async fn connect_for(
         &self,
-        seat: &Seat,
+        context: &SessionContext,
         item: usize,
         ticket: &Ticket,
     ) -> Result<Box<dyn Session>, ConnectError> {
         let operation = self.first_operation(item, ticket.intended()).0;
         let deadline = ticket.fired() + self.plan.operations[operation.index()].timeout;
-        let left = deadline - self.desk.clock.now();
+        let left = deadline - self.in_flight.clock.now();
         if left > CONNECT_TIMEOUT + HANG_MARGIN {
-            return self.connect(seat).await;
+            return self.connect(context).await;
         }
-        Limit::default().hold(left.as_duration(), self.workload.connect(seat)).await.unwrap_or_else(|_| {
+        Limit::default().hold(left.as_duration(), self.workload.connect(context)).await.unwrap_or_else(|_| {
             Err(ConnectError { outcome: Outcome::TimedOut, kind: "connect: not within the operation's timeout".into() })
         })
     }
@@ -291,9 +297,9 @@ impl Lane {
     }
 
     async fn run_new_session(self: Rc<Self>, job: Job) {
-        let seat = self.next_seat();
+        let context = self.next_context();
         let mut bounds = self.bounds();
-        let Some(connected) = bounds.abort.unless_asked(self.connect_for(&seat, job.item, &job.ticket)).await else {
+        let Some(connected) = bounds.abort.unless_asked(self.connect_for(&context, job.item, &job.ticket)).await else {
             // The job's ticket is dropped here: unknown.
             self.open.set(self.open.get() - 1);
             return;
@@ -306,13 +312,13 @@ impl Lane {
             }
             Err(error) => {
                 self.open.set(self.open.get() - 1);
-                let done = self.desk.clock.now();
+                let done = self.in_flight.clock.now();
                 job.ticket.end(&Completion::failed(error.outcome, None, done, error.kind));
             }
         }
     }
 
-    /// A session's life: job after job until the lane closes.
+    /// A session's life: job after job until the runner closes.
     async fn serve(self: Rc<Self>, mut session: Box<dyn Session>, slot: Rc<Slot>) {
         let mut bounds = self.bounds();
         while let Some(job) = slot.next().await {
@@ -320,7 +326,7 @@ impl Lane {
                 break;
             }
             self.idle.borrow_mut().push_back(Rc::clone(&slot));
-            // A lane that closed meanwhile has told only those that were idle.
+            // A runner that closed meanwhile has told only those that were idle.
             if self.closing.get() {
                 slot.closing.set(true);
             }
@@ -346,7 +352,7 @@ impl Lane {
     /// is not ok.
     async fn perform(&self, session: &mut dyn Session, job: Job, hang: &mut Limit) {
         let Job { seq, item, ticket } = job;
-        let _engaged = self.desk.engage();
+        let _engaged = self.in_flight.engage();
         let scenario = self.scenario();
         let mut waiting = Some(ticket);
         let mut intended = waiting.as_ref().map_or(Nanos::ZERO, Ticket::intended);
@@ -355,12 +361,12 @@ impl Lane {
             match *step {
                 PlanStep::Think(length) => {
                     tokio::time::sleep(length.as_duration()).await;
-                    intended = self.desk.clock.now();
+                    intended = self.in_flight.clock.now();
                 }
                 PlanStep::Operation(index) => {
-                    let ticket = waiting
-                        .take()
-                        .unwrap_or_else(|| self.desk.began(self.operation(index), self.is_judged(intended), intended));
+                    let ticket = waiting.take().unwrap_or_else(|| {
+                        self.in_flight.began(self.operation(index), self.is_judged(intended), intended)
+                    });
                     let deadline = ticket.fired() + self.timeout(index);
                     let arrival = Arrival { seq, at: intended, deadline, operation: index, step: number };
                     let write = self.write(&arrival);
@@ -372,7 +378,7 @@ impl Lane {
                     if completion.outcome != Outcome::Ok {
                         return;
                     }
-                    intended = self.desk.clock.now();
+                    intended = self.in_flight.clock.now();
                 }
             }
         }
@@ -383,17 +389,17 @@ impl Lane {
         let scope =
             self.write_scope.filter(|_| self.workload.operations().get(arrival.operation).is_some_and(|o| o.ledger))?;
         let id = scope.id(arrival.seq, arrival.step);
-        Some(self.desk.write(id, self.operation(arrival.operation), arrival.at))
+        Some(self.in_flight.write(id, self.operation(arrival.operation), arrival.at))
     }
 
     async fn execute_operation(&self, session: &mut dyn Session, arrival: Arrival, hang: &mut Limit) -> Completion {
-        let limit = arrival.left(self.desk.clock.now()) + HANG_MARGIN;
+        let limit = arrival.left(self.in_flight.clock.now()) + HANG_MARGIN;
         match hang.hold(limit.as_duration(), session.execute(&arrival)).await {
             Ok(completion) => completion,
             Err(_) => Completion::failed(
                 Outcome::TimedOut,
                 None,
-                self.desk.clock.now(),
+                self.in_flight.clock.now(),
                 "the session did not end within the operation's timeout",
             ),
         }

@@ -9,9 +9,9 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::connection::{Connection, ConnectionError, Dial, Heard, connect, never};
 use super::generator::{Generator, Made};
 use super::interval::parts;
-use super::line::{Dial, Heard, Line, LineError, connect, never};
 use super::news::{AgentEnd, AgentError, AgentNews};
 use super::outbox::{DISK_MAX, MEMORY_MAX, Membership, Outbox};
 use super::part::{Next, Part};
@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(50);
 const SUSPECT: Nanos = Nanos::from_secs(2);
 
 /// What surrounds an agent: where it dials, what makes its load, its clock.
-pub struct Surroundings {
+pub struct AgentDeps {
     /// Where it dials.
     pub dial: Arc<dyn Dial>,
     /// What makes its load.
@@ -50,16 +50,16 @@ pub struct Surroundings {
 /// what it must.
 pub async fn live(
     settings: AgentSettings,
-    surroundings: Surroundings,
+    deps: AgentDeps,
     stop: Stop,
     on_news: &mut (dyn FnMut(AgentNews) + Send),
 ) -> Result<AgentEnd, AgentError> {
     let state = State::find(&settings)?;
     let left_behind = Outbox::reopen(&state.folder, MEMORY_MAX, DISK_MAX)?;
-    let now = surroundings.clock.now();
-    let mut attendance = Attendance {
-        incarnation: incarnation(surroundings.seed),
-        backoff: Backoff::new(surroundings.seed),
+    let now = deps.clock.now();
+    let mut agent_loop = AgentLoop {
+        incarnation: incarnation(deps.seed),
+        backoff: Backoff::new(deps.seed),
         heard: Heard::default(),
         deadman: Deadman::new(now),
         line: None,
@@ -70,10 +70,10 @@ pub async fn live(
         outbox: None,
         handing_over: false,
         part: Part::default(),
-        generator: Some(surroundings.generator),
-        dial: surroundings.dial,
-        clock: surroundings.clock,
-        machine: surroundings.machine,
+        generator: Some(deps.generator),
+        dial: deps.dial,
+        clock: deps.clock,
+        machine: deps.machine,
         last_trouble: String::from("it was not dialled"),
         stopped: false,
         last_said: None,
@@ -83,13 +83,13 @@ pub async fn live(
         stop,
         on_news,
     };
-    attendance.heard.now(now);
+    agent_loop.heard.now(now);
     if let Some(outbox) = left_behind {
-        attendance.take_up(outbox)?;
+        agent_loop.take_up(outbox)?;
     }
-    attendance.dial_after(Duration::ZERO);
-    let end = attendance.attend().await;
-    attendance.close(end)
+    agent_loop.dial_after(Duration::ZERO);
+    let end = agent_loop.attend().await;
+    agent_loop.close(end)
 }
 
 /// Drawn from a seed, so that a test can repeat it.
@@ -99,7 +99,7 @@ fn incarnation(seed: u64) -> Bytes {
     random.random::<[u8; 16]>().to_vec().into()
 }
 
-pub(super) struct Attendance<'a> {
+pub(super) struct AgentLoop<'a> {
     pub(super) settings: AgentSettings,
     pub(super) dial: Arc<dyn Dial>,
     pub(super) generator: Option<Box<dyn Generator>>,
@@ -109,11 +109,11 @@ pub(super) struct Attendance<'a> {
     pub(super) backoff: Backoff,
     pub(super) heard: Heard,
     pub(super) deadman: Deadman,
-    pub(super) line: Option<Line>,
+    pub(super) line: Option<Connection>,
     pub(super) connected_at: Nanos,
     /// Whether it dials although there is a connection, because that is silent.
     pub(super) suspecting: bool,
-    pub(super) dialing: BoxFuture<'static, Result<Line, LineError>>,
+    pub(super) dialing: BoxFuture<'static, Result<Connection, ConnectionError>>,
     pub(super) welcomed: bool,
     pub(super) outbox: Option<Outbox>,
     /// Whether it only hands over what an earlier process left behind.
@@ -134,14 +134,14 @@ pub(super) struct Attendance<'a> {
 /// What the loop woke up for.
 #[expect(clippy::large_enum_variant, reason = "there is one, for one turn of the loop")]
 enum Woken {
-    Word(Option<Result<to_agent::Body, LineError>>),
-    Dialled(Result<Line, LineError>),
+    Word(Option<Result<to_agent::Body, ConnectionError>>),
+    Dialled(Result<Connection, ConnectionError>),
     Made(Option<Made>),
     Room(Option<mpsc::OwnedPermit<wire::FromAgent>>),
     Tick,
 }
 
-impl Attendance<'_> {
+impl AgentLoop<'_> {
     async fn attend(&mut self) -> Result<AgentEnd, AgentError> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -163,9 +163,9 @@ impl Attendance<'_> {
                     }
                 }
                 Woken::Word(Some(Err(error))) => self.lose(error)?,
-                Woken::Word(None) => self.lose(LineError::Lost("the connection ended".into()))?,
+                Woken::Word(None) => self.lose(ConnectionError::Lost("the connection ended".into()))?,
                 Woken::Dialled(Ok(line)) => self.connected(line)?,
-                Woken::Dialled(Err(LineError::Lost(_))) if self.line.is_some() => {
+                Woken::Dialled(Err(ConnectionError::Lost(_))) if self.line.is_some() => {
                     // The first connection may still come back.
                     let wait = self.backoff.wait();
                     self.dial_after(wait);
@@ -207,12 +207,12 @@ impl Attendance<'_> {
             sleep(wait).await;
             timeout(within, connect(dial, hello, clock, heard))
                 .await
-                .unwrap_or_else(|_| Err(LineError::Lost(format!("no answer within {} s", within.as_secs()))))
+                .unwrap_or_else(|_| Err(ConnectionError::Lost(format!("no answer within {} s", within.as_secs()))))
         }
         .boxed();
     }
 
-    fn connected(&mut self, line: Line) -> Result<(), AgentError> {
+    fn connected(&mut self, line: Connection) -> Result<(), AgentError> {
         (self.dialing, self.suspecting) = (never(), false);
         // Where there still is another, this one takes its place.
         if let (Some(_), Some(outbox)) = (self.line.replace(line), &mut self.outbox) {
@@ -224,7 +224,7 @@ impl Attendance<'_> {
     }
 
     /// The connection is gone, or none came about.
-    fn lose(&mut self, error: LineError) -> Result<(), AgentError> {
+    fn lose(&mut self, error: ConnectionError) -> Result<(), AgentError> {
         let was_welcome = std::mem::take(&mut self.welcomed);
         self.line = None;
         (self.dialing, self.suspecting) = (never(), false);
@@ -232,20 +232,20 @@ impl Attendance<'_> {
             outbox.disconnected()?;
         }
         match error {
-            LineError::Refused(why) => {
+            ConnectionError::Refused(reason) => {
                 self.part.halt(false, "the coordinator refused it");
-                return Err(AgentError::Refused { why, kept: self.kept() });
+                return Err(AgentError::Refused { reason, kept: self.kept() });
             }
-            LineError::Lost(why) => {
+            ConnectionError::Lost(reason) => {
                 if was_welcome {
-                    self.tell(AgentNews::Disconnected { why: why.clone() });
+                    self.tell(AgentNews::Disconnected { reason: reason.clone() });
                 } else if !self.told_unreached {
                     // Once; that it goes on trying has been said.
                     self.told_unreached = true;
                     let address = self.settings.coordinator.clone();
-                    self.tell(AgentNews::Unreached { address, why: why.clone() });
+                    self.tell(AgentNews::Unreached { address, reason: reason.clone() });
                 }
-                self.last_trouble = why;
+                self.last_trouble = reason;
             }
         }
         let wait = self.backoff.wait();
@@ -285,10 +285,10 @@ impl Attendance<'_> {
             }
             to_agent::Body::Stop(stop) => {
                 if !self.stopped {
-                    self.tell(AgentNews::Stopping(stop.why.clone()));
+                    self.tell(AgentNews::Stopping(stop.reason.clone()));
                 }
                 self.stopped = true;
-                self.part.halt(stop.urgent, &stop.why);
+                self.part.halt(stop.urgent, &stop.reason);
             }
             to_agent::Body::Takeover(order) => match self.part.take_over(&order) {
                 Ok(true) => {
@@ -308,7 +308,7 @@ impl Attendance<'_> {
         self.backoff.reset();
         self.part.reconnected();
         let other_run = |ours: &str| AgentError::Refused {
-            why: format!("it leads run {}, and this agent takes part in run {ours}", welcome.run),
+            reason: format!("it leads run {}, and this agent takes part in run {ours}", welcome.run),
             kept: None,
         };
         if let Some(outbox) = &mut self.outbox {
@@ -316,7 +316,7 @@ impl Attendance<'_> {
                 let refused = other_run(&outbox.membership().run);
                 outbox.disconnected()?;
                 return Err(match refused {
-                    AgentError::Refused { why, .. } => AgentError::Refused { why, kept: self.kept() },
+                    AgentError::Refused { reason, .. } => AgentError::Refused { reason, kept: self.kept() },
                     other => other,
                 });
             }
@@ -329,8 +329,8 @@ impl Attendance<'_> {
         }
         let (index, of) = (welcome.index, welcome.of);
         let Some(assignment) = welcome.assignment.filter(|_| of >= 1 && index < of && !welcome.run.is_empty()) else {
-            let why = "its welcome says neither which run this is nor what to do: is it the same version?".into();
-            return Err(AgentError::Refused { why, kept: None });
+            let reason = "its welcome says neither which run this is nor what to do: is it the same version?".into();
+            return Err(AgentError::Refused { reason, kept: None });
         };
         let membership = Membership {
             run: welcome.run.clone(),
@@ -372,7 +372,7 @@ impl Attendance<'_> {
             Some(Made::Failed(failure)) => self.part.fail(failure),
             None => self.part.fail(super::generator::Failure {
                 kind: super::generator::FailureKind::Broken,
-                why: "what makes the load ended without a word (see the panic above)".into(),
+                reason: "what makes the load ended without a word (see the panic above)".into(),
             }),
         }
         Ok(())
@@ -410,7 +410,7 @@ impl Attendance<'_> {
         permit: Option<mpsc::OwnedPermit<wire::FromAgent>>,
     ) -> Result<(), AgentError> {
         let (Some(next), Some(permit)) = (next, permit) else {
-            return self.lose(LineError::Lost("the connection takes no more messages".into()));
+            return self.lose(ConnectionError::Lost("the connection takes no more messages".into()));
         };
         let made = self.outbox.as_ref().map(Outbox::made).unwrap_or_default();
         let body = match (next, &mut self.outbox) {
@@ -441,7 +441,7 @@ impl Attendance<'_> {
         }
         let silence = now - last.max(self.connected_at);
         if self.line.is_some() && silence >= SILENCE_MAX {
-            self.lose(LineError::Lost(format!("nothing was heard for {SILENCE_MAX}")))?;
+            self.lose(ConnectionError::Lost(format!("nothing was heard for {SILENCE_MAX}")))?;
         } else if self.line.is_some() && silence >= SUSPECT && !self.suspecting {
             self.suspecting = true;
             self.dial_after(Duration::ZERO);

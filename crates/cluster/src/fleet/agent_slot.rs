@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::offset::{AgentClock, Offset};
-use super::owed::Piece;
+use super::shortfall::Piece;
 use super::{AgentEnd, AgentState, AgentView, Peer};
-use crate::journal::SeatNote;
+use crate::journal::AgentSlotNote;
 use crate::{codec, wire};
 use slatest_core::measure::Latencies;
 use slatest_core::model::Nanos;
@@ -28,7 +28,7 @@ pub struct Loss {
     /// When, on the run's clock.
     pub at: Nanos,
     /// Why.
-    pub why: String,
+    pub reason: String,
     /// It sent what can't be understood, and is not let in again.
     pub barred: bool,
 }
@@ -84,7 +84,7 @@ impl Arrived {
 
 /// What the coordinator knows of one agent.
 #[derive(Debug)]
-pub struct Seat {
+pub struct AgentSlot {
     /// Its number.
     pub index: u64,
     /// What it said of itself.
@@ -130,7 +130,7 @@ pub struct Seat {
     notices: u32,
 }
 
-impl Seat {
+impl AgentSlot {
     pub fn new(index: u64, hello: wire::Hello, peer: Option<Peer>, now: Nanos, patience: Nanos) -> Self {
         Self {
             index,
@@ -178,9 +178,9 @@ impl Seat {
     }
 
     /// As it is written down when the run starts.
-    pub fn note(&self, now: Nanos) -> SeatNote {
+    pub fn note(&self, now: Nanos) -> AgentSlotNote {
         let offset = self.clock.offset(now).unwrap_or_default();
-        SeatNote {
+        AgentSlotNote {
             hello: Some(self.hello.clone()),
             clock_offset_ns: offset.offset,
             clock_bound_ns: offset.bound.0,
@@ -191,17 +191,17 @@ impl Seat {
     }
 
     /// What was written down; `None` where it is no agent.
-    pub fn from_note(index: u64, note: &SeatNote, now: Nanos, patience: Nanos) -> Option<Self> {
-        let mut seat = Self::new(index, note.hello.clone()?, None, now, patience);
-        seat.joined = Nanos(note.joined_ns);
-        seat.start_clock = note.start_agent_clock_ns;
-        seat.ready = true;
-        seat.clock = AgentClock::known(Offset {
+    pub fn from_note(index: u64, note: &AgentSlotNote, now: Nanos, patience: Nanos) -> Option<Self> {
+        let mut slot = Self::new(index, note.hello.clone()?, None, now, patience);
+        slot.joined = Nanos(note.joined_ns);
+        slot.start_clock = note.start_agent_clock_ns;
+        slot.ready = true;
+        slot.clock = AgentClock::known(Offset {
             offset: note.clock_offset_ns,
             bound: Nanos(note.clock_bound_ns),
             wall_difference: note.wall_difference_ns,
         });
-        Some(seat)
+        Some(slot)
     }
 
     /// One line of what it tells; `None` once it has told too much.
@@ -257,7 +257,7 @@ impl Seat {
         let fired = finished.fired.max(arrived.fired);
         let length = if finished.length_run_ns == 0 { arrived.end } else { Nanos(finished.length_run_ns) };
         let early = match &self.lost {
-            Some(loss) if finished.early.is_empty() => loss.why.clone(),
+            Some(loss) if finished.early.is_empty() => loss.reason.clone(),
             _ => finished.early,
         };
         let facts = AgentFacts {
@@ -285,7 +285,7 @@ impl Seat {
             facts,
             machine: self.hello.machine.clone().unwrap_or_default(),
             joined: self.joined,
-            spacing: codec::spacing(&finished.spacing).unwrap_or_default(),
+            arrival_law: codec::arrival_law(&finished.arrival_law).unwrap_or_default(),
             findings: codec::findings(&finished.findings).unwrap_or_default(),
             length,
             last_interval_end: arrived.end,

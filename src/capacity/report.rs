@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::search::{Ceiling, End, Limits, Seen};
+use super::search::{Ceiling, End, Limits, StepVerdict};
 use slatest_core::model::{Nanos, Rate};
 use slatest_engine::record::{Machine, TargetRecord};
 use slatest_stats::Reading;
@@ -19,7 +19,7 @@ const BAR: f64 = 24.0;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct Step {
     /// Planned arrivals per second.
     pub rate: f64,
     /// 1, or 2 where the first told nothing.
@@ -39,14 +39,16 @@ pub struct Measured {
     /// See `p50`.
     pub p99: Option<Nanos>,
     /// What it showed.
-    pub seen: Seen,
+    #[serde(alias = "seen")]
+    pub verdict: StepVerdict,
     /// Why it did not pass; empty where it did.
-    pub words: String,
+    #[serde(alias = "words")]
+    pub message: String,
 }
 
 /// The whole search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Account {
+pub struct CapacityReport {
     /// Version of the format: [`VERSION`].
     pub version: u32,
     /// `<UTC time>-<profile>-capacity-<short id>`, also the name of its folder.
@@ -74,23 +76,23 @@ pub struct Account {
     /// Where was searched.
     pub limits: Limits,
     /// Every step, in the order in which it was made.
-    pub steps: Vec<Measured>,
+    pub steps: Vec<Step>,
     /// What was found.
     pub end: End,
     /// Why it ended before it was done; none where it was.
     pub ended_early: Option<String>,
 }
 
-impl Account {
+impl CapacityReport {
     /// What was found, in one sentence.
     pub fn sentence(&self) -> String {
         let End { passes, fails, ceiling } = self.end;
         let at = |rate: Option<f64>| rate.map_or_else(|| "no rate".to_owned(), rate_text);
-        let why = |rate: f64| {
+        let reason = |rate: f64| {
             let step = self.steps.iter().rev().find(|step| step.rate == rate);
-            step.map(|step| step.words.as_str())
-                .filter(|words| !words.is_empty())
-                .map_or_else(String::new, |words| format!(": {words}"))
+            step.map(|step| step.message.as_str())
+                .filter(|message| !message.is_empty())
+                .map_or_else(String::new, |message| format!(": {message}"))
         };
         let found = match (passes, fails, ceiling) {
             (None, None, _) => "nothing was measured".into(),
@@ -98,24 +100,31 @@ impl Account {
                 format!(
                     "is not known: the generator gave out at {} already (--from begins lower){}",
                     rate_text(fails),
-                    why(fails)
+                    reason(fails)
                 )
             }
-            (None, Some(fails), _) => format!("passes at no rate, not at {} either{}", rate_text(fails), why(fails)),
+            (None, Some(fails), _) => format!("passes at no rate, not at {} either{}", rate_text(fails), reason(fails)),
             (Some(passes), None, _) if self.ended_early.is_some() => format!("passes at {}", rate_text(passes)),
             (Some(passes), None, _) => {
                 format!("passes at {}, and higher may not be tried", rate_text(passes))
             }
             (Some(_), Some(fails), Ceiling::Generator) => {
-                format!("passes at {}; the generator gave out first, at {}{}", at(passes), rate_text(fails), why(fails))
+                format!(
+                    "passes at {}; the generator gave out first, at {}{}",
+                    at(passes),
+                    rate_text(fails),
+                    reason(fails)
+                )
             }
             (Some(_), Some(fails), Ceiling::Undecided) => {
-                format!("passes at {}; at {} it can't be told{}", at(passes), rate_text(fails), why(fails))
+                format!("passes at {}; at {} it can't be told{}", at(passes), rate_text(fails), reason(fails))
             }
-            (Some(_), Some(fails), _) => format!("passes at {}, not at {}{}", at(passes), rate_text(fails), why(fails)),
+            (Some(_), Some(fails), _) => {
+                format!("passes at {}, not at {}{}", at(passes), rate_text(fails), reason(fails))
+            }
         };
         match &self.ended_early {
-            Some(why) => format!("{found}; ended early: {why}"),
+            Some(reason) => format!("{found}; ended early: {reason}"),
             None => found,
         }
     }
@@ -137,14 +146,14 @@ impl Account {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        let mut steps: Vec<&Measured> = self.steps.iter().collect();
+        let mut steps: Vec<&Step> = self.steps.iter().collect();
         steps.sort_by(|a, b| a.rate.total_cmp(&b.rate).then(a.attempt.cmp(&b.attempt)));
         let highest = steps.iter().filter_map(|step| step.p99).max().unwrap_or_default();
         let time = |time: Option<Nanos>| time.map_or_else(|| "-".to_owned(), |time| time.to_string());
         for step in steps {
             table.add_row([
                 rate_text(step.rate),
-                seen_text(step.seen).to_owned(),
+                seen_text(step.verdict).to_owned(),
                 rate_text(step.achieved),
                 time(step.p50),
                 time(step.p95),
@@ -174,12 +183,12 @@ fn rate_text(rate: f64) -> String {
     Rate((rate * digits).round() / digits).to_string()
 }
 
-const fn seen_text(seen: Seen) -> &'static str {
-    match seen {
-        Seen::Pass => "pass",
-        Seen::Fail => "fail",
-        Seen::Inconclusive => "inconclusive",
-        Seen::Void => "void",
+const fn seen_text(verdict: StepVerdict) -> &'static str {
+    match verdict {
+        StepVerdict::Pass => "pass",
+        StepVerdict::Fail => "fail",
+        StepVerdict::Inconclusive => "inconclusive",
+        StepVerdict::Void => "void",
     }
 }
 
@@ -188,24 +197,24 @@ mod tests {
     use super::*;
     use slatest_core::target::Environment;
 
-    fn step(rate: f64, p99: u64, seen: Seen, words: &str) -> Measured {
-        Measured {
+    fn step(rate: f64, p99: u64, verdict: StepVerdict, message: &str) -> Step {
+        Step {
             rate,
             attempt: 1,
             length: Nanos::from_secs(10),
             samples: (rate * 10.0) as u64,
             achieved: rate.min(500.0),
-            error_rate: if seen == Seen::Fail { 0.12 } else { 0.0 },
+            error_rate: if verdict == StepVerdict::Fail { 0.12 } else { 0.0 },
             p50: Some(Nanos::from_millis(p99 / 4)),
             p95: Some(Nanos::from_millis(p99 / 2)),
             p99: Some(Nanos::from_millis(p99)),
-            seen,
-            words: words.into(),
+            verdict,
+            message: message.into(),
         }
     }
 
-    fn account() -> Account {
-        Account {
+    fn account() -> CapacityReport {
+        CapacityReport {
             version: VERSION,
             id: "20261120T010000Z-peak-capacity-5a1e57".into(),
             slatest: "0.1.0".into(),
@@ -224,9 +233,9 @@ mod tests {
             machine: Machine::default(),
             limits: Limits { from: 300.0, most: 1e6 },
             steps: vec![
-                step(300.0, 4, Seen::Pass, ""),
-                step(600.0, 1_000, Seen::Fail, "errors 12% of 6,000"),
-                step(424.26, 12, Seen::Pass, ""),
+                step(300.0, 4, StepVerdict::Pass, ""),
+                step(600.0, 1_000, StepVerdict::Fail, "errors 12% of 6,000"),
+                step(424.26, 12, StepVerdict::Pass, ""),
             ],
             end: End { passes: Some(424.26), fails: Some(600.0), ceiling: Ceiling::Objectives },
             ended_early: None,
@@ -242,7 +251,8 @@ mod tests {
 
     #[test]
     fn the_sentence_tells_the_generator_from_the_target() {
-        let sentence = |passes, fails, ceiling| Account { end: End { passes, fails, ceiling }, ..account() }.sentence();
+        let sentence =
+            |passes, fails, ceiling| CapacityReport { end: End { passes, fails, ceiling }, ..account() }.sentence();
         assert_eq!(
             sentence(Some(300.0), Some(600.0), Ceiling::Objectives),
             "passes at 300/s, not at 600/s: errors 12% of 6,000"

@@ -1,6 +1,6 @@
 //! What a series says, in words that its formats share.
 
-use crate::report::words::{grouped, plain};
+use crate::report::phrases::{grouped, plain};
 use slatest_core::model::{Nanos, Verdict};
 use slatest_engine::record::{
     ComponentSummary, DrillRepeat, DrillSummary, EndedEarly, LossSummary, ObjectiveSummary, Repeat, Series,
@@ -19,18 +19,18 @@ pub(super) const COMPONENT_COLUMNS: [&str; 7] =
     ["component", "outages", "min", "median (bounds)", "p90 (bounds)", "max", "bad, most"];
 
 /// What the verdict of the whole rests on.
-pub(super) fn reason(series: &Series) -> String {
+pub(super) fn explanation(series: &Series) -> String {
     let count = |verdict| series.repeats.iter().filter(|repeat| repeat.verdict == verdict).count();
     let made = series.repeats.len();
     let mut parts = Vec::new();
-    for (verdict, words) in [
+    for (verdict, message) in [
         (Verdict::Fail, "failed"),
         (Verdict::Void, "void"),
         (Verdict::Inconclusive, "inconclusive"),
         (Verdict::Pass, "passed"),
     ] {
         if count(verdict) > 0 {
-            parts.push(format!("{} of {made} repeats {words}", count(verdict)));
+            parts.push(format!("{} of {made} repeats {message}", count(verdict)));
         }
     }
     if made == 0 {
@@ -38,8 +38,8 @@ pub(super) fn reason(series: &Series) -> String {
     }
     let missing = series.planned.saturating_sub(made as u64);
     match (&series.ended_early, &series.ended) {
-        (Some(EndedEarly::LeftBroken(why)), _) => parts.push(format!("THE TARGET IS NOT SOUND: {}", plain(why))),
-        (Some(EndedEarly::NotRun(why)), _) => parts.push(format!("the next could not be run: {}", plain(why))),
+        (Some(EndedEarly::LeftBroken(reason)), _) => parts.push(format!("THE TARGET IS NOT SOUND: {}", plain(reason))),
+        (Some(EndedEarly::NotRun(reason)), _) => parts.push(format!("the next could not be run: {}", plain(reason))),
         (Some(EndedEarly::Interrupted), _) => parts.push("interrupted".into()),
         (None, None) => parts.push("it did not come to its end (it was killed, or is still under way)".into()),
         (None, Some(_)) => {}
@@ -68,13 +68,13 @@ pub(super) fn asks(objective: &ObjectiveSummary) -> String {
 /// How many held it, and how many say nothing, and why.
 pub(super) fn counts(goes: &Repeats) -> String {
     let mut parts = vec![format!("{} held", goes.passes), format!("{} did not", goes.fails)];
-    for (count, words) in [
+    for (count, message) in [
         (goes.untold, "can't be told (counts as not held)"),
         (goes.nothing_failed, "without a failure (not counted)"),
         (goes.void, "void (not counted)"),
     ] {
         if count > 0 {
-            parts.push(format!("{count} {words}"));
+            parts.push(format!("{count} {message}"));
         }
     }
     parts.join(" · ")
@@ -82,7 +82,7 @@ pub(super) fn counts(goes: &Repeats) -> String {
 
 /// What is said of an objective, a line each: the counts, the confidence, the times, and what is wrong with these.
 pub(super) fn objective(objective: &ObjectiveSummary) -> Vec<String> {
-    let mut lines = vec![counts(&objective.goes), objective.goes.words()];
+    let mut lines = vec![counts(&objective.goes), objective.goes.message()];
     if let Some(recovery) = &objective.recovery {
         let covered = percent(recovery.covered);
         lines.push(format!("recovery time: {recovery}"));
@@ -93,9 +93,9 @@ pub(super) fn objective(objective: &ObjectiveSummary) -> Vec<String> {
         }
     }
     if let Some(z) = objective.trend {
-        let words = if z > 0.0 { "longer" } else { "shorter" };
+        let message = if z > 0.0 { "longer" } else { "shorter" };
         lines.push(format!(
-            "the recovery times get {words} from repeat to repeat (Mann–Kendall Z {z:.1}): what is said of all of them holds for no one of them"
+            "the recovery times get {message} from repeat to repeat (Mann–Kendall Z {z:.1}): what is said of all of them holds for no one of them"
         ));
     }
     lines
@@ -213,23 +213,23 @@ pub(crate) fn latest(series: &Series) -> String {
 /// The repeats that did not pass, and why; and those whose heal failed, whatever else they say.
 pub(super) fn did_not_pass(series: &Series) -> Vec<(Verdict, String)> {
     let each = series.repeats.iter().filter(|repeat| repeat.verdict != Verdict::Pass).map(|repeat| {
-        let mut text = format!("repeat {} ({}): {}", repeat.number, repeat.run, plain(&repeat.words));
+        let mut text = format!("repeat {} ({}): {}", repeat.number, repeat.run, plain(&repeat.message));
         for drill in &repeat.drills {
-            let why = match (&drill.heal, &drill.end) {
-                (Heal::Failed(why), _) => format!("{} WAS NOT HEALED: {why}", drill.name),
-                (_, DrillEnd::NotStarted(why)) => format!("{} was not injected: {why}", drill.name),
-                (_, DrillEnd::InjectFailed(why)) => format!("{} could not be injected: {why}", drill.name),
+            let reason = match (&drill.heal, &drill.end) {
+                (Heal::Failed(reason), _) => format!("{} WAS NOT HEALED: {reason}", drill.name),
+                (_, DrillEnd::NotStarted(reason)) => format!("{} was not injected: {reason}", drill.name),
+                (_, DrillEnd::InjectFailed(reason)) => format!("{} could not be injected: {reason}", drill.name),
                 (_, DrillEnd::Interrupted) => format!("{} was broken off", drill.name),
                 (_, DrillEnd::Watched) => continue,
             };
-            text = format!("{text}; {}", plain(&why));
+            text = format!("{text}; {}", plain(&reason));
         }
         let parts = repeat.drills.iter().flat_map(|drill| &drill.objectives).flat_map(|objective| {
             objective.parts.iter().filter(|part| part.verdict != Verdict::Pass).map(move |part| (objective, part))
         });
         for (objective, part) in parts {
-            let why = part.words.as_ref().map_or_else(String::new, |words| format!(", {words}"));
-            let said = format!("{}: {}: {}{why}", objective.name, part.bound_text(), part.measured);
+            let reason = part.message.as_ref().map_or_else(String::new, |message| format!(", {message}"));
+            let said = format!("{}: {}: {}{reason}", objective.name, part.bound_text(), part.measured);
             text = format!("{text}; {}", plain(&said));
         }
         (repeat.verdict, text)

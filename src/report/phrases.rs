@@ -64,25 +64,25 @@ pub(super) fn headline(run: &RunRecord) -> &'static str {
 }
 
 /// What the verdict rests on, in one sentence.
-pub(crate) fn reason(run: &RunRecord) -> String {
+pub(crate) fn explanation(run: &RunRecord) -> String {
     let result = &run.result;
     let count = |verdict| result.objectives.iter().filter(|o| o.verdict == verdict).count();
     let total = result.objectives.len();
     let broken: Vec<&str> = result.validity.iter().filter(|c| c.voids()).map(|c| c.name.as_str()).collect();
     let findings = result.findings.iter().filter(|f| !f.holds).count();
     if !broken.is_empty() {
-        let words = format!("the run says nothing about the target: {} out of bounds", broken.join(", "));
-        return std::iter::once(words).chain(left_broken(run)).collect::<Vec<_>>().join("; ");
+        let message = format!("the run says nothing about the target: {} out of bounds", broken.join(", "));
+        return std::iter::once(message).chain(left_broken(run)).collect::<Vec<_>>().join("; ");
     }
     let mut parts = Vec::new();
-    for (verdict, words) in [
+    for (verdict, message) in [
         (Verdict::Void, "void"),
         (Verdict::Fail, "failed"),
         (Verdict::Inconclusive, "inconclusive"),
         (Verdict::Pass, "held"),
     ] {
         if count(verdict) > 0 {
-            parts.push(format!("{} of {total} objectives {words}", count(verdict)));
+            parts.push(format!("{} of {total} objectives {message}", count(verdict)));
         }
     }
     if findings > 0 {
@@ -112,12 +112,12 @@ pub(crate) fn reason(run: &RunRecord) -> String {
 fn drills(run: &RunRecord) -> Vec<String> {
     let drills = &run.result.drills;
     let mut parts = Vec::new();
-    for (verdict, words) in
+    for (verdict, message) in
         [(Verdict::Fail, "failed"), (Verdict::Inconclusive, "inconclusive"), (Verdict::Pass, "held")]
     {
         let count = drills.iter().filter(|drill| drill.verdict == verdict).count();
         if count > 0 {
-            parts.push(format!("{count} of {} drills {words}", drills.len()));
+            parts.push(format!("{count} of {} drills {message}", drills.len()));
         }
     }
     parts.extend(left_broken(run));

@@ -44,7 +44,7 @@ impl ProcessId {
     /// # Errors
     /// In words, when the file is not one of those.
     pub fn read(file: &Path) -> Result<Self, FaultError> {
-        let refused = |why: String| FaultError::Refused(format!("the pid file {} {why}", file.display()));
+        let refused = |reason: String| FaultError::Refused(format!("the pid file {} {reason}", file.display()));
         let text = read_text(file, PID_FILE_BYTES_MAX).map_err(|error| refused(error.to_string()))?;
         let mut lines = text.lines().map(str::trim);
         let pid = lines.next().and_then(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 1);
@@ -80,8 +80,8 @@ impl ProcessId {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::SRCH) => Ok(false),
             Err(rustix::io::Errno::PERM) => {
-                let why = "not permitted; run slatest as the process's user or as root";
-                Err(FaultError::failed(doing(), why))
+                let reason = "not permitted; run slatest as the process's user or as root";
+                Err(FaultError::failed(doing(), reason))
             }
             Err(e) => Err(FaultError::failed(doing(), e)),
         }
@@ -110,7 +110,8 @@ impl ProcessId {
 /// # Errors
 /// When /proc can't be read, or there is too much.
 pub(super) fn descendants(root: ProcessId) -> Result<Vec<ProcessId>, FaultError> {
-    let failed = |why: String| FaultError::failed(format!("looking for the children of process {}", root.pid), why);
+    let failed =
+        |reason: String| FaultError::failed(format!("looking for the children of process {}", root.pid), reason);
     let mut children: BTreeMap<i32, Vec<ProcessId>> = BTreeMap::new();
     for process in all_processes().map_err(|e| failed(e.to_string()))? {
         // What ends while it is looked at is no longer there.

@@ -24,11 +24,11 @@ const WORDS: usize = 64;
 /// What an agent says on a connection.
 pub type Outgoing = BoxStream<'static, wire::FromAgent>;
 /// What it hears; an error is the last item.
-pub type Incoming = BoxStream<'static, Result<wire::ToAgent, LineError>>;
+pub type Incoming = BoxStream<'static, Result<wire::ToAgent, ConnectionError>>;
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
+pub enum ConnectionError {
     /// It may work later.
     #[error("{0}")]
     Lost(String),
@@ -41,19 +41,19 @@ pub enum LineError {
 pub trait Dial: Send + Sync + 'static {
     /// Begins a conversation: sends what `outgoing` gives, from its first item on. The connection ends
     /// with `outgoing`, and when what it gives is dropped.
-    fn dial(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<Incoming, LineError>>;
+    fn dial(&self, outgoing: Outgoing) -> BoxFuture<'static, Result<Incoming, ConnectionError>>;
 }
 
 /// A connection.
-pub(super) struct Line {
+pub(super) struct Connection {
     /// What the coordinator says, pings apart.
-    pub(super) words: mpsc::Receiver<Result<to_agent::Body, LineError>>,
+    pub(super) words: mpsc::Receiver<Result<to_agent::Body, ConnectionError>>,
     /// What is said to it.
     pub(super) outgoing: mpsc::Sender<wire::FromAgent>,
     reader: AbortHandle,
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.reader.abort();
     }
@@ -79,7 +79,7 @@ pub(super) async fn connect(
     hello: wire::Hello,
     clock: AgentClock,
     heard: Heard,
-) -> Result<Line, LineError> {
+) -> Result<Connection, ConnectionError> {
     let (outgoing, to_send) = mpsc::channel(OUTGOING);
     let (pongs, pongs_to_send) = mpsc::channel::<wire::Pong>(PONGS);
     let first = wire::FromAgent { body: Some(from_agent::Body::Hello(hello)) };
@@ -95,12 +95,12 @@ pub(super) async fn connect(
     let incoming = dial.dial(all.boxed()).await?;
     let (tell, words) = mpsc::channel(WORDS);
     let reader = tokio::spawn(read(incoming, tell, pongs, clock, heard)).abort_handle();
-    Ok(Line { words, outgoing, reader })
+    Ok(Connection { words, outgoing, reader })
 }
 
 async fn read(
     mut incoming: Incoming,
-    tell: mpsc::Sender<Result<to_agent::Body, LineError>>,
+    tell: mpsc::Sender<Result<to_agent::Body, ConnectionError>>,
     pongs: mpsc::Sender<wire::Pong>,
     clock: AgentClock,
     heard: Heard,
@@ -114,7 +114,7 @@ async fn read(
             // Something that this version has no name for.
             Some(Ok(wire::ToAgent { body: None })) => continue,
             Some(Err(error)) => Err(error),
-            None => Err(LineError::Lost("the coordinator closed the connection".into())),
+            None => Err(ConnectionError::Lost("the coordinator closed the connection".into())),
         };
         match word {
             Ok(to_agent::Body::Ping(ping)) => {
@@ -138,6 +138,6 @@ async fn read(
 }
 
 /// A connection that never comes about; for who has none to wait for.
-pub(super) fn never() -> BoxFuture<'static, Result<Line, LineError>> {
+pub(super) fn never() -> BoxFuture<'static, Result<Connection, ConnectionError>> {
     std::future::pending().boxed()
 }

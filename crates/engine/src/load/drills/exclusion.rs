@@ -11,15 +11,15 @@ const NEVER: u64 = u64::MAX;
 /// Since when, or from when until when, a drill is under way; shared by all workers. Drills follow one
 /// another, and so do arrivals: only the latest counts.
 #[derive(Clone, Debug)]
-pub struct Aside(Arc<(AtomicU64, AtomicU64)>);
+pub struct DrillExclusion(Arc<(AtomicU64, AtomicU64)>);
 
-impl Default for Aside {
+impl Default for DrillExclusion {
     fn default() -> Self {
         Self(Arc::new((AtomicU64::new(NEVER), AtomicU64::new(NEVER))))
     }
 }
 
-impl Aside {
+impl DrillExclusion {
     /// A drill is about to break something.
     pub fn begin(&self, at: Nanos) {
         let (from, until) = &*self.0;
@@ -45,14 +45,14 @@ mod tests {
 
     #[test]
     fn what_starts_within_a_drill_is_aside() {
-        let aside = Aside::default();
+        let exclusion = DrillExclusion::default();
         let at = Nanos::from_secs;
-        assert!(!aside.holds(at(5)));
-        aside.begin(at(5));
-        assert_eq!([at(4), at(5), at(500)].map(|t| aside.holds(t)), [false, true, true]);
-        aside.end(at(9));
-        assert_eq!([at(8), at(9)].map(|t| aside.holds(t)), [true, false]);
-        aside.begin(at(20));
-        assert_eq!([at(19), at(20), at(21)].map(|t| aside.holds(t)), [false, true, true]);
+        assert!(!exclusion.holds(at(5)));
+        exclusion.begin(at(5));
+        assert_eq!([at(4), at(5), at(500)].map(|t| exclusion.holds(t)), [false, true, true]);
+        exclusion.end(at(9));
+        assert_eq!([at(8), at(9)].map(|t| exclusion.holds(t)), [true, false]);
+        exclusion.begin(at(20));
+        assert_eq!([at(19), at(20), at(21)].map(|t| exclusion.holds(t)), [false, true, true]);
     }
 }

@@ -76,7 +76,7 @@ fn compiled(
         proxies,
     };
     compile(&remedy.fault, &context).map_err(|wrong| {
-        let all: Vec<String> = wrong.into_iter().map(|(key, why)| format!("{key}: {why}")).collect();
+        let all: Vec<String> = wrong.into_iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
         FaultError::failed("healing", all.join("; "))
     })
 }

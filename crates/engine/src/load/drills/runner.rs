@@ -43,7 +43,7 @@ pub struct DrillGround {
     pub folder: PathBuf,
 }
 
-/// What the crew tells of its drills, by their index in the plan.
+/// What the runner tells of its drills, by their index in the plan.
 #[derive(Debug)]
 pub enum Word {
     /// A stage was entered.
@@ -88,7 +88,7 @@ pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>, stop: &St
             proxies: Some(Arc::clone(&ground.proxies)),
         };
         let fault = compile(&drill.injector, &context).map_err(|wrong| {
-            let all: Vec<String> = wrong.into_iter().map(|(key, why)| format!("{key}: {why}")).collect();
+            let all: Vec<String> = wrong.into_iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
             format!("the drill `{}` can't be done: {}", drill.name, all.join("; "))
         })?;
         drills.push(Drill {
@@ -109,13 +109,13 @@ pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>, stop: &St
                 () = stop.asked_beyond(0) => None,
             }
         };
-        let why = match runtime.block_on(looked) {
+        let reason = match runtime.block_on(looked) {
             None => return Err("interrupted before the load started".into()),
             Some(Ok(Ok(_))) => continue,
             Some(Ok(Err(error))) => error.to_string(),
             Some(Err(_)) => format!("looking at it takes longer than {INJECT_WITHIN}"),
         };
-        return Err(format!("the fault of the drill `{}` can't be injected: {why}", drill.key.drill));
+        return Err(format!("the fault of the drill `{}` can't be injected: {reason}", drill.key.drill));
     }
     Ok(drills)
 }
@@ -128,13 +128,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
 /// The drills of a run under way, one after another. When this is dropped they are stopped, and it waits until
 /// what they broke is healed.
 #[derive(Debug)]
-pub struct Crew {
+pub struct DrillRunner {
     signals: Vec<Option<mpsc::Sender<Signal>>>,
     words: Receiver<Word>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Crew {
+impl DrillRunner {
     /// Starts with the first.
     ///
     /// # Errors
@@ -181,10 +181,10 @@ impl Crew {
     }
 
     /// No drill that has not begun begins any more, and what is broken is healed.
-    pub fn stop(&mut self, why: &str) {
+    pub fn stop(&mut self, reason: &str) {
         for sender in &mut self.signals {
             if let Some(sender) = sender.take() {
-                let _ = sender.try_send(Signal::Stop(why.to_owned()));
+                let _ = sender.try_send(Signal::Stop(reason.to_owned()));
             }
         }
     }
@@ -213,7 +213,7 @@ async fn led(
     beside(executing, alerts, fault, (drill.timing.watch - WATCH_SLACK).as_duration()).await
 }
 
-impl Drop for Crew {
+impl Drop for DrillRunner {
     fn drop(&mut self) {
         self.stop("the run has ended");
         if let Some(thread) = self.thread.take() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Exit;
-use crate::report::words::plain;
+use crate::report::phrases::plain;
 use crate::report::{Junit, Progress, Render as _, Text};
 use slatest_core::model::Nanos;
 use slatest_core::say;
@@ -18,7 +18,7 @@ use slatest_engine::record::{RunRecord, RunWriter, Status, StoreError};
 use slatest_stats::Heal;
 
 /// What is written and shown of a run.
-pub struct Chronicle {
+pub struct RunRecorder {
     plan: Arc<Plan>,
     writer: RunWriter,
     progress: Progress,
@@ -26,7 +26,7 @@ pub struct Chronicle {
     lost: Option<StoreError>,
 }
 
-impl Chronicle {
+impl RunRecorder {
     /// Of a run that begins.
     pub fn new(plan: Arc<Plan>, writer: RunWriter, quiet: bool) -> Self {
         let progress = Progress::new(&plan, quiet);
@@ -49,18 +49,18 @@ impl Chronicle {
     }
 
     /// Something for those who watch, which needs not stand in the record.
-    pub fn say(&mut self, words: String) {
-        self.progress.show(&Event::Notice(words));
+    pub fn say(&mut self, message: String) {
+        self.progress.show(&Event::Notice(message));
     }
 
     /// Something that the record keeps.
-    pub fn note(&mut self, words: String) {
-        self.writer.notice(words);
+    pub fn note(&mut self, message: String) {
+        self.writer.notice(message);
     }
 
     /// Who makes the load, on one line.
-    pub fn show_fleet(&mut self, words: String) {
-        self.progress.show_fleet(words);
+    pub fn show_fleet(&mut self, message: String) {
+        self.progress.show_fleet(message);
     }
 
     /// The load begins: the run's clock reads `at` now.
@@ -88,9 +88,9 @@ impl Chronicle {
     /// Whoever asked for quiet, and whatever becomes of the record: this must be heard.
     fn say_what_is_left_broken(&self, facts: &RunFacts) {
         for drill in &facts.drills {
-            if let (Heal::Failed(why), Some(plan)) = (&drill.heal, self.plan.drills.get(drill.drill)) {
+            if let (Heal::Failed(reason), Some(plan)) = (&drill.heal, self.plan.drills.get(drill.drill)) {
                 let (name, run) = (plain(&plan.name), self.folder().display());
-                say!("slatest: HEALING FAILED: the drill `{name}` has left something broken: {}", plain(why));
+                say!("slatest: HEALING FAILED: the drill `{name}` has left something broken: {}", plain(reason));
                 say!("slatest: see to it by hand, or ask again: slatest drill heal {run}");
             }
         }
@@ -110,7 +110,7 @@ impl Chronicle {
         let junit = write_junit(&record.folder, |file| Junit.render(&record, file));
         // What failed first is the cause.
         let first = self.lost.or(written.err()).map(|error| error.to_string());
-        Ended { unsaved: first.or(junit.err().map(|not| not.why)), record }
+        Ended { unsaved: first.or(junit.err().map(|not| not.reason)), record }
     }
 }
 
@@ -129,18 +129,18 @@ pub struct NotRun {
     /// The code.
     pub exit: Exit,
     /// Why, in words.
-    pub why: String,
+    pub reason: String,
 }
 
 impl NotRun {
     /// For this reason.
-    pub fn new(exit: Exit, why: impl ToString) -> Self {
-        Self { exit, why: why.to_string() }
+    pub fn new(exit: Exit, reason: impl ToString) -> Self {
+        Self { exit, reason: reason.to_string() }
     }
 
     /// Says it, and gives the code.
     pub fn say(&self) -> Exit {
-        say!("slatest: {}", self.why);
+        say!("slatest: {}", self.reason);
         self.exit
     }
 }
@@ -159,8 +159,8 @@ pub fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Resul
 /// Shows the summary, and gives the exit code.
 pub fn tell(ended: &Ended) -> Exit {
     let exit = tell_record(&ended.record);
-    let Some(why) = &ended.unsaved else { return exit };
-    say!("slatest: THE RESULTS ARE NOT SAVED: {why}");
+    let Some(reason) = &ended.unsaved else { return exit };
+    say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
     say!("slatest: the verdict above is of the whole run, and stands nowhere else");
     exit.unsaved()
 }

@@ -12,13 +12,13 @@ const APART: Nanos = Nanos(100_000);
 
 /// Spaces the wakes of one worker.
 #[derive(Debug, Default)]
-pub struct Wakes {
+pub struct WakeCoalescer {
     planned: [Nanos; LOOKED_BACK],
     seen: usize,
     woken: Nanos,
 }
 
-impl Wakes {
+impl WakeCoalescer {
     /// When to wake for an arrival that is due at `at`.
     pub fn wake_for(&self, at: Nanos) -> Nanos {
         let oldest = self.planned[self.seen % LOOKED_BACK];
@@ -45,7 +45,7 @@ mod tests {
     /// How often is woken for arrivals every `gap` nanoseconds over a tenth of a second, and how late
     /// the latest is.
     fn woken_for(gap: u64) -> (u64, Nanos) {
-        let mut wakes = Wakes::default();
+        let mut wakes = WakeCoalescer::default();
         let (mut now, mut woken, mut latest) = (Nanos::ZERO, 0, Nanos::ZERO);
         for at in (1..).map(|n| Nanos(n * gap)).take_while(|at| at.0 < 100_000_000) {
             if at > now {

@@ -17,7 +17,7 @@ const GAPS_WANTED: f64 = 200.0;
 
 /// A worker's sample of one scenario's gaps. Constant memory, and two words of work an arrival.
 #[derive(Debug)]
-pub struct SpacingSample {
+pub struct ArrivalLawSample {
     curve: Curve,
     start: Nanos,
     /// A gap spans so many arrivals of the scenario, more or less: it lasts from this worker's first arrival of one
@@ -35,7 +35,7 @@ pub struct SpacingSample {
     room: usize,
 }
 
-impl SpacingSample {
+impl ArrivalLawSample {
     /// For at most `room` gaps of what a worker fires of a scenario; `None` where there is no random
     /// law: a closed model, or arrivals at equal distances, which the dispatch lag tells all of.
     ///
@@ -91,7 +91,7 @@ mod tests {
     use crate::profile::Mix;
     use slatest_core::model::OperationId;
     use slatest_core::schedule::{ArrivalSchedule, Places, StagePlan, Stripe};
-    use slatest_stats::{GAPS_MAX, SPACING_BOUND, anderson_darling};
+    use slatest_stats::{ARRIVAL_LAW_BOUND, GAPS_MAX, anderson_darling};
 
     fn scenario(law: ArrivalLaw, from: f64, to: f64) -> ScenarioPlan {
         ScenarioPlan {
@@ -122,7 +122,7 @@ mod tests {
         for index in 0..workers {
             let share = scenario.places.share(Stripe { index, of: workers });
             let room = (GAPS_MAX as f64 * share.fraction()) as usize;
-            let Some(mut sample) = SpacingSample::new(scenario, share, room) else { continue };
+            let Some(mut sample) = ArrivalLawSample::new(scenario, share, room) else { continue };
             for (seq, at) in share.part(ArrivalSchedule::new(stages, *law, seed, &scenario.name)) {
                 sample.fired(seq, fire(scenario.start + at));
             }
@@ -138,7 +138,7 @@ mod tests {
             for workers in [1, 2, 5] {
                 let scenario = scenario(ArrivalLaw::Poisson, from, to);
                 let (a2, gaps) = statistic(&scenario, 42, workers, |at| at);
-                assert!(a2 < SPACING_BOUND, "{from}/s to {to}/s on {workers}: {a2} over {gaps} gaps");
+                assert!(a2 < ARRIVAL_LAW_BOUND, "{from}/s to {to}/s on {workers}: {a2} over {gaps} gaps");
                 assert!((120..=GAPS_MAX).contains(&gaps), "{from}/s to {to}/s on {workers}: {gaps} gaps");
             }
         }
@@ -150,7 +150,7 @@ mod tests {
             let scenario =
                 ScenarioPlan { places: Places { count, first: 1 }, ..scenario(ArrivalLaw::Poisson, 300.0, 300.0) };
             let (a2, gaps) = statistic(&scenario, 42, workers, |at| at);
-            assert!(a2 < SPACING_BOUND, "{count} places on {workers}: {a2} over {gaps} gaps");
+            assert!(a2 < ARRIVAL_LAW_BOUND, "{count} places on {workers}: {a2} over {gaps} gaps");
         }
     }
 
@@ -171,7 +171,7 @@ mod tests {
         for rate in [300.0, 5_000.0] {
             let scenario = scenario(ArrivalLaw::Poisson, rate, rate);
             let (a2, _) = statistic(&scenario, 42, 1, |at| Nanos(at.0.next_multiple_of(tick)));
-            assert!(a2 > SPACING_BOUND, "{rate}/s: {a2}");
+            assert!(a2 > ARRIVAL_LAW_BOUND, "{rate}/s: {a2}");
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
     fn a_generator_that_is_late_by_microseconds_is_not() {
         let scenario = scenario(ArrivalLaw::Poisson, 20_000.0, 20_000.0);
         let (a2, _) = statistic(&scenario, 42, 1, |at| at + Nanos(at.0 % 97 * 1_000));
-        assert!(a2 < SPACING_BOUND, "{a2}");
+        assert!(a2 < ARRIVAL_LAW_BOUND, "{a2}");
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         for rate in [100.0, 300.0, 1_000.0, 5_000.0] {
             let scenario = scenario(ArrivalLaw::Poisson, rate, rate);
             let (a2, _) = statistic(&scenario, 7, 2, |at| Nanos(at.0.next_multiple_of(grain)));
-            assert!(a2 < SPACING_BOUND / 2.0, "{rate}/s: {a2}");
+            assert!(a2 < ARRIVAL_LAW_BOUND / 2.0, "{rate}/s: {a2}");
         }
     }
 
@@ -201,11 +201,11 @@ mod tests {
             let pair = at.0 / 2_000_000_000 * 2_000_000_000;
             Nanos(pair + 1_000_000_000 + (at.0 - pair) / 2)
         });
-        assert!(a2 > SPACING_BOUND, "{a2}");
+        assert!(a2 > ARRIVAL_LAW_BOUND, "{a2}");
     }
 
     #[test]
     fn equal_distances_and_closed_models_are_not_sampled() {
-        assert!(SpacingSample::new(&scenario(ArrivalLaw::Uniform, 300.0, 300.0), Share::WHOLE, 10).is_none());
+        assert!(ArrivalLawSample::new(&scenario(ArrivalLaw::Uniform, 300.0, 300.0), Share::WHOLE, 10).is_none());
     }
 }
