@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, OperationId, Verdict};
-use slatest_drivers::{ConnectError, Finding, Health, Operation, SessionContext, Session, Unreachable, Workload};
+use slatest_drivers::{ConnectError, Finding, Health, Operation, Session, SessionContext, Unreachable, Workload};
 use slatest_engine::load::{Engine, EngineError, Event, RunFacts, Stop, judge};
 use slatest_engine::profile::{
     ArrivalLaw, ExecutorPlan, Mix, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
@@ -64,7 +64,10 @@ impl Workload for Target {
         Box::pin(async { Ok(Health { detail: "scripted".into() }) })
     }
 
-    fn connect<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
+    fn connect<'a>(
+        &'a self,
+        context: &'a SessionContext,
+    ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
             self.connects.fetch_add(1, Ordering::SeqCst);
             if self.way == Way::Mute {

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use slatest_drivers::{CompileContext, drivers};
+use slatest_drivers::{CompileContext, Target, drivers};
 use slatest_core::source::Source;
-use slatest_core::target::{Guard, Target};
+use slatest_core::target::Guard;
 
 const TARGET: &str = "
 name: t

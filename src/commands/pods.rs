@@ -10,7 +10,7 @@ use super::Exit;
 use super::join::JoinInfo;
 use slatest_cluster::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
 use slatest_core::say;
-use slatest_core::target::Target;
+use slatest_drivers::Target;
 use slatest_engine::profile::Plan;
 
 /// How pods are started.

@@ -2,8 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
-use slatest_core::target::Target;
-use slatest_drivers::drivers;
+use slatest_drivers::{Target, drivers};
 use slatest_engine::profile::ProfileFile;
 
 /// Folder of the schemas, where the files' first lines point to.
@@ -15,7 +14,7 @@ pub fn schemas() -> Vec<(String, String)> {
         ("profile.json".to_owned(), text(&schema_for!(ProfileFile))),
         ("target.json".to_owned(), text(&schema_for!(Target))),
     ];
-    all.extend(drivers().iter().map(|driver| (format!("workload-{}.json", driver.name()), text(&driver.schema()))));
+    all.extend(drivers().map(|driver| (format!("workload-{}.json", driver.name()), text(&driver.schema()))));
     all
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use slatest_core::model::{Arrival, Completion, MonotonicClock, Nanos, Outcome, Problems};
 use slatest_core::source::Source;
-use slatest_core::target::{Guard, Target};
-use slatest_drivers::{self, CompileContext, Session, SessionContext, Workload};
+use slatest_core::target::Guard;
+use slatest_drivers::{self, CompileContext, Session, SessionContext, Target, Workload};
 
 /// Longest that any case waits for something that must come; far above what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -86,7 +86,8 @@ impl Subject {
         let target_source = Source::new("targets/conformance.yaml", target, folder);
         let target: Target = target_source.parse()?;
         let endpoint = &target.endpoints[&endpoint_name].value;
-        assert!(driver.endpoint_kinds().contains(&endpoint.kind()), "{} takes no {}", self.driver, endpoint.kind());
+        let kinds = slatest_drivers::protocol(self.driver).expect("a protocol of this name").endpoint_kinds;
+        assert!(kinds.contains(&endpoint.kind()), "{} takes no {}", self.driver, endpoint.kind());
         driver.compile(&CompileContext {
             source: &source,
             endpoint,

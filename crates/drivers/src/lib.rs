@@ -1,13 +1,16 @@
 //! Drivers: one file or folder per protocol behind these traits, found by name in the registry.
 //!
-//! To add a protocol: write its file with a type for each of its sections, implement [`Driver`],
-//! [`Workload`] and [`Session`], add its endpoint to `target/endpoint.rs`, two lines to
-//! `registry.rs`, and run the conformance suite against a real server.
+//! To add a protocol: write its folder, with its endpoint in `endpoint.rs`, a type for each section of its workload
+//! files, a [`Driver`], a [`Workload`] and a [`Session`]; add its `mod` line here and its line to `registry.rs`; and run
+//! the conformance suite against a real server. The tests' folder `toy/` is the smallest one that does it.
+//!
+//! A protocol's endpoint belongs to every build, its driver to those with its feature. So the module of a protocol whose
+//! feature is off is its `endpoint.rs` alone.
 
 // A print that fails panics: `slatest_core::terminal` writes.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-#[cfg(feature = "amqp")]
+#[cfg_attr(not(feature = "amqp"), path = "amqp/endpoint.rs")]
 mod amqp;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod awaited;
@@ -30,22 +33,26 @@ mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod generator;
-#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "http"), path = "http/endpoint.rs")]
 mod http;
 mod identity;
-#[cfg(feature = "kafka")]
+#[cfg_attr(not(feature = "kafka"), path = "kafka/endpoint.rs")]
 mod kafka;
 mod limit;
 mod outline;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod payload;
+#[macro_use]
+mod protocols;
 mod read_back;
-#[cfg(feature = "redis")]
+#[cfg_attr(not(feature = "redis"), path = "redis/endpoint.rs")]
 mod redis;
 mod registry;
-#[cfg(feature = "sql")]
+#[cfg_attr(not(feature = "sql"), path = "sql/endpoint.rs")]
 mod sql;
-#[cfg(feature = "websocket")]
+#[cfg(test)]
+mod toy;
+#[cfg_attr(not(feature = "websocket"), path = "websocket/endpoint.rs")]
 mod websocket;
 pub mod workload;
 
@@ -59,13 +66,13 @@ pub use generator::generator_fault;
 pub use limit::{Elapsed, Limit};
 pub use outline::{Outline, outline};
 pub use read_back::{ReadBack, ReadBackError, check_ledger};
-pub use registry::{driver, drivers};
+pub use registry::{Endpoint, Protocol, Target, driver, drivers, protocol};
 
 use crate::workload::{LedgerSpec, OperationSpec};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, Outcome, Problems};
 use slatest_core::schedule::Share;
 use slatest_core::source::Source;
-use slatest_core::target::{Endpoint, Guard};
+use slatest_core::target::Guard;
 use slatest_core::writes::LedgerSink;
 
 /// Longest wait for an answer when an operation doesn't say.
@@ -77,9 +84,6 @@ pub const CONNECT_TIMEOUT: Nanos = Nanos::from_secs(10);
 pub trait Driver: Send + Sync {
     /// The name that workload files use.
     fn name(&self) -> &'static str;
-
-    /// Kinds of endpoint (their first keys) that it can talk to.
-    fn endpoint_kinds(&self) -> &'static [&'static str];
 
     /// Reads a workload file and makes it ready to run. Contacts nobody.
     ///

@@ -58,7 +58,7 @@ pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault
 ///
 /// # Errors
 /// All mistakes, each with its place.
-pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(), Problems> {
+pub fn check_target<E>(source: &Source, target: &Target<E>, guard: &Guard) -> Result<(), Problems> {
     let mut problems = Problems::default();
     for (name, proxy) in &target.proxies {
         let wrong = proxy.mistakes(guard);
@@ -79,11 +79,11 @@ pub fn check_target(source: &Source, target: &Target, guard: &Guard) -> Result<(
 
 /// Everything wrong with a fault that shows without contacting anybody. It stands in `source` at `place`:
 /// (its keys, where it is).
-pub fn mistakes<T>(
+pub fn mistakes<T, E>(
     source: &Source,
     place: (&str, &Located<T>),
     spec: &FaultSpec,
-    target: &Target,
+    target: &Target<E>,
     guard: &Guard,
 ) -> Vec<Problem> {
     let (keys, written) = place;
@@ -146,7 +146,7 @@ faults:
 alerts: { alertmanager: 'http://elsewhere:9093', names: [''] }
 ";
         let source = Source::new("t.yaml", text, "");
-        let target: Target = source.parse().unwrap();
+        let target: Target<serde::de::IgnoredAny> = source.parse().unwrap();
         let guard = Guard::new(&target.allow).unwrap();
         let problems = check_target(&source, &target, &guard).unwrap_err().0;
         let seen: Vec<(usize, &str)> = problems.iter().map(|p| (p.place.line, p.place.key.as_str())).collect();

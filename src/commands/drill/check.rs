@@ -14,9 +14,10 @@ use crate::commands::prepare::{PlanArgs, find, target_name};
 use crate::report::phrases::plain;
 use slatest_core::model::Span;
 use slatest_core::say;
+use slatest_core::target::Guard;
 use slatest_core::target::fault::FaultSpec;
-use slatest_core::target::{Guard, Target};
 use slatest_core::terminal::print_all;
+use slatest_drivers::Target;
 use slatest_engine::profile::Library;
 use slatest_faults::Proxies;
 

@@ -15,7 +15,8 @@ use slatest_core::model::MonotonicClock;
 use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_core::target::fault::{FaultSpec, Injection};
-use slatest_core::target::{Environment, Guard, Target};
+use slatest_core::target::{Environment, Guard};
+use slatest_drivers::Target;
 use slatest_engine::profile::{Library, ProfileFile, Shelf};
 use slatest_faults::{Fault, FaultContext, Proxies, Stopwatch, compile};
 

@@ -13,8 +13,9 @@ use slatest_core::files::FileError;
 use slatest_core::files::open_regular;
 use slatest_core::model::{Nanos, Problem, Problems};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::{Endpoint, Secret, Target};
+use slatest_core::target::Secret;
 use slatest_drivers::workload::DataSpec;
+use slatest_drivers::{Endpoint, Target};
 use slatest_engine::profile::{Library, Overrides, Plan, ProfileFile};
 
 /// What an assignment is made of.
@@ -243,13 +244,10 @@ pub(super) fn stays(endpoint: &Endpoint) -> Vec<(String, String)> {
     let tls = endpoint.tls_files();
     let identity = [("cert", tls.cert), ("key", tls.key)];
     let identity = identity.into_iter().filter_map(|(key, file)| Some((key.to_owned(), file?.to_owned())));
-    let secrets = endpoint.secrets().into_iter().filter_map(|(key, secret, _)| match secret {
+    let secrets = endpoint.secrets().into_iter().filter_map(|(key, part)| match part.secret {
         Secret::File(path) => Some((key, path.clone())),
         Secret::Env(_) => None,
     });
-    let database = match endpoint {
-        Endpoint::Sqlite(e) => Some(("sqlite".to_owned(), e.sqlite.value.clone())),
-        _ => None,
-    };
-    identity.chain(secrets).chain(database).collect()
+    let others = endpoint.local_files().into_iter().map(|(key, file)| (key, file.to_owned()));
+    identity.chain(secrets).chain(others).collect()
 }

@@ -1,23 +1,24 @@
-//! Endpoints: one kind per protocol, told apart by their first key.
+//! What endpoints of all protocols have in common. Each protocol's own section lies in the folder of its driver.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::num::NonZeroU64;
+use std::path::Path;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::value::{MapAccessDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::{Secret, TlsFiles};
+use super::{Guard, Secret, TlsFiles};
 use crate::model::Span;
-use crate::source::Located;
+use crate::source::CREDENTIAL_WRITTEN;
 
-/// Defines an endpoint that can speak TLS: what is written, then the files that secure it.
+/// Defines an endpoint that can speak TLS: what is written, then the files that secure it. The crate that calls it
+/// has `serde` and `schemars`.
+#[macro_export]
 macro_rules! with_tls {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$attribute:meta])* pub $field:ident: $type:ty,)+ }) => {
         $(#[$about])*
-        #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+        #[derive(Clone, Debug, ::serde::Deserialize, ::serde::Serialize, ::schemars::JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$attribute])* pub $field: $type,)+
@@ -34,8 +35,8 @@ macro_rules! with_tls {
 
         impl $name {
             /// The files that secure it, as written.
-            pub fn tls_files(&self) -> TlsFiles<'_> {
-                TlsFiles { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() }
+            pub fn tls_files(&self) -> $crate::target::TlsFiles<'_> {
+                $crate::target::TlsFiles { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() }
             }
         }
     };
@@ -65,228 +66,127 @@ pub struct SourceLimit {
     pub per: Span,
 }
 
-with_tls! {
-    /// An HTTP origin.
-    pub struct HttpEndpoint {
-        /// Origin, with an optional path prefix: `https://api.example:8443/v2`.
-        pub http: Located<String>,
-        /// Bearer token sent with every request.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub token: Option<Secret>,
-        /// How the firewall in front of it refuses.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub block: Option<BlockSignature>,
-        /// What one source address may send: decides how many agents a run needs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub source_limit: Option<SourceLimit>,
-    }
+/// What a firewall that limits an address counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Each request.
+    Requests,
+    /// Each connection that is opened.
+    Connections,
 }
 
-with_tls! {
-    /// A WebSocket URL.
-    pub struct WebsocketEndpoint {
-        /// `ws://` or `wss://` URL; the workload's path is appended.
-        pub websocket: Located<String>,
-        /// Bearer token sent with the handshake.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub token: Option<Secret>,
-        /// How many connections one source address may open: decides how many agents a run needs.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub source_limit: Option<SourceLimit>,
-    }
-}
-
-/// How Kafka connections are secured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KafkaSecurity {
-    /// Neither encrypted nor authenticated.
-    #[default]
-    Plaintext,
-    /// TLS.
-    Ssl,
-    /// SASL without TLS.
-    SaslPlaintext,
-    /// SASL over TLS.
-    SaslSsl,
-}
-
-with_tls! {
-    /// Kafka brokers.
-    pub struct KafkaEndpoint {
-        /// Bootstrap brokers, `host:port`.
-        pub kafka: Vec<Located<String>>,
-        /// How connections are secured.
-        #[serde(default)]
-        pub security: KafkaSecurity,
-        /// SASL mechanism: `SCRAM-SHA-512`, `SCRAM-SHA-256`, `PLAIN` or `OAUTHBEARER`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub mechanism: Option<Located<String>>,
-        /// SASL user.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub username: Option<String>,
-        /// SASL password.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub password: Option<Secret>,
-        /// OAUTHBEARER token (a JWT).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub token: Option<Secret>,
-    }
-}
-
-with_tls! {
-    /// A PostgreSQL primary with its read replicas.
-    pub struct PostgresEndpoint {
-        /// DSN of the primary (a secret, because it carries the password).
-        pub postgres: Secret,
-        /// DSNs of read replicas; reads go there in turn.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        pub replicas: Vec<Secret>,
-        /// Whether named prepared statements work; `false` behind a pooler in transaction mode.
-        #[serde(default = "yes")]
-        pub prepared_statements: bool,
-    }
-}
-
-/// A SQLite database file on this machine.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SqliteEndpoint {
-    /// Path of the file.
-    pub sqlite: Located<String>,
-}
-
-with_tls! {
-    /// A Redis server or cluster.
-    pub struct RedisEndpoint {
-        /// `redis://` or `rediss://` URLs without credentials; several for a cluster.
-        pub redis: Vec<Located<String>>,
-        /// Whether it is a cluster.
-        #[serde(default)]
-        pub cluster: bool,
-        /// User, where ACLs are in use.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub username: Option<String>,
-        /// Password or auth token.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub password: Option<Secret>,
-    }
-}
-
-with_tls! {
-    /// An AMQP 0-9-1 broker.
-    pub struct AmqpEndpoint {
-        /// URI (a secret, because it carries the password): `amqps://user:password@host:5671/vhost`.
-        pub amqp: Secret,
-        /// URIs of the cluster's other nodes. A connection is tried where the last one was made, then in this
-        /// order.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        pub nodes: Vec<Secret>,
-    }
-}
-
-const fn yes() -> bool {
-    true
-}
-
-/// Defines the enum from one list of kinds: its variants, the key that tells each apart, reading,
-/// writing and the schema.
-macro_rules! endpoints {
-    ($($variant:ident($type:ident) = $key:literal),+ $(,)?) => {
-        /// One place that a workload talks to. The first key of its section says which kind it is.
-        #[derive(Clone, Debug, Serialize)]
-        #[serde(untagged)]
-        pub enum Endpoint {
-            $(#[doc = concat!("Starts with `", $key, "`.")] $variant(Box<$type>),)+
+impl Counted {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Connections => "connections",
         }
+    }
+}
 
-        impl Endpoint {
-            /// The key that tells this kind apart, e.g. `http`.
-            pub const fn kind(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $key,)+ }
-            }
+/// An address that stands in an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address<'e> {
+    /// A URL, which may hold no credential.
+    Url(&'e str),
+    /// `host:port`.
+    HostPort(&'e str),
+}
+
+/// A secret that stands in an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct SecretPart<'e> {
+    /// Where it comes from.
+    pub secret: &'e Secret,
+    /// Whether it is a whole address (a DSN) whose host is guarded.
+    pub is_address: bool,
+}
+
+impl<'e> SecretPart<'e> {
+    /// A password, a token.
+    pub const fn credential(secret: &'e Secret) -> Self {
+        Self { secret, is_address: false }
+    }
+
+    /// A DSN or URI with its password.
+    pub const fn address(secret: &'e Secret) -> Self {
+        Self { secret, is_address: true }
+    }
+}
+
+/// What is wrong with an endpoint, by the key within it.
+pub type Fault = (String, String);
+
+/// The section of an endpoint, as those see it who know no protocol. What is listed is keyed as it is written:
+/// `token`, `nodes[1]`.
+pub trait EndpointSection {
+    /// Addresses that are written in the open.
+    fn addresses(&self) -> Vec<(String, Address<'_>)>;
+
+    /// Its secrets.
+    fn secrets(&self) -> Vec<(String, SecretPart<'_>)> {
+        Vec::new()
+    }
+
+    /// The files that secure it, as written.
+    fn tls_files(&self) -> TlsFiles<'_> {
+        TlsFiles::default()
+    }
+
+    /// Other files that it names, as written: they stay on their machine, and each agent has its own.
+    fn local_files(&self) -> Vec<(String, &str)> {
+        Vec::new()
+    }
+
+    /// What one source address may send to it, where something in front of it counts, and what that counts.
+    fn source_limit(&self) -> Option<(SourceLimit, Counted)> {
+        None
+    }
+
+    /// Everything wrong with it that shows without contacting anybody: secrets that aren't there,
+    /// hosts that aren't allowed, addresses that hold a credential. `folder` is where relative
+    /// paths start. No secret is quoted.
+    fn faults(&self, folder: &Path, guard: &Guard) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (key, address) in self.addresses() {
+            faults.extend(address.fault(guard).map(|reason| (key, reason)));
         }
-
-        impl<'de> Deserialize<'de> for Endpoint {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Kinds;
-                impl<'de> Visitor<'de> for Kinds {
-                    type Value = Endpoint;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("an endpoint, like { http: https://api.example }")
-                    }
-                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Endpoint, A::Error> {
-                        let kind: String = map.next_key()?.ok_or_else(|| {
-                            serde::de::Error::custom(concat!("an endpoint needs one of the keys", $(" `", $key, "`",)+))
-                        })?;
-                        match kind.as_str() {
-                            $($key => {
-                                let rest = MapAccessDeserializer::new(Replay { first: Some(kind), rest: map });
-                                $type::deserialize(rest).map(|e| Endpoint::$variant(Box::new(e)))
-                            })+
-                            other => Err(serde::de::Error::custom(format!(
-                                concat!("`{}` can't come first in an endpoint: start with one of", $(" `", $key, "`",)+),
-                                other
-                            ))),
-                        }
+        for (key, part) in self.secrets() {
+            match part.secret.resolve(folder) {
+                Err(why) => faults.push((key, why)),
+                // A DSN that is no URL is for the driver to read.
+                Ok(text) if part.is_address => {
+                    if let Ok(url) = Url::parse(text.expose_secret())
+                        && let Some(host) = url.host_str()
+                    {
+                        faults.extend(guard.check(host).err().map(|why| (key, why)));
                     }
                 }
-                deserializer.deserialize_map(Kinds)
+                Ok(_) => {}
             }
         }
-
-        impl JsonSchema for Endpoint {
-            fn schema_name() -> Cow<'static, str> {
-                "Endpoint".into()
-            }
-            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-                let kinds: Vec<Schema> = vec![$(generator.subschema_for::<$type>(),)+];
-                let mut schema = Schema::default();
-                schema.insert("oneOf".into(), serde_json::Value::Array(kinds.into_iter().map(Into::into).collect()));
-                schema
-            }
-        }
-    };
+        faults
+    }
 }
 
-endpoints! {
-    Http(HttpEndpoint) = "http",
-    Websocket(WebsocketEndpoint) = "websocket",
-    Kafka(KafkaEndpoint) = "kafka",
-    Postgres(PostgresEndpoint) = "postgres",
-    Sqlite(SqliteEndpoint) = "sqlite",
-    Redis(RedisEndpoint) = "redis",
-    Amqp(AmqpEndpoint) = "amqp",
-}
-
-impl Endpoint {
-    /// What one source address may send to it, where something in front of it counts.
-    pub const fn source_limit(&self) -> Option<SourceLimit> {
+impl Address<'_> {
+    fn fault(self, guard: &Guard) -> Option<String> {
         match self {
-            Self::Http(endpoint) => endpoint.source_limit,
-            Self::Websocket(endpoint) => endpoint.source_limit,
-            Self::Kafka(_) | Self::Postgres(_) | Self::Sqlite(_) | Self::Redis(_) | Self::Amqp(_) => None,
+            Self::Url(url) => match Url::parse(url) {
+                Ok(url) if !url.username().is_empty() || url.password().is_some() => Some(format!(
+                    "{CREDENTIAL_WRITTEN}: put it where the endpoint's other keys say, as {{ env: NAME }}"
+                )),
+                Ok(url) => match url.host_str() {
+                    Some(host) => guard.check(host).err(),
+                    None => Some(format!("`{url}` names no host")),
+                },
+                Err(e) => Some(format!("`{url}` is not a URL: {e}")),
+            },
+            Self::HostPort(address) => {
+                let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+                guard.check(host).err()
+            }
         }
-    }
-}
-
-/// A map whose first key was already read: gives it once more, then the rest.
-struct Replay<A> {
-    first: Option<String>,
-    rest: A,
-}
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Replay<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        match self.first.take() {
-            Some(key) => seed.deserialize(StringDeserializer::new(key)).map(Some),
-            None => self.rest.next_key_seed(seed),
-        }
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.rest.next_value_seed(seed)
     }
 }

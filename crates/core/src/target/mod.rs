@@ -3,7 +3,6 @@
 mod agents;
 mod alerts;
 pub mod cluster_values;
-mod credentials;
 mod endpoint;
 pub mod fault;
 mod guard;
@@ -19,11 +18,7 @@ pub use agents::{
     Agents, Amounts, KubernetesSection, PullPolicy, Resources, SecretFolder, SecretKey, Spread, TaintEffect, Toleration,
 };
 pub use alerts::AlertsSpec;
-pub use credentials::Fault;
-pub use endpoint::{
-    AmqpEndpoint, BlockSignature, Endpoint, HttpEndpoint, KafkaEndpoint, KafkaSecurity, PostgresEndpoint,
-    RedisEndpoint, SourceLimit, SqliteEndpoint, WebsocketEndpoint,
-};
+pub use endpoint::{Address, BlockSignature, Counted, EndpointSection, Fault, SecretPart, SourceLimit};
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
 pub use tls::{PEM_BYTES_MAX, TlsError, TlsFiles, Verification, client_config, client_config_verifying};
@@ -43,9 +38,12 @@ pub enum Environment {
 }
 
 /// A target file (`targets/*.yaml`).
+///
+/// It is generic over its endpoints: what a protocol's endpoint says is known where the drivers are.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
+#[schemars(rename = "Target")]
+pub struct Target<E> {
     /// Its name, as `--target` takes it.
     pub name: String,
     /// What it is, for people.
@@ -56,7 +54,7 @@ pub struct Target {
     /// What is allowed there.
     pub allow: Located<Allow>,
     /// Where the workloads' endpoints are, by the name that workloads use.
-    pub endpoints: BTreeMap<String, Located<Endpoint>>,
+    pub endpoints: BTreeMap<String, Located<E>>,
     /// Endpoints that this target can't have, with the reason; scenarios on them are left out and
     /// the summary says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 
+use super::AmqpEndpoint;
 use super::connection::{self, Connected};
 use super::failure::Failure;
 use super::frames::{FRAME_MAX, FRAME_MAX_DEFAULT, FRAME_MIN};
@@ -17,7 +18,7 @@ use crate::dial::Dial;
 use crate::{CONNECT_TIMEOUT, CompileContext, Finding};
 use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Outcome, Problems, Span};
-use slatest_core::target::{AmqpEndpoint, Secret, client_config};
+use slatest_core::target::{Secret, client_config};
 
 /// Most channels of a connection that are asked for where the URI names no number, as RabbitMQ offers.
 const CHANNEL_MAX_DEFAULT: u16 = 2_047;

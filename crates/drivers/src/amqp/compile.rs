@@ -10,10 +10,9 @@ use super::workload::{AmqpWorkload, Plan};
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
 use crate::workload::{OperationSpec, SentValue, Template, WorkloadFile};
-use crate::{CompileContext, Operation, Outline, outline};
+use crate::{CompileContext, Endpoint, Operation, Outline, outline};
 use slatest_core::model::Problems;
 use slatest_core::source::{Located, Source};
-use slatest_core::target::Endpoint;
 
 /// Longest name of anything, in bytes.
 pub(super) const NAME_LENGTH_MAX: usize = 255;

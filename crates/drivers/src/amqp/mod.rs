@@ -8,6 +8,7 @@ mod broker;
 mod compile;
 mod connection;
 mod consumer;
+mod endpoint;
 mod envelope;
 mod failure;
 mod file;
@@ -25,6 +26,8 @@ mod workload;
 #[cfg(fuzzing)]
 pub use frames::fuzz::fuzz;
 
+pub use endpoint::AmqpEndpoint;
+
 use std::sync::Arc;
 
 use schemars::{Schema, schema_for};
@@ -39,10 +42,6 @@ pub struct AmqpDriver;
 impl Driver for AmqpDriver {
     fn name(&self) -> &'static str {
         "amqp"
-    }
-
-    fn endpoint_kinds(&self) -> &'static [&'static str] {
-        &["amqp"]
     }
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::AmqpDriver;
-use crate::{CompileContext, Driver};
+use crate::{CompileContext, Driver, Endpoint};
 use slatest_core::source::Source;
-use slatest_core::target::{Allow, Endpoint, Guard};
+use slatest_core::target::{Allow, Guard};
 
 const OPERATION: &str = "{ name: send, request: { publish: { queue: jobs, body: x } } }";
 const URI: &str = "amqp://slatest:the-password@127.0.0.1:5672/v";

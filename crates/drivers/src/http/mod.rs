@@ -12,6 +12,7 @@ mod cookies;
 mod dial;
 mod drained;
 mod encoding;
+mod endpoint;
 mod failure;
 mod file;
 mod health;
@@ -28,6 +29,8 @@ mod tests;
 
 #[cfg(fuzzing)]
 pub use cookies::fuzz;
+
+pub use endpoint::HttpEndpoint;
 
 use std::sync::Arc;
 
@@ -50,13 +53,13 @@ use self::session::HttpSession;
 use super::dial::Dial;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
+    CompileContext, ConnectError, Driver, Endpoint, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
     SessionContext, Unreachable, Workload, outline,
 };
 use crate::workload::{Captures, Data};
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Located;
-use slatest_core::target::{Endpoint, Guard, client_config};
+use slatest_core::target::{Guard, client_config};
 
 /// Most that `answer_max_mib` may say.
 const ANSWER_MAX_MIB_MAX: u64 = 1024;
@@ -80,10 +83,6 @@ pub struct HttpDriver;
 impl Driver for HttpDriver {
     fn name(&self) -> &'static str {
         "http"
-    }
-
-    fn endpoint_kinds(&self) -> &'static [&'static str] {
-        &["http"]
     }
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::HttpDriver;
-use crate::{CompileContext, Driver as _, Workload};
+use crate::{CompileContext, Driver as _, Endpoint, Target, Workload};
 use slatest_core::model::{Nanos, Problem, Problems};
 use slatest_core::source::Source;
-use slatest_core::target::{Endpoint, Guard, Target};
+use slatest_core::target::Guard;
 
 const HEAD: &str = "name: w\ndriver: http\nendpoint: api\n";
 

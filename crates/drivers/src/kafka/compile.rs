@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::KafkaEndpoint;
 use super::cluster::{Cluster, split};
 use super::consumer::Group;
 use super::file::{Check, Consume, Produce, Request, Settings, Start, Until};
@@ -15,10 +16,9 @@ use crate::dial::Dial;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
 use crate::workload::{OperationSpec, SentValue, Template, WorkloadFile};
-use crate::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
+use crate::{CompileContext, Endpoint, Operation, Outline, TIMEOUT_DEFAULT, outline};
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::{Endpoint, KafkaEndpoint};
 
 /// A workload file of this driver.
 pub(super) type File = WorkloadFile<Settings, Request, Check>;

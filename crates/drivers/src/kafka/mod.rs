@@ -12,6 +12,7 @@ mod compile;
 mod connecting;
 mod consumer;
 mod context;
+mod endpoint;
 mod file;
 mod handshake;
 mod headers;
@@ -23,6 +24,8 @@ mod security;
 mod session;
 mod taking;
 mod workload;
+
+pub use endpoint::KafkaEndpoint;
 
 use std::sync::Arc;
 
@@ -38,10 +41,6 @@ pub struct KafkaDriver;
 impl Driver for KafkaDriver {
     fn name(&self) -> &'static str {
         "kafka"
-    }
-
-    fn endpoint_kinds(&self) -> &'static [&'static str] {
-        &["kafka"]
     }
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {

@@ -8,12 +8,14 @@ use rdkafka::ClientConfig;
 use rdkafka::client::OAuthToken;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::KafkaEndpoint;
+use super::endpoint::KafkaSecurity;
 use crate::CompileContext;
 use slatest_core::files::read_bytes;
 use slatest_core::model::Problems;
 use slatest_core::model::hide;
 use slatest_core::target::PEM_BYTES_MAX;
-use slatest_core::target::{KafkaEndpoint, KafkaSecurity, Secret};
+use slatest_core::target::Secret;
 
 /// SASL mechanisms, and whether they take a user and a password (else a token).
 const MECHANISMS: [(&str, bool); 4] =

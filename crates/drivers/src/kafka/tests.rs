@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::KafkaDriver;
-use crate::{CompileContext, Driver};
+use crate::{CompileContext, Driver, Endpoint};
 use slatest_core::source::Source;
-use slatest_core::target::{Allow, Endpoint, Guard};
+use slatest_core::target::{Allow, Guard};
 
 const OPERATION: &str = "{ name: send, request: { produce: { topic: task-events, value: x } } }";
 

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use super::RedisEndpoint;
 use super::bounds::ReplyLimits;
 use super::cluster::Cluster;
 use super::wire::Wire;
@@ -15,7 +16,7 @@ use crate::dial::{Dial, DialError};
 use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, CompileContext};
 use slatest_core::model::{Outcome, hide};
-use slatest_core::target::{Guard, RedisEndpoint, client_config};
+use slatest_core::target::{Guard, client_config};
 
 /// Most nodes that a command is sent to before it is given up.
 pub(super) const REDIRECTIONS_MAX: u32 = 4;

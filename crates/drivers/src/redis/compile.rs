@@ -9,9 +9,8 @@ use super::file::{RedisCheck, RedisRequest, RedisSettings, Reply};
 use super::{Compiled, Plan};
 use crate::identity::Identity;
 use crate::workload::{Captures, WorkloadFile};
-use crate::{CompileContext, Operation, Outline, outline};
+use crate::{CompileContext, Endpoint, Operation, Outline, outline};
 use slatest_core::model::Problems;
-use slatest_core::target::Endpoint;
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
 const TIMINGS: [&str; 1] = ["fill"];

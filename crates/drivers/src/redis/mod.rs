@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 mod command;
 mod compile;
+mod endpoint;
 mod failure;
 mod file;
 mod health;
@@ -22,6 +23,8 @@ mod wire;
 
 #[cfg(fuzzing)]
 pub use reply::fuzz;
+
+pub use endpoint::RedisEndpoint;
 
 use std::sync::Arc;
 
@@ -47,10 +50,6 @@ pub struct Redis;
 impl Driver for Redis {
     fn name(&self) -> &'static str {
         "redis"
-    }
-
-    fn endpoint_kinds(&self) -> &'static [&'static str] {
-        &["redis"]
     }
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {

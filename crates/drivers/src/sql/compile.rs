@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use secrecy::ExposeSecret as _;
 use tokio_rustls::TlsConnector;
 
+use super::PostgresEndpoint;
 use super::dsn::{Dsn, Place, SslMode};
 use super::file::{File, Param, Role, SqlCheck, SqlLedger, SqlRequest};
 use super::postgres::{Host, Login, Tls};
@@ -18,10 +19,10 @@ use super::{Compiled, Plan};
 use crate::dial::Dial;
 use crate::identity::Identity;
 use crate::workload::{Captures, LedgerRead, OperationSpec, Template};
-use crate::{CompileContext, Operation, Outline, TIMEOUT_DEFAULT, outline};
+use crate::{CompileContext, Endpoint, Operation, Outline, TIMEOUT_DEFAULT, outline};
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Located;
-use slatest_core::target::{Endpoint, PostgresEndpoint, Secret, TlsFiles, Verification, client_config_verifying};
+use slatest_core::target::{Secret, TlsFiles, Verification, client_config_verifying};
 
 /// Names of the parts of an operation's time, in the order of `session`'s indices.
 pub const TIMINGS: [&str; 2] = ["pool_wait", "query"];

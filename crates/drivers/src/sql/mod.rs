@@ -2,6 +2,7 @@
 
 mod compile;
 mod dsn;
+mod endpoint;
 mod failure;
 mod file;
 mod health;
@@ -14,6 +15,8 @@ mod run;
 mod server;
 mod session;
 mod statement;
+
+pub use endpoint::{PostgresEndpoint, SqliteEndpoint};
 
 /// A statement, a DSN or a server's message, whatever it says: taken apart, or refused in words.
 #[cfg(fuzzing)]
@@ -55,10 +58,6 @@ pub struct Sql;
 impl Driver for Sql {
     fn name(&self) -> &'static str {
         "sql"
-    }
-
-    fn endpoint_kinds(&self) -> &'static [&'static str] {
-        &["postgres", "sqlite"]
     }
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {

@@ -15,10 +15,9 @@ use super::sync::{EDIT_BYTES_MAX, Insert, TIMINGS};
 use super::workload::{Mode, Shared, Sync, WAIT_MAX};
 use crate::identity::Identity;
 use crate::workload::{Captures, Data, JsonPath, JsonTemplate, OperationSpec, Template, WorkloadFile};
-use crate::{CONNECT_TIMEOUT, CompileContext, Operation, outline};
+use crate::{CONNECT_TIMEOUT, CompileContext, Endpoint, Operation, outline};
 use slatest_core::model::{Nanos, Problem, Problems, Span};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::Endpoint;
 
 const PING_DEFAULT: Nanos = Nanos::from_secs(30);
 const PONG_TIMEOUT_DEFAULT: Nanos = Nanos::from_secs(10);

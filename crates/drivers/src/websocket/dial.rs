@@ -15,12 +15,13 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tokio_util::either::Either;
 use url::{Host, Url};
 
+use super::WebsocketEndpoint;
 use super::broken::Broken;
 use crate::CompileContext;
 use crate::dial::{Dial, DialError};
 use crate::endpoint_url::refuse_extras;
 use slatest_core::model::{Outcome, Problems};
-use slatest_core::target::{WebsocketEndpoint, client_config};
+use slatest_core::target::client_config;
 
 /// An open connection.
 pub(super) type Socket = WebSocketStream<Either<TcpStream, Box<TlsStream<TcpStream>>>>;

@@ -13,6 +13,7 @@ mod connection;
 mod convergence;
 mod dial;
 mod document;
+mod endpoint;
 mod exchange;
 mod file;
 mod read_back;
@@ -26,6 +27,8 @@ mod workload;
 
 #[cfg(fuzzing)]
 pub use document::fuzz;
+
+pub use endpoint::WebsocketEndpoint;
 
 use std::sync::Arc;
 
@@ -41,10 +44,6 @@ pub(super) struct WebsocketDriver;
 impl Driver for WebsocketDriver {
     fn name(&self) -> &'static str {
         "websocket"
-    }
-
-    fn endpoint_kinds(&self) -> &'static [&'static str] {
-        &["websocket"]
     }
 
     fn compile(&self, context: &CompileContext<'_>) -> Result<Arc<dyn Workload>, Problems> {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use server::{Behaviour, Server};
 
 use super::WebsocketDriver;
-use crate::{CompileContext, Driver, Finding, Session, SessionContext, TIMEOUT_DEFAULT, Workload};
+use crate::{CompileContext, Driver, Finding, Session, SessionContext, TIMEOUT_DEFAULT, Target, Workload};
 use slatest_core::model::{Arrival, Clock, Completion, MonotonicClock, Nanos, Outcome, Problems};
 use slatest_core::source::Source;
-use slatest_core::target::{Guard, Target};
+use slatest_core::target::Guard;
 
 const EDITS: &str = "name: edits\ndriver: websocket\nendpoint: sync\n\
     settings: { replicas: 3, document_bytes: 500, connect_timeout: 10s }\n\

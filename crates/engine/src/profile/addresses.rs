@@ -6,7 +6,8 @@ use super::file::Mix;
 use super::plan::{ExecutorPlan, Plan, PlanStep, ScenarioPlan};
 use slatest_core::model::Nanos;
 use slatest_core::schedule::{Curve, Planned, StagePlan};
-use slatest_core::target::{Endpoint, SourceLimit, Target};
+use slatest_core::target::{Counted, SourceLimit};
+use slatest_drivers::Target;
 
 /// What a plan asks of an endpoint that limits what one address may send.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,19 +32,21 @@ pub struct AddressNeed {
 /// What a plan asks of each endpoint of its target that declares a `source_limit` and is used, by name.
 pub fn addresses_needed(plan: &Plan, target: &Target) -> Vec<AddressNeed> {
     let needs = target.endpoints.iter().filter_map(|(name, endpoint)| {
-        let limit = endpoint.source_limit()?;
+        let (limit, counted) = endpoint.source_limit()?;
         let scenarios: Vec<&ScenarioPlan> = plan.scenarios.iter().filter(|s| s.endpoint == *name).collect();
         if scenarios.is_empty() {
             return None;
         }
-        let connections = matches!(endpoint.value, Endpoint::Websocket(_));
         let mut planned = Planned::default();
         let mut unknown = Vec::new();
         for scenario in scenarios {
-            if connections {
-                plan_connections(scenario, &mut planned);
-            } else if !plan_requests(scenario, &mut planned) {
-                unknown.push(scenario.name.clone());
+            match counted {
+                Counted::Connections => plan_connections(scenario, &mut planned),
+                Counted::Requests => {
+                    if !plan_requests(scenario, &mut planned) {
+                        unknown.push(scenario.name.clone());
+                    }
+                }
             }
         }
         let (most, from) = planned.most_within(limit.per.0.as_secs_f64());
@@ -52,7 +55,7 @@ pub fn addresses_needed(plan: &Plan, target: &Target) -> Vec<AddressNeed> {
         Some(AddressNeed {
             endpoint: name.clone(),
             limit,
-            counted: if connections { "connections" } else { "requests" },
+            counted: counted.as_str(),
             most,
             busiest_from: Nanos::from_secs_f64(from.max(0.0)),
             addresses,

@@ -16,9 +16,10 @@ use super::scenario::{Binding, Casting, LeftOut, ResolveContext, endpoint_place}
 use slatest_core::model::{Nanos, OperationId, Problem, Problems, Span};
 use slatest_core::schedule::Places;
 use slatest_core::source::{CREDENTIAL_WRITTEN, Located, Source};
-use slatest_core::target::{Guard, Target};
+use slatest_core::target::Guard;
 use slatest_core::text::is_harmful;
 use slatest_core::text::plain;
+use slatest_drivers::Target;
 use slatest_drivers::{Step, Workload};
 use slatest_faults::check_target;
 

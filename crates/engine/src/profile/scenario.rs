@@ -9,12 +9,9 @@ use super::file::ScenarioSpec;
 use super::library::{Library, Shelf};
 use slatest_core::model::{Place, Problem, Problems, suggest};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::{Guard, Target};
+use slatest_core::target::Guard;
 use slatest_drivers::workload::WorkloadHead;
-use slatest_drivers::{CompileContext, Driver, Workload, driver, drivers};
-
-/// Protocols that this program knows, whichever of them were compiled in.
-const PROTOCOLS: [&str; 6] = ["http", "websocket", "kafka", "sql", "redis", "amqp"];
+use slatest_drivers::{CompileContext, Driver, Target, Workload, drivers, protocol};
 
 /// A scenario that the target can't serve.
 #[derive(Clone, Debug)]
@@ -93,7 +90,8 @@ impl<'a> ResolveContext<'a> {
             Problem { help: problem.help, ..at }
         })?;
         let head = source.parse::<WorkloadHead>()?;
-        let driver = driver(&head.driver).ok_or_else(|| unknown_driver(&source, &head.driver))?;
+        let protocol = protocol(&head.driver).ok_or_else(|| unknown_driver(&source, &head.driver))?;
+        let driver = protocol.driver.ok_or_else(|| not_compiled(&source, &head.driver))?;
         let (written_in, written, key) = match &spec.endpoint {
             Some(endpoint) => (self.profile, endpoint, format!("scenarios.{name}.endpoint")),
             None => (&source, &head.endpoint, "endpoint".to_owned()),
@@ -116,7 +114,7 @@ impl<'a> ResolveContext<'a> {
             let help = suggest(written, endpoints.keys().map(String::as_str));
             return Err(written_in.problem_at(written, key, message).with_help(help).into());
         };
-        let kinds = driver.endpoint_kinds();
+        let kinds = protocol.endpoint_kinds;
         if !kinds.contains(&endpoint.kind()) {
             let message = format!(
                 "the driver `{}` of the workload `{}` can't use an endpoint that starts with `{}`",
@@ -163,13 +161,13 @@ impl<'a> ResolveContext<'a> {
 }
 
 fn unknown_driver(source: &Source, written: &Located<String>) -> Problem {
-    if PROTOCOLS.contains(&written.as_str()) {
-        let message = format!("the driver `{written}` was not compiled into this binary");
-        let help = format!("build it with `--features {written}`");
-        return source.problem_at(written, "driver", message).with_help(help);
-    }
     let message = format!("there is no driver `{written}`");
-    source.problem_at(written, "driver", message).with_help(suggest(written, drivers().iter().map(|d| d.name())))
+    source.problem_at(written, "driver", message).with_help(suggest(written, drivers().map(Driver::name)))
+}
+
+fn not_compiled(source: &Source, written: &Located<String>) -> Problem {
+    let message = format!("the driver `{written}` was not compiled into this binary");
+    source.problem_at(written, "driver", message).with_help(format!("build it with `--features {written}`"))
 }
 
 /// The place of an endpoint's key in the target file.
