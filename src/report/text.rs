@@ -223,7 +223,7 @@ impl Text {
             time(generator.dispatch_lag.as_ref(), |t| t.p50),
             time(generator.dispatch_lag.as_ref(), |t| t.p99),
             generator.cpu_share.map_or_else(|| "?".into(), |share| format!("{:.1}%", share * 100.0)),
-            if resources.cores > 0.0 { resources.cores } else { run.machine.cores as f64 },
+            if resources.cores > 0.0 { (resources.cores * 1e3).round() / 1e3 } else { run.machine.cores as f64 },
             resources.rss_bytes_max >> 20,
         )?;
         for check in &run.result.validity {

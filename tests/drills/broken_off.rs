@@ -50,6 +50,47 @@ fn ctrl_c_while_it_is_broken_heals_it() {
 }
 
 #[test]
+fn a_line_that_drops_while_it_is_broken_heals_it() {
+    for hangs_up in [Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTERM] {
+        let stage = Stage::new();
+        let child = held(&stage);
+        signal(&child, hangs_up);
+        let told = Told::of(&stage.scratch, child.wait_with_output().expect("it ended"), None);
+        assert_eq!(told.code, Some(105), "{hangs_up}: {}", told.text);
+        assert!(is_mended(&stage), "{hangs_up}: {:?}\n{}", stage.deeds(), told.text);
+        assert!(told.says("away", "heal", "done"), "{hangs_up}: {:?}", told.journal);
+        assert_eq!(told.record["status"], "interrupted", "{hangs_up}");
+    }
+}
+
+#[test]
+fn ctrl_c_while_it_waits_for_the_steady_state_breaks_nothing() {
+    let stage = Stage::new();
+    let faults = format!(
+        "  away:\n    http: {{ inject: {{ post: '{}' }}, heal: {{ post: '{}' }} }}",
+        stage.order("outage=600000"),
+        stage.order("mend=true"),
+    );
+    stage.target("staging", true, &faults, "");
+    // So many steady windows in a row take half a minute.
+    profile(
+        &stage,
+        "200ms",
+        70,
+        "  - { name: away, after_steady: 150, steady_within: 60s, inject: { fault: away }, watch: 5s, restored_after: 5, scope: 'api/*' }",
+        "  - { name: comes-back, drill: away, rto: 30s }",
+    );
+    let child = stage.begin(&RUN);
+    wait_for("three windows", || stage.scratch.windows() >= 3);
+    signal(&child, Signal::SIGINT);
+    let told = Told::of(&stage.scratch, child.wait_with_output().expect("it ended"), None);
+    assert_eq!(told.code, Some(105), "{}", told.text);
+    assert!(!told.says("away", "inject", "done") && !is_mended(&stage), "{:?}", told.journal);
+    // It drains for 5 s at most, and did not wait for the state that it was looking for.
+    assert!(stage.scratch.windows() < 150, "{}", stage.scratch.windows());
+}
+
+#[test]
 fn a_second_ctrl_c_does_not_leave_it_broken() {
     let stage = Stage::new();
     let child = held(&stage);

@@ -46,7 +46,7 @@ fn pipes_and_devices_as_files() {
     scratch.write(
         "targets/t.yaml",
         "name: t\nenvironment: staging\nallow: { hosts: [127.0.0.1] }\nendpoints:\n  api:\n    http: 'http://127.0.0.1:1'\n    \
-         headers: { authorization: { file: /dev/zero } }\n",
+         token: { file: /dev/zero }\n",
     );
     refused(&scratch, &["--target", "t"], &["/dev/zero", "a device"]);
 }
