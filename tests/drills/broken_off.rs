@@ -76,8 +76,8 @@ fn ctrl_c_while_it_waits_for_the_steady_state_breaks_nothing() {
     profile(
         &stage,
         "200ms",
-        70,
-        "  - { name: away, after_steady: 150, steady_within: 60s, inject: { fault: away }, watch: 5s, restored_after: 5, scope: 'api/*' }",
+        120,
+        "  - { name: away, after_steady: 150, steady_within: 60s, inject: { fault: away }, watch: 35s, restored_after: 5, scope: 'api/*' }",
         "  - { name: comes-back, drill: away, rto: 30s }",
     );
     let child = stage.begin(&RUN);
