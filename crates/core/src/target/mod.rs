@@ -38,8 +38,7 @@ pub enum Environment {
 }
 
 /// A target file (`targets/*.yaml`).
-///
-/// It is generic over its endpoints: what a protocol's endpoint says is known where the drivers are.
+// It is generic over its endpoints: what a protocol's endpoint says is known where the drivers are.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Target")]
