@@ -44,7 +44,7 @@ pub struct Entry {
     /// What heals it, with the step that breaks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
-    /// That this user wrote the remedy on this machine, see [`super::mark`].
+    /// That this user wrote the remedy on this machine, see `mark.rs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<String>,
     /// When it was injected.
