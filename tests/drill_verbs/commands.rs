@@ -88,11 +88,15 @@ fn a_folder_from_elsewhere_starts_nothing() {
     let none: serde_json::Value = serde_json::from_str(&own).expect("a line");
     let mut none = none.as_object().expect("an object").clone();
     none.remove("mark");
+    // Who forges a line leaves out its checksum, or makes it anew.
+    none.remove("crc32");
     let forged = serde_json::json!("00".repeat(32));
     let mut other = none.clone();
     other.insert("mark".into(), forged);
     let json = |map: &serde_json::Map<String, serde_json::Value>| serde_json::to_string(map).expect("JSON") + "\n";
-    for text in [own.replace("pwned", "other"), json(&none), json(&other)] {
+    let mut another: serde_json::Value = serde_json::from_str(&own.replace("pwned", "other")).expect("a line");
+    another.as_object_mut().expect("an object").remove("crc32");
+    for text in [format!("{another}\n"), json(&none), json(&other)] {
         std::fs::write(&file, text).expect("it can be written");
         let said = desk.slatest(&["drill", "heal", "latest"]);
         assert_eq!(said.code, Some(3), "{}", said.whole());
@@ -103,6 +107,10 @@ fn a_folder_from_elsewhere_starts_nothing() {
     assert_eq!(said.code, Some(0), "{}", said.whole());
     assert!(desk.path().join("pwned").exists());
     std::fs::remove_file(desk.path().join("pwned")).expect("it is there");
+    // A line that has changed since it was written tells nothing, least of all that all is well.
+    std::fs::write(&file, own.replace("pwned", "other")).expect("it can be written");
+    let said = desk.slatest(&["drill", "heal", "latest"]);
+    assert!(said.code == Some(1) && said.err.contains("is not known"), "{}", said.whole());
     // As this user wrote it here.
     std::fs::write(&file, own).expect("it can be written");
     let said = desk.slatest(&["drill", "heal", "latest"]);

@@ -69,6 +69,11 @@ fn heal(folder: &Path, args: &HealArgs) -> Exit {
     for line in &read.unreadable {
         say!("slatest: warning: {JOURNAL_FILE}: {}; what it tells of is not known", plain(line));
     }
+    if read.entries.is_empty() && !read.unreadable.is_empty() {
+        return wrong(&format!(
+            "no line of {JOURNAL_FILE} can be read: whether the run {run} left something broken is not known"
+        ));
+    }
     if read.entries.is_empty() {
         print_all(&format!("Nothing to heal: the run {run} broke nothing.\n"));
         return Exit::Pass;

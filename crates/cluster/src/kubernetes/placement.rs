@@ -20,7 +20,7 @@ use slatest_core::say;
 /// # fn run(settings: slatest_cluster::kubernetes::JobSettings) -> Result<(), slatest_cluster::kubernetes::KubernetesError> {
 /// use slatest_cluster::kubernetes::Placement;
 /// use slatest_core::say;
-/// let placement = Placement::start(settings, |news| say!("slatest: {}", news.words))?;
+/// let placement = Placement::start(settings, |news| say!("slatest: {}", news.message))?;
 /// // … the run; Ctrl-C ends it early, and comes here too …
 /// placement.end()?; // or drop: both delete the Job, its pods and its Secret
 /// # Ok(())
