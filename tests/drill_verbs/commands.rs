@@ -110,7 +110,7 @@ fn a_folder_from_elsewhere_starts_nothing() {
     // A line that has changed since it was written tells nothing, least of all that all is well.
     std::fs::write(&file, own.replace("pwned", "other")).expect("it can be written");
     let said = desk.slatest(&["drill", "heal", "latest"]);
-    assert!(said.code == Some(1) && said.err.contains("is not known"), "{}", said.whole());
+    assert!(said.code == Some(99) && said.err.contains("is not known"), "{}", said.whole());
     // As this user wrote it here.
     std::fs::write(&file, own).expect("it can be written");
     let said = desk.slatest(&["drill", "heal", "latest"]);
