@@ -43,3 +43,8 @@ impl Failure {
         self.broken()
     }
 }
+
+/// What is said of a server that gave fewer connections than were asked for.
+pub(crate) fn shortage(given: usize, wanted: usize, refused: u64, addresses: &str) -> String {
+    format!("the server gave {given} of {wanted} connections, and refused {refused} more: {addresses}")
+}

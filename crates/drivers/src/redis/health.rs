@@ -10,10 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use super::Compiled;
 use super::client::Servers;
-use super::links::shortage as shortage_of;
 use super::slots::{Address, ranges};
 use super::wire::Wire;
-use crate::failure::Failure;
+use crate::failure::{Failure, shortage as shortage_of};
 use crate::{Health, Unreachable};
 use slatest_core::model::Nanos;
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::client::Servers;
 use super::link::{Link, Use};
-use crate::failure::Failure;
+use crate::failure::{Failure, shortage};
 use crate::{CONNECT_TIMEOUT, Finding, SessionContext};
 
 /// Longest wait until all connections are looked at again where none can be had.
@@ -62,11 +62,6 @@ impl Counts {
     pub fn refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
-}
-
-/// What is said of a server that gave fewer connections than were asked for.
-pub fn shortage(given: usize, wanted: usize, refused: u64, addresses: &str) -> String {
-    format!("the server gave {given} of {wanted} connections, and refused {refused} more: {addresses}")
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

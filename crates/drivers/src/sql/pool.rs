@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::run::Script;
 use super::server::{Live, Server};
 use crate::CONNECT_TIMEOUT;
-use crate::failure::Failure;
+use crate::failure::{Failure, shortage};
 use slatest_core::model::Outcome;
 
 /// Longest goodbye.
@@ -227,13 +227,7 @@ impl Pool {
     /// What is said of a server that gave fewer connections than were asked for: `5 of 10`.
     pub fn shortage(&self) -> Option<String> {
         let state = self.state();
-        (state.refused > 0).then(|| {
-            let (given, size, refused) = (state.given, self.size, state.refused);
-            format!(
-                "the server gave {given} of {size} connections, and refused {refused} more: {}",
-                self.server.address()
-            )
-        })
+        (state.refused > 0).then(|| shortage(state.given, self.size, state.refused, &self.server.address()))
     }
 
     /// Takes a connection in that was opened elsewhere.

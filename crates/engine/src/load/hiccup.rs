@@ -91,18 +91,14 @@ impl HiccupMeter {
             longest = longest.max(stall.to.saturating_duration_since(stall.from));
             noticed.stalls.pop_front();
         }
-        nanos(longest)
+        longest.into()
     }
 
     /// The longest stall of all, and all of them added up.
     pub fn totals(&self) -> (Nanos, Nanos) {
         let noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
-        (nanos(noticed.longest), nanos(noticed.total))
+        (noticed.longest.into(), noticed.total.into())
     }
-}
-
-fn nanos(duration: Duration) -> Nanos {
-    Nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl Drop for HiccupMeter {

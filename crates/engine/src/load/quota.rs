@@ -122,15 +122,11 @@ fn throttling_of(text: &str) -> Throttling {
             "nr_periods" => all.periods = value,
             "nr_throttled" => all.throttled = value,
             "throttled_time" => all.time = Nanos(value),
-            "throttled_usec" => all.time = nanos(Duration::from_micros(value)),
+            "throttled_usec" => all.time = Duration::from_micros(value).into(),
             _ => {}
         }
     }
     all
-}
-
-fn nanos(length: Duration) -> Nanos {
-    Nanos(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// A mounted tree of groups.

@@ -145,17 +145,13 @@ impl Watchdog {
 
     /// The longest time for which a worker stood still, of those that touch this one.
     pub fn stood_still(&self, from: Instant, to: Instant) -> Nanos {
-        nanos(self.watched().touching(from, to, Instant::now()))
+        self.watched().touching(from, to, Instant::now()).into()
     }
 
     /// The longest time of all in which one stood still; zero where none did.
     pub fn longest(&self) -> Nanos {
-        nanos(self.watched().longest)
+        self.watched().longest.into()
     }
-}
-
-fn nanos(length: Duration) -> Nanos {
-    Nanos(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl Drop for Watchdog {
