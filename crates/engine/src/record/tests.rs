@@ -14,6 +14,14 @@ use slatest_faults::journal::{DrillKey, Entry, Journal, Phase, Step};
 use slatest_faults::{Injected, Moment};
 use slatest_stats::{DrillEnd, Heal};
 
+/// A run of the sample plan of which nothing is written yet, and the folder that it lies in.
+fn begun() -> (tempfile::TempDir, Plan, RunWriter) {
+    let base = tempfile::tempdir().unwrap();
+    let plan = sample::plan();
+    let writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    (base, plan, writer)
+}
+
 #[test]
 fn what_is_written_is_read_back() {
     let base = tempfile::tempdir().unwrap();
@@ -28,6 +36,18 @@ fn what_is_written_is_read_back() {
     assert_eq!(record.status, Status::Finished);
     assert_eq!(record.result.generator.planned, 4_800);
     assert_eq!(record.result.total.count, 4_000);
+}
+
+/// `message` was `words` once.
+#[test]
+fn what_was_written_with_the_words_of_before_is_read() {
+    let base = tempfile::tempdir().unwrap();
+    let record = killed(base.path(), &[(Step::Inject, Phase::AboutTo, 4), (Step::Inject, Phase::Done, 4)]);
+    let now = serde_json::to_string(&record).unwrap();
+    let before = now.replace("\"message\":", "\"words\":");
+    assert!(before != now && !record.result.drills.is_empty());
+    let read = |text: &str| serde_json::from_str::<RunRecord>(text).unwrap();
+    assert_eq!(read(&before), read(&now));
 }
 
 #[test]
@@ -175,9 +195,7 @@ fn what_was_mended_after_its_run_is_not_said_to_be_broken() {
 
 #[test]
 fn damage_is_named_by_file_and_line() {
-    let base = tempfile::tempdir().unwrap();
-    let plan = sample::plan();
-    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let (_base, plan, mut writer) = begun();
     let folder = writer.folder().to_owned();
     writer.window(&sample::windows(&plan)[0]).unwrap();
     drop(writer);
@@ -199,9 +217,7 @@ fn damage_is_named_by_file_and_line() {
 
 #[test]
 fn each_bit_that_turns_in_a_window_is_told_with_its_line_and_the_file_is_left() {
-    let base = tempfile::tempdir().unwrap();
-    let plan = sample::plan();
-    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let (_base, plan, mut writer) = begun();
     let folder = writer.folder().to_owned();
     for mut window in sample::windows(&plan).into_iter().take(2) {
         // Small, so that every bit can be tried.
@@ -238,9 +254,7 @@ fn each_bit_that_turns_in_a_window_is_told_with_its_line_and_the_file_is_left() 
 
 #[test]
 fn a_last_window_without_its_end_is_whole_or_torn() {
-    let base = tempfile::tempdir().unwrap();
-    let plan = sample::plan();
-    let mut writer = RunWriter::create(base.path(), sample::opening(plan.clone())).unwrap();
+    let (_base, plan, mut writer) = begun();
     let folder = writer.folder().to_owned();
     writer.window(&sample::windows(&plan)[0]).unwrap();
     drop(writer);

@@ -8,6 +8,15 @@ fn goes(series: &Series) -> &slatest_stats::Repeats {
     &series.drills[0].objectives[0].goes
 }
 
+/// `message` was `words` once.
+#[test]
+fn what_was_written_with_the_words_of_before_is_read() {
+    let series = ended(2, &[Plot::Down(4_000, 0), Plot::Void(5_000)]);
+    let before = serde_json::to_string(&series).unwrap().replace("\"message\":", "\"words\":");
+    assert!(before.contains("\"words\":"));
+    assert_eq!(serde_json::from_str::<Series>(&before).unwrap(), series);
+}
+
 #[test]
 fn fourteen_clean_repeats_show_eighty_percent() {
     let series = ended(14, &[Plot::Down(12_000, 0); 14]);
