@@ -26,9 +26,11 @@ drills: tools ## Every drill that ships, one after another, on the real servers 
 	cargo build --release --locked --bin slatest
 	@tests/run-drills
 
-lint: ## Formatting and clippy, warnings as errors
+lint: ## Formatting and clippy, warnings as errors; the fuzz targets compile
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+	@echo "==> the fuzz targets compile"
+	cd fuzz && RUSTFLAGS="--cfg fuzzing" cargo check --locked
 
 doc: ## The documentation of the code, warnings as errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

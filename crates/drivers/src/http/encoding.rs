@@ -118,6 +118,18 @@ pub(super) fn decode(
     if body.len() > bytes_max { Err(NotDecoded::TooLarge) } else { Ok(body) }
 }
 
+/// A body that says that it is packed, in each of the codings.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(bytes: &[u8]) {
+    for coding in ["gzip", "deflate", "br", "zstd"] {
+        let name = HeaderValue::from_static(coding);
+        let headers = HeaderMap::from_iter([(CONTENT_ENCODING, name.clone())]);
+        if let Ok(body) = decode(&headers, Some(&name), Bytes::copy_from_slice(bytes), 1 << 20) {
+            assert!(body.len() <= 1 << 20, "{} bytes of {coding}", body.len());
+        }
+    }
+}
+
 fn unpack(coding: Coding, packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, NotDecoded> {
     let unpacked = match coding {
         Coding::Gzip => bounded(MultiGzDecoder::new(packed), bytes_max),
