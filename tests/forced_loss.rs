@@ -1,5 +1,5 @@
 //! A primary of the stack is lost while its standby is seconds behind: what the run's ledger finds to be lost is
-//! row by row what the lost node holds and the new primary doesn't. The stack starts the lost node exclusion to tell
+//! row by row what the lost node holds and the new primary doesn't. The stack starts the lost node aside to tell
 //! (`tests/stack/stack fault database-forced-loss lost`), so the two know nothing of each other.
 
 #![cfg(feature = "sql")]

@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    fn account() -> CapacityReport {
+    fn report() -> CapacityReport {
         CapacityReport {
             version: VERSION,
             id: "20261120T010000Z-peak-capacity-5a1e57".into(),
@@ -242,17 +242,26 @@ mod tests {
         }
     }
 
+    /// `verdict` was `seen` once, and `message` was `words`.
+    #[test]
+    fn what_was_written_with_the_words_of_before_is_read() {
+        let before = serde_json::to_string(&report()).unwrap();
+        let before = before.replace("\"message\":", "\"words\":").replace("\"verdict\":", "\"seen\":");
+        assert!(before.contains("\"words\":") && before.contains("\"seen\":"));
+        assert_eq!(serde_json::from_str::<CapacityReport>(&before).unwrap(), report());
+    }
+
     #[test]
     fn the_curve_as_it_is_shown() {
         let mut out = Vec::new();
-        account().render(&mut out).unwrap();
+        report().render(&mut out).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap());
     }
 
     #[test]
     fn the_sentence_tells_the_generator_from_the_target() {
         let sentence =
-            |passes, fails, ceiling| CapacityReport { end: End { passes, fails, ceiling }, ..account() }.sentence();
+            |passes, fails, ceiling| CapacityReport { end: End { passes, fails, ceiling }, ..report() }.sentence();
         assert_eq!(
             sentence(Some(300.0), Some(600.0), Ceiling::Objectives),
             "passes at 300/s, not at 600/s: errors 12% of 6,000"

@@ -98,9 +98,9 @@ fn above_zero(text: &str) -> Result<Rate, String> {
 /// Runs it.
 pub fn run(args: &CapacityArgs) -> Exit {
     match search(args) {
-        Ok((account, None)) => conclude(&account),
-        Ok((account, Some(reason))) => {
-            let exit = conclude(&account);
+        Ok((report, None)) => conclude(&report),
+        Ok((report, Some(reason))) => {
+            let exit = conclude(&report);
             say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
             exit.unsaved()
         }
@@ -153,12 +153,12 @@ fn search(args: &CapacityArgs) -> Result<(CapacityReport, Option<String>), Exit>
     drop(idle);
     // Every step has the seed of the first.
     let plan_args = PlanArgs { seed: Some(resolved.plan.seed), ..plan_args };
-    let account = open(args, &resolved, &first, limits).map_err(said(Exit::Unexpected))?;
-    let mut climb = Climb { args, plan_args, found, stop, account, folder: args.out.clone(), unsaved: None };
-    climb.folder = args.out.join(&climb.account.id);
+    let report = open(args, &resolved, &first, limits).map_err(said(Exit::Unexpected))?;
+    let mut climb = Climb { args, plan_args, found, stop, report, folder: args.out.clone(), unsaved: None };
+    climb.folder = args.out.join(&climb.report.id);
     climb.save()?;
     climb.climb()?;
-    Ok((climb.account, climb.unsaved))
+    Ok((climb.report, climb.unsaved))
 }
 
 fn said<E: std::fmt::Display>(exit: Exit) -> impl FnOnce(E) -> Exit {
@@ -215,20 +215,20 @@ struct Climb<'a> {
     plan_args: PlanArgs,
     found: Found,
     stop: Stop,
-    account: CapacityReport,
+    report: CapacityReport,
     folder: PathBuf,
-    /// Why the account is not in its folder.
+    /// Why the report is not in its folder.
     unsaved: Option<String>,
 }
 
 impl Climb<'_> {
     fn save(&self) -> Result<(), Exit> {
-        save_json(&self.folder, FILE, &self.account).map_err(said(Exit::Unexpected))
+        save_json(&self.folder, FILE, &self.report).map_err(said(Exit::Unexpected))
     }
 
     /// The same while steps are measured: what is known stays true, and is told in the end.
     fn save_or_note(&mut self) {
-        if let Err(error) = save_json(&self.folder, FILE, &self.account) {
+        if let Err(error) = save_json(&self.folder, FILE, &self.report) {
             self.unsaved = Some(error.to_string());
         } else {
             self.unsaved = None;
@@ -237,7 +237,7 @@ impl Climb<'_> {
 
     /// Step by step to the end; what is known is written after each.
     fn climb(&mut self) -> Result<(), Exit> {
-        let mut search = Search::new(self.account.limits);
+        let mut search = Search::new(self.report.limits);
         let mut ended_early = None;
         while let Next::Measure { rate, attempt } = search.next() {
             let (step, workloads) = self.step(rate, attempt)?;
@@ -255,18 +255,18 @@ impl Climb<'_> {
             );
             search.report(measured.verdict);
             let passed = measured.verdict == StepVerdict::Pass;
-            self.account.steps.push(measured);
-            self.account.end = search.so_far();
+            self.report.steps.push(measured);
+            self.report.end = search.so_far();
             self.save_or_note();
             if let Next::Done(end) = search.next() {
-                self.account.end = end;
+                self.report.end = end;
             } else if let Err(reason) = self.recover(&step, &workloads, passed) {
                 ended_early = Some(reason);
                 break;
             }
         }
-        self.account.ended_early = ended_early;
-        self.account.ended = Some(Timestamp::now());
+        self.report.ended_early = ended_early;
+        self.report.ended = Some(Timestamp::now());
         self.save_or_note();
         Ok(())
     }
@@ -282,7 +282,7 @@ impl Climb<'_> {
         let judged = needed.unwrap_or(shortest).clamp(shortest, LONGEST.max(shortest));
         // More samples help what could not be told; what was void, a quieter moment.
         let untold =
-            attempt > 1 && self.account.steps.last().is_some_and(|last| last.verdict == StepVerdict::Inconclusive);
+            attempt > 1 && self.report.steps.last().is_some_and(|last| last.verdict == StepVerdict::Inconclusive);
         let (plan, _) = step(if untold { judged + judged } else { judged })?;
         Ok((plan, resolved.workloads.get(index).map(Arc::clone).into_iter().collect()))
     }
@@ -392,15 +392,15 @@ const fn verdict_of(verdict: StepVerdict) -> Verdict {
     }
 }
 
-fn conclude(account: &CapacityReport) -> Exit {
+fn conclude(report: &CapacityReport) -> Exit {
     let mut out = std::io::stdout().lock();
-    if let Err(error) = account.render(&mut out).and_then(|()| out.flush()) {
+    if let Err(error) = report.render(&mut out).and_then(|()| out.flush()) {
         say!("slatest: the curve could not be printed: {error}");
     }
-    if account.ended_early.as_deref() == Some("interrupted") {
+    if report.ended_early.as_deref() == Some("interrupted") {
         return Exit::Interrupted;
     }
-    match (account.end.passes, account.end.ceiling) {
+    match (report.end.passes, report.end.ceiling) {
         (Some(_), _) => Exit::Pass,
         (None, Ceiling::Generator) => Exit::Void,
         (None, Ceiling::Objectives) => Exit::Failed,

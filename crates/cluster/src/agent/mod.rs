@@ -1,9 +1,9 @@
 //! An agent: joins a coordinator, makes its part of the load, and hands over what it measured.
 //!
 //! ```text
-//! coordinator ◄──► line (reads, answers pings) ──words──► agent_loop ──orders──► generator (engine)
-//!                    ▲                                     │      ▲                  │
-//!                    └────────intervals, in order──────── outbox  └──windows, end────┘
+//! coordinator ◄──► connection (reads, answers pings) ──words──► agent_loop ──orders──► generator (engine)
+//!                    ▲                                           │      ▲                  │
+//!                    └────────intervals, in order─────────────── outbox  └──windows, end────┘
 //! ```
 
 mod agent_loop;

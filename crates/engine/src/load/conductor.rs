@@ -239,7 +239,7 @@ impl Conductor<'_> {
         self.clock.start_at(epoch);
         if let Some(ready) = self.ready_drills.take() {
             match ready.begin(&self.plan, self.exclusion.clone(), Arc::<RunClock>::clone(&self.clock)) {
-                Ok(leader) => self.drills = Some(leader),
+                Ok(controller) => self.drills = Some(controller),
                 Err(reason) => {
                     self.lead(Stage::Closing);
                     return Err(EngineError::NotReady(reason));
@@ -387,15 +387,15 @@ impl Conductor<'_> {
                 phase = Some(current);
                 self.tell(Event::Phase(current, now));
             }
-            let notices = self.drills.as_mut().map(|leader| leader.tick(now)).unwrap_or_default();
+            let notices = self.drills.as_mut().map(|controller| controller.tick(now)).unwrap_or_default();
             notices.into_iter().for_each(|words| self.tell(Event::Notice(words)));
             if ending {
                 match stopping_since {
                     None => {
                         stopping_since = Some(now);
                         self.lead(Stage::Stopping);
-                        if let Some(leader) = &mut self.drills {
-                            leader.stop("the run was ended early");
+                        if let Some(controller) = &mut self.drills {
+                            controller.stop("the run was ended early");
                         }
                         let reason = self.aborted.as_ref().map_or_else(
                             || "interrupted: waiting for what is under way (again to end at once)".into(),
@@ -455,8 +455,8 @@ impl Conductor<'_> {
             window.stall = load.meter.window_closed(to).max(self.watchdog.stood_still(from, to));
             window.spoiled = window.stall >= self.stall_limit;
         }
-        if let Some(leader) = &mut self.drills {
-            leader.window(&mut window);
+        if let Some(controller) = &mut self.drills {
+            controller.window(&mut window);
         }
         self.timeline.add(&window);
         let planned_rate = self.phases.rate_at(at);

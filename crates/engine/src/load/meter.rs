@@ -65,7 +65,7 @@ impl Meter {
     }
 }
 
-/// Processors that this process may run on, quotas left exclusion.
+/// Processors that this process may run on, quotas left aside.
 fn processors() -> f64 {
     let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0))
         .map(|set| (0..nix::sched::CpuSet::count()).filter(|i| set.is_set(*i).unwrap_or(false)).count() as f64);

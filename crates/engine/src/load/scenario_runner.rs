@@ -170,7 +170,7 @@ impl ScenarioRunner {
     }
 
     /// The contexts of the sessions that are to be open before the first arrival of a share.
-    pub fn seats_fixed(&self, share: Share) -> Vec<SessionContext> {
+    pub fn fixed_contexts(&self, share: Share) -> Vec<SessionContext> {
         let count = if self.fixed { sessions_of(self.scenario(), share, self.workload.session_group()) } else { 0 };
         (0..count).map(|number| self.seat_of(share, number)).collect()
     }

@@ -64,9 +64,9 @@ impl Conductor<'_> {
 
     /// What was broken is healed before anything else is asked of the target.
     pub(super) fn finish_drills(&mut self, now: Nanos) -> Vec<DrillFacts> {
-        let Some(leader) = self.drills.take() else { return Vec::new() };
+        let Some(controller) = self.drills.take() else { return Vec::new() };
         let (stop, times) = (self.stop.clone(), self.stop.times());
-        leader.finish(now, &|| stop.times() > times, &mut |words| (self.on_event)(Event::Notice(words)))
+        controller.finish(now, &|| stop.times() > times, &mut |words| (self.on_event)(Event::Notice(words)))
     }
 
     /// What can only be checked at the end. A wish to stop that comes meanwhile ends it, and a run that was

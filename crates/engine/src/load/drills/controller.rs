@@ -89,7 +89,7 @@ impl ReadyDrills {
     ) -> Result<DrillController, String> {
         let breaks = self.drills.iter().map(|drill| drill.fault.describe()).collect();
         let runner = DrillRunner::start(self.drills, clock, self.ground)?;
-        let mut leader = DrillController {
+        let mut controller = DrillController {
             plan: Arc::clone(plan),
             exclusion,
             runner,
@@ -100,8 +100,8 @@ impl ReadyDrills {
             notices: Vec::new(),
             load_ended: None,
         };
-        leader.wait_for(0, Nanos::ZERO);
-        Ok(leader)
+        controller.wait_for(0, Nanos::ZERO);
+        Ok(controller)
     }
 }
 

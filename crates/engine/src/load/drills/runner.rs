@@ -53,7 +53,7 @@ pub enum Word {
 }
 
 /// How much longer a drill's watch may last than what is watched: windows are seen when they are over, and
-/// later where the machine is busy. The leader says when all of them were.
+/// later where the machine is busy. The controller says when all of them were.
 const WATCH_SLACK: Nanos = Nanos::from_secs(120);
 
 fn timing(drill: &DrillPlan) -> Timing {

@@ -28,7 +28,7 @@ pub(super) async fn open(runners: &[Rc<ScenarioRunner>], to_conductor: &SyncSend
             .map_err(|e| format!("scenario `{}` can't get ready: {e}", runner.scenario().name))?;
     }
     for runner in runners {
-        let contexts = runner.seats_fixed(runner.share());
+        let contexts = runner.fixed_contexts(runner.share());
         let mut opening = futures_util::stream::iter(contexts)
             .map(|context| async move { open_one(runner, &context).await })
             .buffered(OPENING_AT_ONCE);
@@ -62,7 +62,7 @@ pub(super) async fn enter(
     }
     let ready = async {
         prepare(&runner, share).await?;
-        let mut opening = futures_util::stream::iter(runner.seats_fixed(share))
+        let mut opening = futures_util::stream::iter(runner.fixed_contexts(share))
             .map(|context| async {
                 let context = context;
                 runner.connect(&context).await
