@@ -12,7 +12,7 @@ use slatest_core::schedule::Stripe;
 use slatest_drivers::{ConnectError, Health, Operation, Session, SessionContext, Unreachable, Workload};
 use slatest_engine::load::{Engine, Event, Order, RunFacts, Stop, TakeOver, judge};
 use slatest_engine::profile::{
-    Aim, ArrivalLaw, ExecutorPlan, Mix, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
+    Aim, ArrivalLaw, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan,
 };
 
 /// How the scripted target answers.
@@ -127,50 +127,23 @@ impl Workload for Scripted {
 }
 
 fn constant(rate: f64, secs: f64) -> ExecutorPlan {
-    let stages = vec![StagePlan { duration: Nanos::from_secs_f64(secs), from: rate, to: rate }];
-    ExecutorPlan::Arrivals { law: ArrivalLaw::Uniform, stages }
+    ExecutorPlan::steady(ArrivalLaw::Uniform, Nanos::from_secs_f64(secs), rate)
 }
 
 fn plan(executor: ExecutorPlan, max_in_flight: u64) -> Plan {
     let operation = |address: &str| OperationPlan {
-        scenario: 0,
-        address: address.into(),
         timeout: Nanos::from_secs(30),
-        timings: vec![],
-        ratios: vec![],
         thresholds: vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(50) }],
         share: 0.5,
-        ledger: false,
+        ..OperationPlan::sample(address)
     };
-    let item = |index| MixItem { weight: 1.0, steps: vec![PlanStep::Operation(index)], flow: None };
+    let items = vec![MixItem::sample(0), MixItem::sample(1)];
+    let scenario = ScenarioPlan { max_in_flight, items, ..ScenarioPlan::sample("s", executor) };
     Plan {
-        profile: "test".into(),
-        description: None,
         seed: 42,
         window: Nanos::from_millis(200),
         graceful_stop: Nanos::from_secs(5),
-        on_agent_loss: Default::default(),
-        on_coordinator_loss: Default::default(),
-        scenarios: vec![ScenarioPlan {
-            name: "s".into(),
-            workload: "w".into(),
-            endpoint: "e".into(),
-            driver: "scripted".into(),
-            executor,
-            mix: Mix::Weighted,
-            start: Nanos::ZERO,
-            warm_up: Nanos::ZERO,
-            cool_down: Nanos::ZERO,
-            max_in_flight,
-            sessions: None,
-            places: slatest_core::schedule::Places::UNBOUNDED,
-            first_operation: OperationId(0),
-            items: vec![item(0), item(1)],
-        }],
-        operations: vec![operation("s/a"), operation("s/b")],
-        objectives: vec![],
-        drills: vec![],
-        left_out: vec![],
+        ..Plan::sample(vec![scenario], vec![operation("s/a"), operation("s/b")])
     }
 }
 

@@ -12,10 +12,10 @@ use slatest_cluster::fleet::FleetNews;
 use slatest_cluster::identity::RunAuthority;
 use slatest_cluster::wire;
 use slatest_core::measure::{OperationShape, Series, Threshold};
-use slatest_core::model::{Nanos, OperationId};
-use slatest_core::schedule::{ArrivalLaw, StagePlan};
+use slatest_core::model::Nanos;
+use slatest_core::schedule::ArrivalLaw;
 use slatest_engine::load::{Event, Stop};
-use slatest_engine::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
+use slatest_engine::profile::{ExecutorPlan, OperationPlan, Plan, ScenarioPlan};
 
 use crate::{Size, usage};
 
@@ -25,48 +25,15 @@ pub fn shapes(size: Size) -> Vec<OperationShape> {
 
 fn plan(size: Size) -> Plan {
     let operation = |number| OperationPlan {
-        scenario: 0,
-        address: format!("api/operation-{number}"),
         timeout: Nanos::from_secs(10),
-        timings: vec![],
-        ratios: vec![],
         thresholds: vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(200) }],
         share: 1.0 / f64::from(size.operations),
-        ledger: false,
+        ..OperationPlan::sample(&format!("api/operation-{number}"))
     };
     let rate = (size.agents * u64::from(size.operations) * size.samples) as f64;
-    Plan {
-        profile: "fleet".into(),
-        description: None,
-        seed: 1,
-        window: Nanos::from_secs(1),
-        graceful_stop: Nanos::from_secs(1),
-        on_agent_loss: OnAgentLoss::Void,
-        on_coordinator_loss: OnCoordinatorLoss::Stop,
-        scenarios: vec![ScenarioPlan {
-            name: "api".into(),
-            workload: "api".into(),
-            endpoint: "api".into(),
-            driver: "http".into(),
-            executor: ExecutorPlan::Arrivals {
-                law: ArrivalLaw::Uniform,
-                stages: vec![StagePlan { duration: Nanos::from_secs(size.seconds), from: rate, to: rate }],
-            },
-            mix: Mix::Weighted,
-            start: Nanos::ZERO,
-            warm_up: Nanos::ZERO,
-            cool_down: Nanos::ZERO,
-            max_in_flight: 100,
-            sessions: None,
-            places: slatest_core::schedule::Places::UNBOUNDED,
-            first_operation: OperationId(0),
-            items: vec![],
-        }],
-        operations: (0..size.operations).map(operation).collect(),
-        objectives: vec![],
-        drills: vec![],
-        left_out: vec![],
-    }
+    let steady = ExecutorPlan::steady(ArrivalLaw::Uniform, Nanos::from_secs(size.seconds), rate);
+    let scenario = ScenarioPlan { max_in_flight: 100, ..ScenarioPlan::sample("api", steady) };
+    Plan { profile: "fleet".into(), ..Plan::sample(vec![scenario], (0..size.operations).map(operation).collect()) }
 }
 
 pub fn run(size: Size) -> Result<(), Box<dyn Error>> {

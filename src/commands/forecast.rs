@@ -164,16 +164,7 @@ pub(super) mod tests {
     }
 
     fn operation(scenario: usize, address: &str, share: f64) -> OperationPlan {
-        OperationPlan {
-            scenario,
-            address: address.into(),
-            timeout: Nanos::from_secs(5),
-            timings: Vec::new(),
-            ratios: Vec::new(),
-            thresholds: Vec::new(),
-            share,
-            ledger: false,
-        }
+        OperationPlan { scenario, timeout: Nanos::from_secs(5), share, ..OperationPlan::sample(address) }
     }
 
     fn objective(name: &str, operations: &[u16], each: bool, aim: Aim) -> ObjectivePlan {

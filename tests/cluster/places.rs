@@ -11,56 +11,19 @@ use slatest_cluster::fleet::FleetNews;
 use slatest_cluster::identity::RunAuthority;
 use slatest_cluster::transport::connect;
 use slatest_cluster::wire::{self, from_agent, to_agent};
-use slatest_core::model::{Nanos, OperationId};
-use slatest_core::schedule::{ArrivalLaw, StagePlan};
+use slatest_core::model::Nanos;
+use slatest_core::schedule::ArrivalLaw;
 use slatest_engine::load::Stop;
-use slatest_engine::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
+use slatest_engine::profile::{ExecutorPlan, OperationPlan, Plan, ScenarioPlan};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::door::{Attending, hello, soon};
 
 fn plan() -> Plan {
-    let law = ArrivalLaw::Poisson;
-    let stages = vec![StagePlan { duration: Nanos::from_secs(60), from: 10.0, to: 10.0 }];
-    Plan {
-        profile: "places".into(),
-        description: None,
-        seed: 1,
-        window: Nanos::from_secs(1),
-        graceful_stop: Nanos::from_secs(1),
-        on_agent_loss: OnAgentLoss::Void,
-        on_coordinator_loss: OnCoordinatorLoss::Stop,
-        scenarios: vec![ScenarioPlan {
-            name: "api".into(),
-            workload: "api".into(),
-            endpoint: "api".into(),
-            driver: "http".into(),
-            executor: ExecutorPlan::Arrivals { law, stages },
-            mix: Mix::Weighted,
-            start: Nanos::ZERO,
-            warm_up: Nanos::ZERO,
-            cool_down: Nanos::ZERO,
-            max_in_flight: 10,
-            sessions: None,
-            places: slatest_core::schedule::Places::UNBOUNDED,
-            first_operation: OperationId(0),
-            items: vec![],
-        }],
-        operations: vec![OperationPlan {
-            scenario: 0,
-            address: "api/list".into(),
-            timeout: Nanos::from_secs(1),
-            timings: vec![],
-            ratios: vec![],
-            thresholds: vec![],
-            share: 1.0,
-            ledger: false,
-        }],
-        objectives: vec![],
-        drills: vec![],
-        left_out: vec![],
-    }
+    let steady = ExecutorPlan::steady(ArrivalLaw::Poisson, Nanos::from_secs(60), 10.0);
+    let operations = vec![OperationPlan::sample("api/list")];
+    Plan { profile: "places".into(), ..Plan::sample(vec![ScenarioPlan::sample("api", steady)], operations) }
 }
 
 /// A coordinator that leads a run on a thread of its own.

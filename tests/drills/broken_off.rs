@@ -10,14 +10,19 @@ use crate::scratch::{printed, wait_for};
 use crate::stage::{RUN, Stage, signal};
 use crate::told::{Told, journal, says};
 
-/// A drill that would go on for a minute.
-fn held(stage: &Stage) -> Child {
+/// The target with a fault that stays until it is mended.
+fn can_be_away(stage: &Stage) {
     let faults = format!(
         "  away:\n    http: {{ inject: {{ post: '{}' }}, heal: {{ post: '{}' }} }}",
         stage.order("outage=600000"),
         stage.order("mend=true"),
     );
     stage.target("staging", true, &faults, "");
+}
+
+/// A drill that would go on for a minute.
+fn held(stage: &Stage) -> Child {
+    can_be_away(stage);
     profile(
         stage,
         "200ms",
@@ -66,12 +71,7 @@ fn a_line_that_drops_while_it_is_broken_heals_it() {
 #[test]
 fn ctrl_c_while_it_waits_for_the_steady_state_breaks_nothing() {
     let stage = Stage::new();
-    let faults = format!(
-        "  away:\n    http: {{ inject: {{ post: '{}' }}, heal: {{ post: '{}' }} }}",
-        stage.order("outage=600000"),
-        stage.order("mend=true"),
-    );
-    stage.target("staging", true, &faults, "");
+    can_be_away(&stage);
     // So many steady windows in a row take half a minute.
     profile(
         &stage,

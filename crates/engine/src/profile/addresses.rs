@@ -155,7 +155,7 @@ fn plan_connections(scenario: &ScenarioPlan, planned: &mut Planned) {
 mod tests {
     use super::*;
     use crate::profile::MixItem;
-    use slatest_core::model::OperationId;
+
     use slatest_core::schedule::ArrivalLaw;
     use slatest_core::source::Source;
 
@@ -185,37 +185,14 @@ mod tests {
     fn scenario(endpoint: &str, executor: ExecutorPlan) -> ScenarioPlan {
         ScenarioPlan {
             name: format!("on-{endpoint}"),
-            workload: "w".into(),
-            endpoint: endpoint.into(),
-            driver: "http".into(),
-            executor,
-            mix: Mix::Weighted,
-            start: Nanos::ZERO,
-            warm_up: Nanos::ZERO,
-            cool_down: Nanos::ZERO,
             max_in_flight: 1000,
-            sessions: None,
-            places: slatest_core::schedule::Places::UNBOUNDED,
-            first_operation: OperationId(0),
             items: vec![item(1.0, &[PlanStep::Operation(0)])],
+            ..ScenarioPlan::sample(endpoint, executor)
         }
     }
 
     fn plan(scenarios: Vec<ScenarioPlan>) -> Plan {
-        Plan {
-            profile: "p".into(),
-            description: None,
-            seed: 1,
-            window: Nanos::from_secs(1),
-            graceful_stop: Nanos::from_secs(30),
-            on_agent_loss: Default::default(),
-            on_coordinator_loss: Default::default(),
-            scenarios,
-            operations: Vec::new(),
-            objectives: Vec::new(),
-            drills: Vec::new(),
-            left_out: Vec::new(),
-        }
+        Plan { graceful_stop: Nanos::from_secs(30), ..Plan::sample(scenarios, vec![]) }
     }
 
     fn one(scenarios: Vec<ScenarioPlan>, limit: &str) -> AddressNeed {

@@ -11,6 +11,8 @@ mod objectives;
 mod overrides;
 mod plan;
 mod resolve;
+#[cfg(any(test, feature = "samples"))]
+mod sample;
 mod scenario;
 mod written;
 

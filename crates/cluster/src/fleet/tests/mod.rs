@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::*;
 use slatest_core::measure::{Series, Threshold};
-use slatest_core::model::OperationId;
-use slatest_core::schedule::{ArrivalLaw, StagePlan};
-use slatest_engine::profile::{ExecutorPlan, Mix, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
+use slatest_core::schedule::ArrivalLaw;
+use slatest_engine::profile::{ExecutorPlan, OnAgentLoss, OnCoordinatorLoss, OperationPlan, Plan, ScenarioPlan};
 
 const RUN: &str = "20261121T080000Z-test-abc123";
 
@@ -25,38 +24,9 @@ pub(super) fn plan(secs: u64, rate: f64, on_agent_loss: OnAgentLoss) -> Plan {
         share: 0.5,
         ledger: false,
     };
-    Plan {
-        profile: "test".into(),
-        description: None,
-        seed: 1,
-        window: Nanos::from_secs(1),
-        graceful_stop: Nanos::from_secs(1),
-        on_agent_loss,
-        on_coordinator_loss: OnCoordinatorLoss::Stop,
-        scenarios: vec![ScenarioPlan {
-            name: "api".into(),
-            workload: "api".into(),
-            endpoint: "api".into(),
-            driver: "http".into(),
-            executor: ExecutorPlan::Arrivals {
-                law: ArrivalLaw::Poisson,
-                stages: vec![StagePlan { duration: Nanos::from_secs(secs), from: rate, to: rate }],
-            },
-            mix: Mix::Weighted,
-            start: Nanos::ZERO,
-            warm_up: Nanos::ZERO,
-            cool_down: Nanos::ZERO,
-            max_in_flight: 10,
-            sessions: None,
-            places: slatest_core::schedule::Places::UNBOUNDED,
-            first_operation: OperationId(0),
-            items: vec![],
-        }],
-        operations: vec![operation("list"), operation("create")],
-        objectives: vec![],
-        drills: vec![],
-        left_out: vec![],
-    }
+    let steady = ExecutorPlan::steady(ArrivalLaw::Poisson, Nanos::from_secs(secs), rate);
+    let scenarios = vec![ScenarioPlan::sample("api", steady)];
+    Plan { on_agent_loss, ..Plan::sample(scenarios, vec![operation("list"), operation("create")]) }
 }
 
 fn settings(plan: &Arc<Plan>, agents: u64) -> FleetSettings {

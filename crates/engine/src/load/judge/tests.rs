@@ -3,7 +3,7 @@
 use super::advice::quantile_name;
 use super::*;
 use crate::load::{Abortion, Resources, ScenarioFinding, shapes};
-use crate::profile::{Aim, ArrivalLaw, Mix, ObjectivePlan, OperationPlan, ScenarioPlan, StagePlan};
+use crate::profile::{Aim, ArrivalLaw, ObjectivePlan, OperationPlan, ScenarioPlan, StagePlan};
 use slatest_core::measure::{Recorder, Series, Threshold};
 use slatest_core::model::{Completion, Nanos, OperationId};
 use slatest_stats::Reading;
@@ -27,38 +27,9 @@ pub(super) fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
         share: 0.5,
         ledger: false,
     };
-    Plan {
-        profile: "test".into(),
-        description: None,
-        seed: 1,
-        window: Nanos::from_secs(1),
-        graceful_stop: Nanos::from_secs(1),
-        on_agent_loss: Default::default(),
-        on_coordinator_loss: Default::default(),
-        scenarios: vec![ScenarioPlan {
-            name: "api".into(),
-            workload: "api".into(),
-            endpoint: "api".into(),
-            driver: "http".into(),
-            executor: ExecutorPlan::Arrivals {
-                law: ArrivalLaw::Poisson,
-                stages: vec![StagePlan { duration: Nanos::from_secs(12), from: 100.0, to: 100.0 }],
-            },
-            mix: Mix::Weighted,
-            start: Nanos::ZERO,
-            warm_up: Nanos::from_secs(2),
-            cool_down: Nanos::ZERO,
-            max_in_flight: 10,
-            sessions: None,
-            places: slatest_core::schedule::Places::UNBOUNDED,
-            first_operation: OperationId(0),
-            items: vec![],
-        }],
-        operations: vec![operation("list"), operation("create")],
-        objectives,
-        drills: vec![],
-        left_out: vec![],
-    }
+    let steady = ExecutorPlan::steady(ArrivalLaw::Poisson, Nanos::from_secs(12), 100.0);
+    let scenario = ScenarioPlan { warm_up: Nanos::from_secs(2), ..ScenarioPlan::sample("api", steady) };
+    Plan { objectives, ..Plan::sample(vec![scenario], vec![operation("list"), operation("create")]) }
 }
 
 fn objective(each: bool, aim: Aim) -> ObjectivePlan {
