@@ -13,6 +13,8 @@ use crate::store::StoreError;
 
 /// The longest text that a field takes, in bytes.
 pub const LONGEST_FIELD: usize = 512;
+/// The longest notes of a task, in bytes.
+pub const LONGEST_NOTES: usize = 16 << 10;
 
 /// An answer that is not the work: a status and a message for the person who reads it.
 #[derive(Debug)]
@@ -92,6 +94,17 @@ pub fn check_text(field: &str, text: &str) -> Result<(), Refusal> {
     }
     if text.len() > LONGEST_FIELD {
         return Err(Refusal::bad_request(format!("`{field}` is longer than {LONGEST_FIELD} bytes")));
+    }
+    Ok(())
+}
+
+/// Refuses notes that are too long.
+///
+/// # Errors
+/// Names the field and the limit.
+pub fn check_notes(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.len() > LONGEST_NOTES {
+        return Err(Refusal::bad_request(format!("`{field}` is longer than {LONGEST_NOTES} bytes")));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::Platform;
-use super::answer::{Body, Parameters, Refusal, check_one_of, check_text};
+use super::answer::{Body, Parameters, Refusal, check_notes, check_one_of, check_text};
 use crate::events::Topic;
 use crate::store::{LONGEST_PAGE, NewTask, Page, Task};
 
@@ -47,6 +47,9 @@ pub async fn create(
     check_text("patient", &new.patient)?;
     if let Some(priority) = &new.priority {
         check_one_of("priority", priority, PRIORITIES)?;
+    }
+    if let Some(notes) = &new.notes {
+        check_notes("notes", notes)?;
     }
     let task = platform.store.create_task(new).await?;
     platform.events.publish(Topic::TaskEvents, &task.id, "task-created", &task);

@@ -27,6 +27,9 @@ pub struct Task {
     pub priority: String,
     /// `open`, `in-progress`, `done` or `cancelled`.
     pub status: String,
+    /// What is to be known for it; nothing when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -46,6 +49,9 @@ pub struct NewTask {
     /// `routine` when not said.
     #[serde(default)]
     pub priority: Option<String>,
+    /// What is to be known for it.
+    #[serde(default)]
+    pub notes: Option<String>,
 }
 
 /// A check of a task against the medical record system.

@@ -15,6 +15,7 @@ CREATE TABLE IF NOT EXISTS tasks (
     patient     TEXT NOT NULL,
     priority    TEXT NOT NULL,
     status      TEXT NOT NULL,
+    notes       TEXT,
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL
 );

@@ -108,7 +108,7 @@ struct SqlStore<DB: Database> {
     write: Pool<DB>,
 }
 
-type TaskRow = (String, String, String, String, String, String, i64, i64);
+type TaskRow = (String, String, String, String, String, String, Option<String>, i64, i64);
 type VerificationRow = (String, String, String, String, i64);
 type HandoverRow = (String, String, String, Option<String>, String, i64, Option<i64>);
 
@@ -122,8 +122,9 @@ fn new_id(kind: &str) -> String {
 }
 
 fn task(row: TaskRow) -> Task {
-    let (id, title, assignee, patient, priority, status, created, updated) = row;
-    Task { id, title, assignee, patient, priority, status, created_at: instant(created), updated_at: instant(updated) }
+    let (id, title, assignee, patient, priority, status, notes, created, updated) = row;
+    let (created_at, updated_at) = (instant(created), instant(updated));
+    Task { id, title, assignee, patient, priority, status, notes, created_at, updated_at }
 }
 
 fn verification((id, patient, task, system, created): VerificationRow) -> Verification {
@@ -161,7 +162,7 @@ where
             let (rows, (total,)) = match assignee {
                 Some(assignee) => (
                     query_as::<DB, TaskRow>(
-                        "SELECT id, title, assignee, patient, priority, status, created_at, updated_at FROM tasks \
+                        "SELECT id, title, assignee, patient, priority, status, notes, created_at, updated_at FROM tasks \
                          WHERE assignee = $1 ORDER BY created_at DESC LIMIT $2",
                     )
                     .bind(assignee)
@@ -175,7 +176,7 @@ where
                 ),
                 None => (
                     query_as::<DB, TaskRow>(
-                        "SELECT id, title, assignee, patient, priority, status, created_at, updated_at FROM tasks \
+                        "SELECT id, title, assignee, patient, priority, status, notes, created_at, updated_at FROM tasks \
                          ORDER BY created_at DESC LIMIT $1",
                     )
                     .bind(limit)
@@ -192,7 +193,7 @@ where
     fn task<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Task>> {
         async move {
             let row = query_as::<DB, TaskRow>(
-                "SELECT id, title, assignee, patient, priority, status, created_at, updated_at FROM tasks WHERE id = $1",
+                "SELECT id, title, assignee, patient, priority, status, notes, created_at, updated_at FROM tasks WHERE id = $1",
             )
             .bind(id)
             .fetch_optional(&self.read)
@@ -205,15 +206,16 @@ where
     fn create_task(&self, new: NewTask) -> Answer<'_, Task> {
         async move {
             let row = query_as::<DB, TaskRow>(
-                "INSERT INTO tasks (id, title, assignee, patient, priority, status, created_at, updated_at) \
-                 VALUES ($1, $2, $3, $4, $5, 'open', $6, $7) \
-                 RETURNING id, title, assignee, patient, priority, status, created_at, updated_at",
+                "INSERT INTO tasks (id, title, assignee, patient, priority, status, notes, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8) \
+                 RETURNING id, title, assignee, patient, priority, status, notes, created_at, updated_at",
             )
             .bind(new_id("task"))
             .bind(new.title)
             .bind(new.assignee)
             .bind(new.patient)
             .bind(new.priority.unwrap_or_else(|| "routine".into()))
+            .bind(new.notes)
             .bind(Timestamp::now().as_millisecond())
             .bind(Timestamp::now().as_millisecond())
             .fetch_one(&self.write)
@@ -227,7 +229,7 @@ where
         async move {
             let row = query_as::<DB, TaskRow>(
                 "UPDATE tasks SET status = $2, updated_at = $3 WHERE id = $1 \
-                 RETURNING id, title, assignee, patient, priority, status, created_at, updated_at",
+                 RETURNING id, title, assignee, patient, priority, status, notes, created_at, updated_at",
             )
             .bind(id)
             .bind(status)
@@ -385,6 +387,7 @@ mod tests {
                 assignee: "clinician-1".into(),
                 patient: "patient-1".into(),
                 priority: None,
+                notes: Some("n".repeat(5_000)),
             })
             .await
             .unwrap();
