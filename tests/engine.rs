@@ -356,7 +356,7 @@ fn virtual_users_start_again_when_they_are_done() {
 #[test]
 fn sessions_opened_before_the_start_take_turns() {
     let mut plan = plan(constant(100.0, 0.5), 1000);
-    plan.scenarios[0].sessions = Some(10);
+    plan.scenarios[0].users = Some(10);
     let (_, workload) = run(plan, Script::Instant, 2);
     let seen = workload.seen.lock().unwrap();
     let mut uses = std::collections::BTreeMap::new();

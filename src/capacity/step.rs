@@ -1,7 +1,7 @@
 //! The plan of one step: one scenario of a profile at a steady rate, with the objectives that cover it.
 
 use slatest_core::model::{Nanos, OperationId};
-use slatest_engine::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan, StagePlan};
+use slatest_engine::profile::{Aim, ExecutorPlan, ObjectivePlan, Plan, RateCounts, StagePlan};
 
 /// Why there can be no step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,12 @@ pub fn step_plan(
     let peak = stages.iter().map(|stage| stage.from.max(stage.to)).fold(f64::MIN_POSITIVE, f64::max);
     let most = (own.max_in_flight as f64 * (rate / peak).max(1.0)) as u64;
     own.max_in_flight = most.min(IN_FLIGHT_MAX).max(own.max_in_flight);
-    let stage = StagePlan { duration: warm_up + judged, from: rate, to: rate };
+    // The rate that is searched counts what the profile's counts.
+    let arrivals = match own.rate_counts {
+        RateCounts::Arrivals => rate,
+        RateCounts::Requests => rate / own.requests_per_arrival(),
+    };
+    let stage = StagePlan { duration: warm_up + judged, from: arrivals, to: arrivals };
     own.executor = ExecutorPlan::Arrivals { law: *law, stages: vec![stage] };
     (own.start, own.warm_up, own.cool_down) = (Nanos::ZERO, warm_up, Nanos::ZERO);
 

@@ -100,7 +100,7 @@ fn head(plan: &Plan, target: &Target) -> String {
     let parts = vec![
         format!("{} long, then up to {} to end what is under way", spoken(plan.end()), spoken(plan.graceful_stop)),
         format!("{} arrivals expected{beside}", grouped(known.round() as u64)),
-        format!("at most {}/s in all", figure(peak_rate(&plan.scenarios))),
+        format!("at most {} requests/s in all", figure(peak_rate(&plan.scenarios))),
         format!("seed {}", plan.seed),
     ];
     format!("{}\n{}\n", wrapped(&[text], "", 0), wrapped(&parts, " · ", 0))
@@ -147,7 +147,14 @@ fn scenario_lines(scenario: &ScenarioPlan) -> Vec<String> {
             let peak = figure(Curve::new(stages).peak());
             let (all, judged) = (all.round() as u64, judged.round() as u64);
             let judged = if judged == all { "all".to_owned() } else { grouped(judged) };
-            format!("{} arrivals, {judged} judged, at most {peak}/s", grouped(all))
+            let counted = format!("{} arrivals, {judged} judged, at most {peak}/s", grouped(all));
+            match scenario.requests_per_arrival() {
+                1.0 => counted,
+                each => {
+                    let requests = figure(Curve::new(stages).peak() * each);
+                    format!("{counted} of {each:.2} requests each: at most {requests} requests/s")
+                }
+            }
         }
         None => "as many arrivals as the users get done".into(),
     }];
@@ -160,7 +167,10 @@ fn scenario_lines(scenario: &ScenarioPlan) -> Vec<String> {
         }
     }
     facts.push(format!("at most {} in flight", grouped(scenario.max_in_flight)));
-    facts.extend(scenario.sessions.map(|n| format!("{} sessions", grouped(n))));
+    facts.extend(scenario.users.map(|n| format!("{} users", grouped(n))));
+    if !scenario.once.is_empty() {
+        facts.push("a first act of its own for each".into());
+    }
     vec![
         format!("{} by {}, endpoint {}", scenario.workload, scenario.driver, scenario.endpoint),
         wrapped(&load, " · ", INDENT),
@@ -376,7 +386,7 @@ mod tests {
             name: "staging".into(),
             description: None,
             environment: Environment::Staging,
-            allow: slatest_core::target::Allow { hosts: vec![], max_rate: None, drills: false }.into(),
+            allow: slatest_core::target::Allow { hosts: vec![], max_rate: None, max_users: None, drills: false }.into(),
             endpoints: Default::default(),
             absent: Default::default(),
             agents: None,

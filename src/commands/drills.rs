@@ -331,7 +331,7 @@ mod tests {
             name: "staging".into(),
             description: None,
             environment,
-            allow: slatest_core::target::Allow { hosts: vec![], max_rate: None, drills }.into(),
+            allow: slatest_core::target::Allow { hosts: vec![], max_rate: None, max_users: None, drills }.into(),
             endpoints: Default::default(),
             absent: Default::default(),
             agents: None,

@@ -138,7 +138,7 @@ fn chance(n: u64, limit: f64) -> f64 {
 pub(super) mod tests {
     use super::*;
     use slatest_core::schedule::ArrivalLaw;
-    use slatest_engine::profile::{Mix, OperationPlan, StagePlan};
+    use slatest_engine::profile::{Mix, OperationPlan, RateCounts, StagePlan};
 
     fn stage(secs: u64, from: f64, to: f64) -> StagePlan {
         StagePlan { duration: Nanos::from_secs(secs), from, to }
@@ -156,7 +156,9 @@ pub(super) mod tests {
             warm_up: Nanos::from_secs(warm_up),
             cool_down: Nanos::ZERO,
             max_in_flight: 1_000,
-            sessions: (name == "users").then_some(50),
+            users: (name == "users").then_some(50),
+            once: vec![],
+            rate_counts: RateCounts::Arrivals,
             places: slatest_core::schedule::Places::UNBOUNDED,
             first_operation: OperationId(first),
             items: Vec::new(),

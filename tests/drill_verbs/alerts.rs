@@ -69,7 +69,8 @@ async fn a_real_alertmanager_says_when_a_fault_was_detected() {
     server.fire(&http, "DiskFull", stopwatch.now().wall).await;
     let folder = std::env::temp_dir();
     let spec: AlertsSpec = serde_saphyr::from_str(&format!("alertmanager: {}", server.url)).unwrap();
-    let guard = Guard::new(&Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, drills: true }).unwrap();
+    let guard =
+        Guard::new(&Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, max_users: None, drills: true }).unwrap();
     let mut watch = AlertWatch::new(&spec, &folder, &guard).unwrap();
     watch.before().await.unwrap();
 

@@ -54,7 +54,7 @@ async fn a_process_that_a_killed_run_has_stopped_goes_on() {
     desk.write("targets/sleeper.pid", &format!("{}\n{started}\n", sleeper.0.id()));
     let folder = desk.path().join("targets");
     let spec: FaultSpec = serde_saphyr::from_str("process: { pid_file: sleeper.pid, signal: stop }").expect("a fault");
-    let allow = Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, drills: true };
+    let allow = Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, max_users: None, drills: true };
     let context = FaultContext {
         folder: folder.clone(),
         guard: Guard::new(&allow).expect("a guard"),

@@ -100,7 +100,8 @@ impl Workload for Target {
 
 fn plan(sessions: Option<u64>) -> Plan {
     let steady = ExecutorPlan::steady(ArrivalLaw::Uniform, Nanos::from_millis(500), 100.0);
-    let scenario = ScenarioPlan { sessions, items: vec![MixItem::sample(0)], ..ScenarioPlan::sample("s", steady) };
+    let scenario =
+        ScenarioPlan { users: sessions, items: vec![MixItem::sample(0)], ..ScenarioPlan::sample("s", steady) };
     Plan {
         seed: 42,
         window: Nanos::from_millis(100),

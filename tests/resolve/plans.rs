@@ -115,11 +115,11 @@ fn a_scale_multiplies_rates_users_and_sessions() {
     desk.overrides.scale = Some(0.5);
     let plan = desk.plan();
     assert_eq!(stages(&plan.scenarios[0].executor), [(20.0, 0.0, 150.0), (120.0, 150.0, 150.0)]);
-    assert_eq!(plan.scenarios[1].sessions, Some(5));
+    assert_eq!(plan.scenarios[1].users, Some(5));
     assert_eq!(stages(&plan.scenarios[2].executor), [(60.0, 4.0, 4.0)]);
     desk.overrides.scale = Some(0.001);
     let plan = desk.plan();
-    assert_eq!(plan.scenarios[1].sessions, Some(1), "somebody stays");
+    assert_eq!(plan.scenarios[1].users, Some(1), "somebody stays");
     assert_eq!(stages(&plan.scenarios[2].executor), [(60.0, 1.0, 1.0)]);
 }
 
@@ -132,7 +132,7 @@ fn scaled_sessions_come_in_whole_groups() {
         "name: w\ndriver: websocket\nendpoint: bus\noperations:\n  - { name: edit, request: { edit: hello } }\n".into();
     desk.target = desk.target.replace("{ kafka: [\"127.0.0.1:9\"] }", "{ websocket: \"ws://127.0.0.1:9\" }");
     desk.overrides.scale = Some(1.15);
-    assert_eq!(desk.plan().scenarios[0].sessions, Some(12), "9 replicas are 3 documents of 4");
+    assert_eq!(desk.plan().scenarios[0].users, Some(12), "9 replicas are 3 documents of 4");
 }
 
 #[test]

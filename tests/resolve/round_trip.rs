@@ -8,7 +8,7 @@ use slatest_core::source::{Located, Source};
 use slatest_core::target::fault::Injection;
 use slatest_engine::profile::{
     AbortOnFail, ArrivalLaw, BoundValue, DrillSpec, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile,
-    RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
+    RateCounts, RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
 };
 use slatest_faults::steps::HealBy;
 
@@ -41,17 +41,25 @@ fn scenarios() -> impl Strategy<Value = ScenarioSpec> {
         Just(ExecutorKind::RampingVus),
     ];
     let law = prop_oneof![Just(ArrivalLaw::Poisson), Just(ArrivalLaw::Uniform)];
+    let counts = prop_oneof![Just(RateCounts::Arrivals), Just(RateCounts::Requests)];
     let mix = prop_oneof![Just(Mix::Weighted), Just(Mix::InTurn)];
     (
         ("[a-z][a-z0-9-]{0,8}", executor, maybe(law), mix, maybe(rates()), maybe(rates())),
         (maybe(1..99_u64), maybe(0..99_u64), proptest::option::of(spans()), maybe(spans()), maybe(stages())),
-        (proptest::option::of(spans()), maybe(spans()), maybe(spans()), maybe(1..99_u64), maybe(1..99_u64)),
+        (
+            proptest::option::of(spans()),
+            maybe(spans()),
+            maybe(spans()),
+            maybe(1..99_u64),
+            maybe(1..99_u64),
+            maybe(counts),
+        ),
     )
         .prop_map(
             |(
                 (workload, executor, arrivals, mix, rate, start_rate),
                 (vus, start_vus, think, duration, stages),
-                (start_after, warm_up, cool_down, max_in_flight, sessions),
+                (start_after, warm_up, cool_down, max_in_flight, users, rate_counts),
             )| ScenarioSpec {
                 workload: workload.into(),
                 endpoint: None,
@@ -69,7 +77,8 @@ fn scenarios() -> impl Strategy<Value = ScenarioSpec> {
                 warm_up,
                 cool_down,
                 max_in_flight,
-                sessions,
+                users,
+                rate_counts,
             },
         )
 }

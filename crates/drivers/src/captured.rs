@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::once::OnceSpec;
 use crate::workload::{FlowSpec, StepSpec, names_in};
 use slatest_core::model::{Problem, Problems};
 use slatest_core::source::{Located, Source};
@@ -12,6 +13,8 @@ use slatest_core::source::{Located, Source};
 /// A workload file, as far as this is concerned.
 #[derive(Deserialize)]
 struct Written {
+    #[serde(default)]
+    once: Option<Located<OnceSpec>>,
     #[serde(default)]
     operations: Vec<Located<Map<String, Value>>>,
     #[serde(default)]
@@ -60,9 +63,16 @@ pub(crate) fn check_captured(source: &Source) -> Result<(), Problems> {
     let operations: Vec<Operation> = written.operations.iter().map(|one| Operation::of(one, &captures)).collect();
     let mut problems = Problems::default();
     let flows: Vec<Vec<(usize, usize)>> = written.flows.iter().map(|f| steps(f, &written.flows, &operations)).collect();
+    // What each user does first; what it captures is there for all that follows.
+    let once = written.once.as_ref().map(|once| first_act(once, &written.flows, &operations)).unwrap_or_default();
+    let first: BTreeSet<&str> =
+        once.iter().flat_map(|&number| operations[number].gives.iter().map(String::as_str)).collect();
     let done = |flow: &FlowSpec| flow.weight.as_ref().is_none_or(|weight| weight.value > 0.0);
     // Who gives a capture, but for one item: (operations by themselves, flows).
     let elsewhere = |capture: &str, but: (Option<usize>, Option<usize>)| {
+        if first.contains(capture) {
+            return true;
+        }
         let alone = operations
             .iter()
             .enumerate()
@@ -108,7 +118,23 @@ pub(crate) fn check_captured(source: &Source) -> Result<(), Problems> {
             captured.extend(operation.gives.iter().map(String::as_str));
         }
     }
+    let mut captured: BTreeSet<&str> = BTreeSet::new();
+    for (operation, at) in once.iter().filter_map(|&number| Some((&operations[number], written.once.as_ref()?))) {
+        for capture in operation.needs.iter().filter(|capture| !captured.contains(capture.as_str())) {
+            let place = source.problem_at(at, "once", "");
+            let help = "what a user does first can use only what an earlier step of it captures";
+            problems.0.push(problem(operation, capture, place).with_help(help));
+        }
+        captured.extend(operation.gives.iter().map(String::as_str));
+    }
     problems.or(())
+}
+
+/// The operations of what each user does first, in their order.
+fn first_act(once: &Located<OnceSpec>, flows: &[FlowSpec], operations: &[Operation]) -> Vec<usize> {
+    let name = once.step.clone();
+    let flow = FlowSpec { name: name.clone().into(), weight: None, steps: vec![StepSpec::Name(name).into()] };
+    steps(&flow, flows, operations).into_iter().map(|(_, number)| number).collect()
 }
 
 /// Most steps that are looked at; a flow that has more is refused elsewhere.

@@ -39,6 +39,7 @@ mod identity;
 #[cfg_attr(not(feature = "kafka"), path = "kafka/endpoint.rs")]
 mod kafka;
 mod limit;
+mod once;
 mod outline;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod payload;
@@ -64,6 +65,7 @@ use schemars::Schema;
 
 pub use generator::generator_fault;
 pub use limit::{Elapsed, Limit};
+pub use once::{Lifetime, Once, OnceSpec};
 pub use outline::{Outline, outline};
 pub use read_back::{ReadBack, ReadBackError, check_ledger};
 pub use registry::{Endpoint, Protocol, Target, driver, drivers, protocol};
@@ -258,6 +260,11 @@ pub trait Workload: Send + Sync {
         &[]
     }
 
+    /// What each user does before anything else; the engine executes it.
+    fn once(&self) -> Option<&Once> {
+        None
+    }
+
     /// Sessions that must live on one worker come in groups of this size (the replicas of one
     /// document).
     fn session_group(&self) -> u64 {
@@ -315,6 +322,24 @@ pub trait Session {
     /// Executes one operation within its timeout. Reconnects when the last one broke the
     /// connection. Never panics; every end is an outcome. Dropping the future must be safe.
     fn execute<'a>(&'a mut self, arrival: &'a Arrival) -> LocalBoxFuture<'a, Completion>;
+
+    /// What the user captured under this name.
+    fn captured(&self, _name: &str) -> Option<&str> {
+        None
+    }
+
+    /// Whether the target refused the last execution because it didn't know who asks (HTTP's 401).
+    fn is_unauthorized(&self) -> bool {
+        false
+    }
+
+    /// After how long a rest the user lets go of what it holds; `None`: never.
+    fn idle_timeout(&self) -> Option<Nanos> {
+        None
+    }
+
+    /// The user has rested for its idle timeout: it lets go of what it holds, and keeps what it knows.
+    fn let_go(&mut self) {}
 
     /// Says goodbye to the server, within a second.
     fn close(self: Box<Self>) -> LocalBoxFuture<'static, ()> {

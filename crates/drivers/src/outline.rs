@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{CompileContext, Flow, Step};
+use super::{CompileContext, Flow, Once, Step, once};
 use crate::captured::check_captured;
-use crate::workload::{Data, FlowSpec, StepSpec, WorkloadFile};
+use crate::workload::{Data, FlowSpec, LedgerSpec, StepSpec, WorkloadFile};
 use slatest_core::model::{Problems, suggest};
 use slatest_core::source::{Located, Source};
 
@@ -22,6 +22,8 @@ pub struct Outline {
     pub captures: Vec<String>,
     /// Its flows, unrolled.
     pub flows: Vec<Flow>,
+    /// What each user does first.
+    pub once: Option<Once>,
 }
 
 /// Checks and compiles those parts.
@@ -29,7 +31,10 @@ pub struct Outline {
 /// # Errors
 /// Every mistake: no operation, a name twice, a weight below zero, a flow that names what isn't
 /// there or itself, feeds that can't be loaded.
-pub fn outline<S, R, C, L>(context: &CompileContext<'_>, file: &WorkloadFile<S, R, C, L>) -> Result<Outline, Problems> {
+pub fn outline<S, R, C, L: LedgerSpec>(
+    context: &CompileContext<'_>,
+    file: &WorkloadFile<S, R, C, L>,
+) -> Result<Outline, Problems> {
     let source = context.source;
     let mut problems = Problems::default();
     if file.operations.is_empty() {
@@ -72,11 +77,16 @@ pub fn outline<S, R, C, L>(context: &CompileContext<'_>, file: &WorkloadFile<S, 
     let captures: BTreeSet<&String> = file.operations.iter().flat_map(|o| o.capture.keys()).collect();
     let captures = captures.into_iter().cloned().collect();
     // Where names are wrong, what they lead to is not known.
-    if problems.0.is_empty() {
+    let once = if problems.0.is_empty() {
         problems.take(check_captured(source));
-    }
+        let parts = (file.operations.as_slice(), file.flows.as_slice(), flows.as_slice());
+        let once = file.once.as_ref().map(|written| once::compile(source, &file.driver, written, parts));
+        problems.take(once.transpose()).flatten()
+    } else {
+        None
+    };
     match problems.take(Data::load(source, &file.data)) {
-        Some(data) => problems.or(Outline { data: Arc::new(data), captures, flows }),
+        Some(data) => problems.or(Outline { data: Arc::new(data), captures, flows, once }),
         None => Err(problems),
     }
 }

@@ -163,7 +163,7 @@ fn drill(
         (_, Some(_)) => return no("its rollback has another provider than it; a fault is healed by its own".into()),
     };
     // What stands in a command line, a URL or a body can't be taken apart; it is not carried into another file.
-    let everywhere = Allow { hosts: vec!["*".into()], max_rate: None, drills: true };
+    let everywhere = Allow { hosts: vec!["*".into()], max_rate: None, max_users: None, drills: true };
     let wrong = Guard::new(&everywhere).map(|guard| inject.mistakes(Path::new("."), &guard)).unwrap_or_default();
     if let Some((key, reason)) = wrong.into_iter().find(|(_, reason)| reason.starts_with(CREDENTIAL_WRITTEN)) {
         return no(format!("{key}: {reason}"));

@@ -121,7 +121,7 @@ pub(super) mod tests {
 
     /// A context that allows loopback, without proxies.
     pub(crate) fn context(folder: &Path) -> FaultContext {
-        let allow = Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, drills: true };
+        let allow = Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, max_users: None, drills: true };
         FaultContext {
             folder: folder.to_owned(),
             guard: Guard::new(&allow).unwrap(),

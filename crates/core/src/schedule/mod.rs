@@ -7,6 +7,7 @@ mod curve;
 mod mix;
 mod share;
 mod stripe;
+mod turns;
 
 pub use arrivals::{ArrivalLaw, ArrivalSchedule};
 pub use busiest::Planned;
@@ -14,3 +15,4 @@ pub use curve::{Curve, StagePlan};
 pub use mix::Chooser;
 pub use share::{Places, Share, Shared};
 pub use stripe::Stripe;
+pub use turns::Turns;

@@ -1,5 +1,7 @@
 //! What is allowed at a target, and the check that every host passes before it is contacted.
 
+use std::num::NonZeroU64;
+
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,9 +14,12 @@ use crate::model::Rate;
 pub struct Allow {
     /// Host names or patterns (`*.staging.example.internal`) that may be contacted; nothing else is.
     pub hosts: Vec<String>,
-    /// Most arrivals per second, over all scenarios of a run.
+    /// Most requests per second, over all scenarios of a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<Rate>,
+    /// Most users, over all scenarios of a run that say how many act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_users: Option<NonZeroU64>,
     /// Whether drills may break things here.
     #[serde(default)]
     pub drills: bool,
@@ -69,14 +74,18 @@ mod tests {
 
     #[test]
     fn only_listed_hosts_pass() {
-        let allow =
-            Allow { hosts: vec!["*.staging.example".into(), "127.0.0.1".into()], max_rate: None, drills: false };
+        let allow = Allow {
+            hosts: vec!["*.staging.example".into(), "127.0.0.1".into()],
+            max_rate: None,
+            max_users: None,
+            drills: false,
+        };
         let guard = Guard::new(&allow).unwrap();
         assert!(guard.check("API.staging.example").is_ok());
         assert!(guard.check("127.0.0.1").is_ok());
         for host in ["staging.example", "api.staging.example.evil.test", "127.0.0.11", ""] {
             assert!(guard.check(host).is_err(), "{host}");
         }
-        assert!(Guard::new(&Allow { hosts: vec![], max_rate: None, drills: false }).is_err());
+        assert!(Guard::new(&Allow { hosts: vec![], max_rate: None, max_users: None, drills: false }).is_err());
     }
 }

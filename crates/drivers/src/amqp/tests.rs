@@ -24,7 +24,7 @@ fn said(settings: &str, operation: &str, uri: &str, more: &str) -> String {
 
 fn compile(source: &Source, target: &Source, folder: &Path) -> String {
     let endpoint: Endpoint = target.parse().unwrap();
-    let allow = Allow { hosts: vec!["*".into()], max_rate: None, drills: false };
+    let allow = Allow { hosts: vec!["*".into()], max_rate: None, max_users: None, drills: false };
     let compiled = AmqpDriver.compile(&CompileContext {
         source,
         endpoint: &endpoint,

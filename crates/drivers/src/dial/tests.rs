@@ -12,7 +12,8 @@ use slatest_core::target::Allow;
 const LONG: Duration = Duration::from_secs(60);
 
 fn dial(addresses: &[u8]) -> Dial {
-    let allow = Allow { hosts: vec!["*.example".into(), "127.0.0.1".into()], max_rate: None, drills: false };
+    let allow =
+        Allow { hosts: vec!["*.example".into(), "127.0.0.1".into()], max_rate: None, max_users: None, drills: false };
     let found: Vec<IpAddr> = addresses.iter().map(|last| IpAddr::from([127, 0, 0, *last])).collect();
     Dial::of(Guard::new(&allow).unwrap(), found)
 }

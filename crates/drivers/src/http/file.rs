@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::workload::{Example, LedgerRead, WorkloadFile};
+use slatest_core::model::Span;
 use slatest_core::source::Located;
 use slatest_core::target::fault::Text;
 
@@ -27,6 +28,17 @@ pub enum Version {
     /// With TLS what the server picks (HTTP/2 preferred), else HTTP/1.1.
     #[default]
     Auto,
+}
+
+/// Whose connections requests go over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connections {
+    /// Each user has its own, as a browser does.
+    #[default]
+    PerUser,
+    /// The users of a worker take one that is free, as behind a proxy.
+    Shared,
 }
 
 /// What holds for every operation of the workload.
@@ -48,6 +60,12 @@ pub struct Settings {
     /// Whether each user keeps cookies, as a browser does. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookies: Option<bool>,
+    /// Whose connections requests go over: `per-user` (default) or `shared`.
+    #[serde(default)]
+    pub connections: Connections,
+    /// How long a user keeps an idle connection. Default 115 s in a scenario with `users`, else until the server closes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Located<Span>>,
     /// Longest body of an answer in MiB, on the wire and unpacked: 1 to 1024, default 16. What is longer is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_max_mib: Option<Located<u64>>,

@@ -21,6 +21,7 @@ mod ledger;
 mod metered;
 mod origin;
 mod path;
+mod pool;
 mod redirect;
 mod request;
 mod session;
@@ -32,6 +33,7 @@ pub use cookies::fuzz;
 
 pub use endpoint::HttpEndpoint;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -44,7 +46,7 @@ use url::Url;
 use self::check::{Block, Checks};
 use self::dial::Dialer;
 use self::drained::Drained;
-use self::file::{Answer, File, Settings, Version};
+use self::file::{Answer, Connections, File, Settings, Version};
 use self::ledger::LedgerPlan;
 use self::origin::Origin;
 use self::path::PathError;
@@ -53,18 +55,23 @@ use self::session::HttpSession;
 use super::dial::Dial;
 use super::identity::Identity;
 use super::{
-    CompileContext, ConnectError, Driver, Endpoint, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
-    SessionContext, Unreachable, Workload, outline,
+    CompileContext, ConnectError, Driver, Endpoint, Finding, Flow, Health, Once, Operation, ReadBack, ReadBackError,
+    Session, SessionContext, Unreachable, Workload, outline,
 };
-use crate::workload::{Captures, Data};
-use slatest_core::model::{Nanos, Problems};
+use crate::workload::{Captures, Data, names_in};
+use slatest_core::model::{Nanos, Problems, Span};
 use slatest_core::source::Located;
+use slatest_core::target::fault::Text;
 use slatest_core::target::{Guard, client_config};
 
 /// Most that `answer_max_mib` may say.
 const ANSWER_MAX_MIB_MAX: u64 = 1024;
 /// Most redirects that a workload may ask to follow.
 const REDIRECTS_MAX: u64 = 20;
+/// How long a user's idle connection is kept: what Firefox does.
+const IDLE_TIMEOUT_DEFAULT: Nanos = Nanos::from_secs(115);
+/// Shortest time that an idle connection may be kept.
+const IDLE_TIMEOUT_MIN: Nanos = Nanos::from_millis(100);
 /// What a request says of itself.
 const AGENT: &str = concat!("slatest/", env!("CARGO_PKG_VERSION"));
 /// Names the run in every request, so that a server's logs can be told apart.
@@ -95,7 +102,9 @@ impl Driver for HttpDriver {
         let scope = Scope { source: context.source, data: &outline.data, captures: &outline.captures };
         let defaults = problems.take(server.headers(context));
         let common = problems.take(Headers::compile(scope, &settings.headers, "settings.headers"));
-        let (Some(defaults), Some(common)) = (defaults, common) else { return Err(problems) };
+        let before = problems.take(headers_of_once(scope, &settings, &file, outline.once.as_ref()));
+        let (Some(defaults), Some(common), Some(before)) = (defaults, common, before) else { return Err(problems) };
+        let before = before.with_defaults(defaults.clone());
         let common = common.with_defaults(defaults);
         let health = problems.take(health_path(context, &settings, &server.prefix));
         let mut operations = Vec::with_capacity(file.operations.len());
@@ -103,6 +112,7 @@ impl Driver for HttpDriver {
         for (i, spec) in file.operations.iter().enumerate() {
             let key = |section: &str| format!("operations[{i}].{section}");
             let ledger = spec.ledger.0.as_ref();
+            let common = if outline.once.as_ref().is_some_and(|once| once.has(i)) { &before } else { &common };
             let headers = ledger.map_or_else(|| Ok(common.clone()), |_| common.clone().with_write_id(scope));
             let Some(headers) = problems.take(headers) else { continue };
             let ledger = ledger.map(|ledger| LedgerPlan::compile(context.source, ledger, &key("ledger")));
@@ -128,7 +138,10 @@ impl Driver for HttpDriver {
             operations.push(operation);
         }
         let bytes_max = problems.take(answer_max(context, &settings));
-        let (Some(health), Some(bytes_max)) = (health, bytes_max) else { return Err(problems) };
+        let idle_timeout = problems.take(idle_timeout(context, &settings));
+        let (Some(health), Some(bytes_max), Some(idle_timeout)) = (health, bytes_max, idle_timeout) else {
+            return Err(problems);
+        };
         let http = Arc::new(Http {
             server,
             guard: context.guard.clone(),
@@ -140,8 +153,10 @@ impl Driver for HttpDriver {
             identity: Identity::of(context),
             bytes_max: bytes_max << 20,
             drained: Drained::default(),
+            connections: settings.connections,
+            idle_timeout,
         });
-        problems.or(Arc::new(HttpWorkload { http, operations, flows: outline.flows }))
+        problems.or(Arc::new(HttpWorkload { http, operations, flows: outline.flows, once: outline.once }))
     }
 
     fn schema(&self) -> Schema {
@@ -187,6 +202,9 @@ struct Http {
     /// Longest body of an answer, on the wire and unpacked.
     bytes_max: u64,
     drained: Drained,
+    connections: Connections,
+    /// How long a user keeps an idle connection.
+    idle_timeout: Option<Nanos>,
 }
 
 #[derive(Debug)]
@@ -194,6 +212,7 @@ struct HttpWorkload {
     http: Arc<Http>,
     operations: Vec<Operation>,
     flows: Vec<Flow>,
+    once: Option<Once>,
 }
 
 impl Workload for HttpWorkload {
@@ -203,6 +222,10 @@ impl Workload for HttpWorkload {
 
     fn flows(&self) -> &[Flow] {
         &self.flows
+    }
+
+    fn once(&self) -> Option<&Once> {
+        self.once.as_ref()
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
@@ -312,6 +335,41 @@ impl Server {
         }
         Ok(headers)
     }
+}
+
+/// The headers of every request, for what each user does first: those that need what only this captures are left out.
+fn headers_of_once(
+    scope: Scope<'_>,
+    settings: &Settings,
+    file: &File,
+    once: Option<&Once>,
+) -> Result<Headers, Problems> {
+    let Some(once) = once else { return Ok(Headers::default()) };
+    let steps = file.operations.iter().enumerate().filter(|(i, _)| once.has(*i)).map(|(_, operation)| operation);
+    let captured: BTreeSet<&String> = steps.flat_map(|operation| operation.capture.keys()).collect();
+    let needs = |text: &Text| match text {
+        Text::Plain(text) => names_in(text).iter().any(|name| captured.contains(name)),
+        Text::Secret(_) => false,
+    };
+    let headers = settings.headers.iter().filter(|(_, text)| !needs(text));
+    let headers = headers.map(|(name, text)| (name.clone(), text.clone())).collect();
+    Headers::compile(scope, &headers, "settings.headers")
+}
+
+/// How long a user keeps an idle connection. Users of a scenario that doesn't say how many there are keep theirs.
+fn idle_timeout(context: &CompileContext<'_>, settings: &Settings) -> Result<Option<Nanos>, Problems> {
+    let Some(written) = &settings.idle_timeout else {
+        let own = settings.connections == Connections::PerUser && context.sessions.is_some();
+        return Ok(own.then_some(IDLE_TIMEOUT_DEFAULT));
+    };
+    let wrong = |message: String| context.source.problem_at(written, "settings.idle_timeout", message).into();
+    if settings.connections == Connections::Shared {
+        return Err(wrong("connections that users share are closed by the server alone".into()));
+    }
+    if written.value.0 < IDLE_TIMEOUT_MIN {
+        return Err(wrong(format!("an idle connection is kept for {} at least", Span(IDLE_TIMEOUT_MIN))));
+    }
+    Ok(Some(written.value.0))
 }
 
 /// Longest body of an answer, in MiB.

@@ -74,7 +74,7 @@ mod tests {
     use slatest_core::target::Allow;
 
     fn follow(method: Method, status: u16, location: &str) -> Result<(Origin, Request<Body>), Failure> {
-        let allow = Allow { hosts: vec!["*.example".into()], max_rate: None, drills: false };
+        let allow = Allow { hosts: vec!["*.example".into()], max_rate: None, max_users: None, drills: false };
         let origin = Origin::of(&Url::parse("https://api.example").unwrap()).unwrap();
         let request = Request::builder().method(method).uri("/v1/tasks?x=1").header("authorization", "Bearer geheim");
         let request = request.header("content-type", "application/json").body(Full::new("{}".into())).unwrap();

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use http::Request;
 use http::header::{COOKIE, SET_COOKIE};
 use http::response::Parts;
+use http::{Request, StatusCode};
 use tokio::time::timeout;
 
 use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
 use super::failure::Failure;
-use super::file::Answer;
+use super::file::{Answer, Connections};
 use super::origin::Origin;
+use super::pool::Pool;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::workload::Values;
 use crate::{CONNECT_TIMEOUT, Limit, Session, SessionContext};
@@ -37,6 +39,10 @@ pub(super) struct HttpSession {
     jar: Option<Jar>,
     pub(super) captured: BTreeMap<String, String>,
     limit: Limit,
+    /// Where connections are shared.
+    pool: Option<Rc<Pool>>,
+    /// Whether the last answer was 401.
+    unauthorized: bool,
 }
 
 /// How far an execution came.
@@ -75,6 +81,24 @@ impl Session for HttpSession {
         Box::pin(self.run(arrival))
     }
 
+    fn captured(&self, name: &str) -> Option<&str> {
+        self.captured.get(name).map(String::as_str)
+    }
+
+    fn is_unauthorized(&self) -> bool {
+        self.unauthorized
+    }
+
+    fn idle_timeout(&self) -> Option<Nanos> {
+        self.http.idle_timeout.filter(|_| self.connection.is_some())
+    }
+
+    fn let_go(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            tokio::task::spawn_local(connection.close());
+        }
+    }
+
     fn close(mut self: Box<Self>) -> LocalBoxFuture<'static, ()> {
         Box::pin(async move {
             if let Some(connection) = self.connection.take() {
@@ -88,16 +112,35 @@ impl HttpSession {
     pub(super) fn new(http: Arc<Http>, context: SessionContext) -> Self {
         let origin = &http.server.origin;
         let jar = http.cookies.then(|| Jar::new(&origin.host, origin.tls));
-        Self { http, context, connection: None, jar, captured: BTreeMap::new(), limit: Limit::default() }
+        let pool = (http.connections == Connections::Shared).then(|| Pool::of(&http));
+        Self {
+            http,
+            context,
+            connection: None,
+            jar,
+            captured: BTreeMap::new(),
+            limit: Limit::default(),
+            pool,
+            unauthorized: false,
+        }
     }
 
     async fn run(&mut self, arrival: &Arrival) -> Completion {
         let http = Arc::clone(&self.http);
         let mut progress = Progress::default();
+        self.unauthorized = false;
+        if let Some(pool) = &self.pool {
+            self.connection = pool.take();
+        }
         let result = match http.exchanges.get(arrival.operation) {
             Some(exchange) => self.attempt(&http, exchange, arrival, &mut progress).await,
             None => Err(Failure::rejected("no operation of this number")),
         };
+        if let Some(pool) = &self.pool
+            && let Some(connection) = self.connection.take()
+        {
+            pool.put(connection);
+        }
         let done = progress.whole.unwrap_or_else(|| self.context.clock.now());
         let (outcome, error) = match result {
             Ok(()) => (Outcome::Ok, None),
@@ -270,6 +313,7 @@ impl HttpSession {
             let now = self.context.clock.now();
             progress.answered = true;
             let (head, incoming) = response.into_parts();
+            self.unauthorized = head.status == StatusCode::UNAUTHORIZED;
             if let (Some(jar), Some(uri), true) = (&mut self.jar, path, at_home) {
                 for cookie in head.headers.get_all(SET_COOKIE) {
                     jar.take(cookie, uri.path(), now);

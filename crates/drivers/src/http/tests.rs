@@ -178,6 +178,62 @@ fn mistakes_in_the_settings_are_found_where_they_stand() {
     }
 }
 
+/// `once` at line 4, then `rest` of the sign-in at line 8 on, then what arrivals execute.
+fn once(once: &str, rest: &str) -> String {
+    format!(
+        "once: {once}\noperations:\n  - name: login\n    request: {{ post: /login }}\n{rest}  - {{ name: read, request: {{ get: / }} }}\n"
+    )
+}
+
+#[test]
+fn mistakes_in_what_users_do_once_are_found_where_they_stand() {
+    let zero = "    weight: 0\n";
+    for (what, rest, says) in [
+        ("logn", zero, "neither an operation nor a flow"),
+        ("login", "", "arrivals execute it too"),
+        ("login", "    weight: 2\n", "arrivals execute it too"),
+        ("{ step: login, expires_in: ttl }", zero, "captures no `ttl`"),
+        ("{ step: login, expires_in: ttl }", "    weight: 0\n    capture: { token: $.token }\n", "it captures token"),
+        ("{ step: login, lifetime: 10ms }", zero, "1s at least"),
+        ("{ step: login, lifetime: 1h, expires_in: t }", "    weight: 0\n    capture: { t: $.t }\n", "both say"),
+        ("login", "    weight: 0\n    ledger: { get: \"/x/{{ write_id }}\" }\n", "keeps a ledger"),
+    ] {
+        let problem = problem(&once(what, rest));
+        let said = format!("{} {}", problem.message, problem.help.clone().unwrap_or_default());
+        assert!(said.contains(says), "{what}: {said}");
+        assert_eq!(problem.place.line, 4, "{what}: {said}");
+    }
+    let flow = format!("{}flows:\n  - {{ name: day, steps: [login, read] }}\n", once("login", zero));
+    assert!(problem(&flow).message.contains("the flow `day` executes it too"));
+    let unknown =
+        "once: { step: login, lifetim: 1h }\noperations:\n  - { name: login, weight: 0, request: { get: / } }\n";
+    assert!(problem(unknown).message.contains("lifetim"), "{:?}", problem(unknown));
+    let nothing = "settings: { headers: { authorization: 'Bearer {{ token }}' } }\noperations:\n  - { name: a, request: { get: / } }\n";
+    assert!(problem(nothing).message.contains("token"), "{:?}", problem(nothing));
+    let itself = once("login", "    weight: 0\n    capture: { next: $.next }\n")
+        .replace("post: /login", "post: '/login/{{ next }}'");
+    assert!(problem(&itself).message.contains("nothing captures before it"));
+}
+
+#[test]
+fn what_users_do_once_is_compiled() {
+    let body = "settings: { headers: { authorization: 'Bearer {{ token }}', x-app: ward } }\n".to_owned()
+        + &once("{ step: login, lifetime: 1h }", "    weight: 0\n    capture: { token: $.token }\n");
+    let workload = compile(&body).expect("it compiles");
+    let once = workload.once().expect("a first act");
+    assert_eq!(once.steps, [crate::Step::Operation(0)]);
+    assert_eq!(once.lifetime, crate::Lifetime::Fixed(Nanos::from_secs(3600)));
+}
+
+#[test]
+fn mistakes_in_connections_are_found_where_they_stand() {
+    let body =
+        |settings: &str| format!("settings: {settings}\noperations:\n  - {{ name: a, request: {{ get: / }} }}\n");
+    assert!(problem(&body("{ idle_timeout: 1ms }")).message.contains("100ms at least"));
+    assert!(problem(&body("{ connections: shared, idle_timeout: 5s }")).message.contains("closed by the server alone"));
+    assert!(compile(&body("{ connections: per-user, idle_timeout: 5s }")).is_ok());
+}
+
 #[test]
 fn all_mistakes_are_told_at_once() {
     let body = "operations:\n  - { name: a, request: {} }\n  - { name: b, request: { get: x }, check: { json: { '[': 1 } } }\n  - { name: c, request: { get: / }, capture: { v: x } }\n";

@@ -15,7 +15,7 @@ fn said(settings: &str, operation: &str, endpoint: &str) -> String {
     let source = Source::new("workloads/events.yaml", workload, "");
     let target = Source::new("targets/t.yaml", endpoint, "");
     let endpoint: Endpoint = target.parse().unwrap();
-    let allow = Allow { hosts: vec!["*".into()], max_rate: None, drills: false };
+    let allow = Allow { hosts: vec!["*".into()], max_rate: None, max_users: None, drills: false };
     let compiled = KafkaDriver.compile(&CompileContext {
         source: &source,
         endpoint: &endpoint,

@@ -62,7 +62,7 @@ fn its_endpoint_is_read_and_guarded_as_every_other() {
     let endpoint = &target.endpoints["box"];
     assert_eq!(endpoint.kind(), "toy");
     assert!(protocol("toy").unwrap().endpoint_kinds.contains(&endpoint.kind()));
-    let allow = Allow { hosts: vec!["here".into()], max_rate: None, drills: false };
+    let allow = Allow { hosts: vec!["here".into()], max_rate: None, max_users: None, drills: false };
     let faults = endpoint.faults(Path::new("/"), &Guard::new(&allow).unwrap());
     let keys: Vec<&str> = faults.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["toy", "password"], "{faults:?}");

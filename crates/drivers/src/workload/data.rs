@@ -42,9 +42,23 @@ pub struct DataSpec {
     /// Makes two feeds of one kind differ.
     #[serde(default)]
     pub seed_offset: u64,
+    /// Whether each arrival draws a row (`arrival`, default), or each user keeps one (`user`): its number, over again
+    /// when there are fewer rows than users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Per>,
     /// How rows of a file are taken: `random` (default) or `sequential`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Located<String>>,
+}
+
+/// Who keeps a row of a feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Each arrival draws its own; the steps of its flow see the same one.
+    Arrival,
+    /// Each user has its own for the whole run.
+    User,
 }
 
 /// The feeds of one workload, ready to draw from.
@@ -71,7 +85,8 @@ impl Data {
             }
             let stream = stable_hash(format!("feed {name} {}", spec.seed_offset).as_bytes());
             if let Some(kind) = problems.take(reading.kind(stream)) {
-                feeds.push(Feed { name: name.clone(), stream, kind });
+                let per_user = spec.per == Some(Per::User);
+                feeds.push(Feed { name: name.clone(), stream, kind, per_user });
             }
         }
         problems.or(Self { feeds })
@@ -128,6 +143,10 @@ impl Reading<'_> {
         }
         if let Some(order) = spec.order.as_ref().filter(|_| !of_file) {
             problems.0.push(self.problem(order, "order", "only feeds from a file have an order"));
+        }
+        if let Some(order) = spec.order.as_ref().filter(|_| spec.per == Some(Per::User)) {
+            let message = "each user keeps one row, so there is no order in which rows are taken";
+            problems.0.push(self.problem(order, "order", message));
         }
         if spec.prefix.is_some() && of_file {
             let message = "rows of a file get no prefix: write it in the template";
@@ -278,6 +297,20 @@ mod tests {
         assert_eq!(draw(1, 1), draw(1, 1));
         assert_ne!(draw(1, 1), draw(1, 2));
         assert_ne!(draw(1, 1), draw(2, 1));
+    }
+
+    #[test]
+    fn a_user_keeps_its_row() {
+        let data = load("p: { generate: people, count: 50, per: user }\nw: { csv: wards.csv, per: user }").unwrap();
+        let of = |user, seq, feed| text(&data, feed, &ExecutionId { user, ..id(seq, seq) }, "id");
+        assert_eq!(
+            (of(7, 1, "p"), of(7, 2, "p"), of(57, 3, "p")),
+            ("person-7".into(), "person-7".into(), "person-7".into())
+        );
+        assert_eq!(of(8, 1, "p"), "person-8");
+        let ward = |user| text(&data, "w", &ExecutionId { user, ..id(1, 9) }, "ward");
+        assert_eq!([ward(0), ward(1), ward(3)], ["ward-1", "ward, two", "ward-1"]);
+        assert!(load("w: { csv: wards.csv, per: user, order: sequential }").is_err());
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(super) struct Feed {
     /// Tells this feed's randomness from that of others.
     pub(super) stream: u64,
     pub(super) kind: Kind,
+    /// Whether each user keeps one row.
+    pub(super) per_user: bool,
 }
 
 #[derive(Debug)]
@@ -76,9 +78,19 @@ impl Feed {
         }
     }
 
+    fn count(&self) -> u64 {
+        match &self.kind {
+            Kind::People { count, .. } | Kind::Ids { count, .. } | Kind::Keys { count, .. } => *count,
+            Kind::Rows { rows, .. } => rows.count(),
+        }
+    }
+
     /// The row of an arrival; every template of all of its steps sees the same, so that a flow stays
     /// with one patient.
     pub(super) fn row(&self, id: &ExecutionId) -> u64 {
+        if self.per_user {
+            return id.user % self.count().max(1);
+        }
         let uniform = |count: u64| rng_of_arrival(id, self.stream).random_range(0..count.max(1));
         match &self.kind {
             Kind::People { count, .. } | Kind::Ids { count, .. } => uniform(*count),

@@ -9,6 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{DataSpec, LedgerSpec, LedgerSwitch};
+use crate::once::OnceSpec;
 use slatest_core::model::Span;
 use slatest_core::source::Located;
 
@@ -38,6 +39,10 @@ pub struct WorkloadFile<S, R, C, L = LedgerSwitch> {
     /// Named feeds whose fields templates use: `{{ clinicians.id }}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, Located<DataSpec>>,
+    /// What each user does before anything else, such as signing in: an operation or a flow of weight 0. It is counted
+    /// apart, and no objective covers it that doesn't name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Located<OnceSpec>>,
     /// What can be done, weighted.
     pub operations: Vec<OperationSpec<R, C, L>>,
     /// Sequences of operations by one user, weighted against the operations.

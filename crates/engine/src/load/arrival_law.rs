@@ -88,7 +88,7 @@ impl ArrivalLawSample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::Mix;
+    use crate::profile::{Mix, RateCounts};
     use slatest_core::model::OperationId;
     use slatest_core::schedule::{ArrivalSchedule, Places, StagePlan, Stripe};
     use slatest_stats::{ARRIVAL_LAW_BOUND, GAPS_MAX, anderson_darling};
@@ -108,7 +108,9 @@ mod tests {
             warm_up: Nanos::ZERO,
             cool_down: Nanos::ZERO,
             max_in_flight: 10,
-            sessions: None,
+            users: None,
+            once: vec![],
+            rate_counts: RateCounts::Arrivals,
             places: Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],

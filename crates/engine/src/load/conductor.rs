@@ -288,7 +288,7 @@ impl Conductor<'_> {
 
     fn await_ready(&mut self) -> Result<(), EngineError> {
         self.tell(Event::Phase(Phase::Opening, Nanos::ZERO));
-        let wanted = self.plan.scenarios.iter().filter_map(|s| s.sessions).sum();
+        let wanted = self.plan.scenarios.iter().filter_map(|s| s.users).sum();
         let (mut opened, mut ready) = (0, 0);
         while ready < self.workers {
             match self.messages.recv_timeout(TICK) {

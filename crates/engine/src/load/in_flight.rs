@@ -167,6 +167,11 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// The operation that it stands for.
+    pub const fn operation(&self) -> OperationId {
+        self.operation
+    }
+
     /// When it was meant to start.
     pub const fn intended(&self) -> Nanos {
         self.intended

@@ -5,9 +5,11 @@ use std::rc::Rc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::scenario_runner::{Job, ScenarioRunner};
+use super::execution::Job;
+use super::scenario_runner::ScenarioRunner;
+use super::sign_in::Pass;
 use crate::profile::ExecutorPlan;
-use slatest_core::model::{Completion, Nanos, Outcome};
+use slatest_core::model::Nanos;
 use slatest_core::schedule::{Curve, Share};
 
 /// How often the number of users is brought to what the plan says.
@@ -99,9 +101,9 @@ impl Users {
             for number in 0..mine {
                 let index = share.nth(number as u64);
                 if number == spawned.len() {
-                    spawned.push(tokio::task::spawn_local(Rc::clone(&self).live(index)));
+                    spawned.push(tokio::task::spawn_local(Rc::clone(&self).live(index, number as u64)));
                 } else if spawned[number].is_finished() {
-                    spawned[number] = tokio::task::spawn_local(Rc::clone(&self).live(index));
+                    spawned[number] = tokio::task::spawn_local(Rc::clone(&self).live(index, number as u64));
                 }
             }
             let pause = TICK.min(end - now);
@@ -117,10 +119,12 @@ impl Users {
         index < self.wanted.get() && !self.stop.is_cancelled()
     }
 
-    async fn live(self: Rc<Self>, index: u64) {
+    /// A user's life; `place` is its number among those of its share.
+    async fn live(self: Rc<Self>, index: u64, place: u64) {
         let runner = &self.runner;
-        let context = runner.next_context();
-        let mut session = None;
+        let context = runner.seat_of(self.share, place);
+        let pass = Pass::default();
+        let mut kept = None;
         let mut bounds = runner.bounds();
         while self.goes_on(index) {
             let stripe = self.share.stripe();
@@ -128,39 +132,44 @@ impl Users {
             self.executions.set(self.executions.get() + 1);
             let intended = runner.in_flight().clock.now();
             let item = runner.choose(seq);
-            let (operation, judged) = runner.first_operation(item, intended);
+            let signs_in = runner.does_once() && pass.is_due(intended);
+            let (operation, judged) = runner.first_operation((!signs_in).then_some(item), intended);
             let ticket = runner.in_flight().began(operation, judged, intended);
-            if session.is_none() {
-                let Some(connected) = bounds.abort.unless_asked(runner.connect_for(&context, item, &ticket)).await
-                else {
-                    return;
-                };
-                match connected {
-                    Ok(opened) => session = Some(opened),
-                    Err(error) => {
-                        let done = runner.in_flight().clock.now();
-                        ticket.end(&Completion::failed(error.outcome, None, done, error.kind));
+            let job = Job { seq, item: Some(item), ticket, signs_in };
+            let mut session = match kept.take() {
+                Some(session) => session,
+                None => match bounds.abort.unless_asked(runner.connect_for(&context, &job.ticket)).await {
+                    None => return,
+                    Some(Ok(opened)) => opened,
+                    Some(Err(error)) => {
+                        runner.not_connected(job, error);
                         self.pause(RETRY).await;
                         continue;
                     }
-                }
-            }
-            if let Some(session) = session.as_mut() {
-                if !runner.execute(session.as_mut(), Job { seq, item, ticket }, &mut bounds).await {
-                    return;
-                }
-            } else {
-                let done = runner.in_flight().clock.now();
-                ticket.end(&Completion::failed(Outcome::Disconnected, None, done, "no session"));
+                },
+            };
+            if !runner.execute(session.as_mut(), (context.index, &pass), job, &mut bounds).await {
+                return;
             }
             if self.think > Nanos::ZERO {
-                self.pause(self.think).await;
+                let pause = self.pause(self.think);
+                match session.idle_timeout().filter(|limit| *limit < self.think) {
+                    None => pause.await,
+                    Some(limit) => {
+                        let mut pause = std::pin::pin!(pause);
+                        if bounds.within(limit, pause.as_mut()).await.is_none() {
+                            session.let_go();
+                            pause.await;
+                        }
+                    }
+                }
             } else {
                 // Waiting for the answer gave the others their turn; this does for what never waits.
                 tokio::task::coop::consume_budget().await;
             }
+            kept = Some(session);
         }
-        if let Some(session) = session {
+        if let Some(session) = kept {
             session.close().await;
         }
     }

@@ -23,6 +23,7 @@ use super::in_flight::InFlight;
 use super::order::TakeOver;
 use super::realtime;
 use super::scenario_runner::ScenarioRunner;
+use super::sign_in;
 use super::stage::{Message, Stage, Stop};
 use super::timer::Timer;
 use super::users::Users;
@@ -248,6 +249,9 @@ async fn work(setup: WorkerSetup) -> Result<(), String> {
         .filter_map(|runner| Users::of(runner, stop.clone()))
         .map(|users| tokio::task::spawn_local(users.run()))
         .collect();
+    for runner in runners.iter().filter(|runner| runner.does_once()) {
+        tokio::task::spawn_local(sign_in::spread(Rc::clone(runner), stop.clone()));
+    }
     let mut queue = ArrivalQueue::new(&runners, plan.seed);
     let (mut scheduled, mut fired) = (0, 0);
     let mut entering = FuturesUnordered::new();

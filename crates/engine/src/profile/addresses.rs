@@ -99,6 +99,7 @@ fn executions(scenario: &ScenarioPlan) -> (BTreeMap<Nanos, f64>, f64) {
 /// Plans a scenario's requests; false when nobody can know how many there will be.
 fn plan_requests(scenario: &ScenarioPlan, planned: &mut Planned) -> bool {
     let (after, pauses) = executions(scenario);
+    plan_once(scenario, planned);
     match &scenario.executor {
         ExecutorPlan::Arrivals { stages, .. } => {
             for (paused, per_arrival) in after {
@@ -116,11 +117,23 @@ fn plan_requests(scenario: &ScenarioPlan, planned: &mut Planned) -> bool {
     }
 }
 
+/// Plans what each user does once: over the warm-up, or all at the start.
+fn plan_once(scenario: &ScenarioPlan, planned: &mut Planned) {
+    let steps = scenario.once.iter().filter(|step| matches!(step, PlanStep::Operation(_))).count();
+    let all = scenario.users.unwrap_or_default() as f64 * steps as f64;
+    let (start, length) = (scenario.start.as_secs_f64(), scenario.warm_up.as_secs_f64());
+    if all > 0.0 && length > 0.0 {
+        planned.line(start, start + length, all / length, all / length);
+    } else if all > 0.0 {
+        planned.lot(start, all);
+    }
+}
+
 /// Plans a scenario's connections: of sessions all at the start, of users as they come, of arrivals one
 /// each until as many are open as may be.
 fn plan_connections(scenario: &ScenarioPlan, planned: &mut Planned) {
-    match (&scenario.executor, scenario.sessions) {
-        (ExecutorPlan::Arrivals { .. }, Some(sessions)) => planned.lot(0.0, sessions as f64),
+    match (&scenario.executor, scenario.users) {
+        (ExecutorPlan::Arrivals { .. }, Some(users)) => planned.lot(0.0, users as f64),
         (ExecutorPlan::Arrivals { stages, .. }, None) => {
             let full = Curve::new(stages).instant_of(scenario.max_in_flight as f64);
             let mut left = full.unwrap_or(Nanos::MAX);
@@ -242,7 +255,7 @@ mod tests {
     fn a_websocket_counts_connections() {
         let limit = "{ requests: 100, per: 10s }";
         let mut sessions = scenario("sync", arrivals(vec![stage(60, 50.0, 50.0)]));
-        sessions.sessions = Some(1_000);
+        sessions.users = Some(1_000);
         assert_eq!(one(vec![sessions], limit).addresses, 10);
         // One for each arrival until 300 are open.
         let mut open = scenario("sync", arrivals(vec![stage(60, 50.0, 50.0)]));

@@ -1,6 +1,7 @@
 //! A scenario on its way to the plan: its executor is checked, its length may still be open, and
 //! the command line may still change its figures.
 
+use super::file::RateCounts;
 use slatest_core::model::Nanos;
 use slatest_core::schedule::{ArrivalLaw, StagePlan};
 
@@ -24,8 +25,10 @@ pub(super) struct Draft {
     pub(super) warm_up: Nanos,
     pub(super) cool_down: Nanos,
     pub(super) max_in_flight: Option<u64>,
-    pub(super) sessions: Option<u64>,
-    /// Whether the number of sessions was changed and may be rounded to whole groups.
+    pub(super) users: Option<u64>,
+    /// What the stages count, where they are rates.
+    pub(super) rate_counts: RateCounts,
+    /// Whether the number of users was changed and may be rounded to whole groups.
     pub(super) scaled: bool,
 }
 
@@ -56,7 +59,7 @@ impl Draft {
         }
     }
 
-    /// Multiplies rates, users and sessions. Users stay whole, and nobody who was there goes.
+    /// Multiplies rates and users. Users stay whole, and nobody who was there goes.
     pub(super) fn scale(&mut self, factor: f64) {
         self.multiply(factor);
         let whole = |count: u64| ((count as f64 * factor).round() as u64).max(1);
@@ -69,7 +72,7 @@ impl Draft {
                 }
             }
         }
-        self.sessions = self.sessions.map(whole);
+        self.users = self.users.map(whole);
         self.max_in_flight = self.max_in_flight.map(whole);
         self.scaled = true;
     }
@@ -89,7 +92,7 @@ impl Draft {
     pub(super) fn in_flight_max(&self) -> u64 {
         match (self.max_in_flight, self.load) {
             (Some(written), _) => written,
-            (None, Load::Arrivals(_)) => MAX_IN_FLIGHT_DEFAULT,
+            (None, Load::Arrivals(_)) => self.users.unwrap_or(MAX_IN_FLIGHT_DEFAULT),
             (None, Load::Users(_)) => (self.peak().ceil() as u64).max(1),
         }
     }

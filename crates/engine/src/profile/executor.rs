@@ -30,7 +30,11 @@ pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -
             checking.constant(rate.flatten())
         }
         ExecutorKind::ConstantVus => {
-            let users = checking.needed(spec.vus.as_ref(), "vus").map(|vus| checking.users(vus, "vus"));
+            let (written, key) = match (&spec.vus, &spec.users) {
+                (None, Some(users)) => (Some(users), "users"),
+                (vus, _) => (vus.as_ref(), "vus"),
+            };
+            let users = checking.needed(written, key).map(|users| checking.users(users, key));
             checking.constant(users.flatten())
         }
         ExecutorKind::RampingArrivalRate => {
@@ -50,7 +54,9 @@ pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -
             Load::Users(spec.think.map(|Span(think)| think).unwrap_or_default())
         }
     };
-    for (count, key) in [(&spec.max_in_flight, "max_in_flight"), (&spec.sessions, "sessions")] {
+    let closed = matches!(load, Load::Users(_));
+    let counts = [(&spec.max_in_flight, "max_in_flight"), (if closed { &None } else { &spec.users }, "users")];
+    for (count, key) in counts {
         if let Some(count) = count {
             checking.users(count, key);
         }
@@ -64,7 +70,9 @@ pub(super) fn draft(source: &Source, name: &str, spec: &Located<ScenarioSpec>) -
         warm_up: length(&spec.warm_up),
         cool_down: length(&spec.cool_down),
         max_in_flight: spec.max_in_flight.as_ref().map(|count| count.value),
-        sessions: spec.sessions.as_ref().map(|count| count.value),
+        // In a closed model they are what the stages count.
+        users: spec.users.as_ref().map(|count| count.value).filter(|_| !closed),
+        rate_counts: spec.rate_counts.as_ref().map(|counts| counts.value).unwrap_or_default(),
         scaled: false,
     };
     if draft.end() > LENGTH_MAX {
@@ -113,7 +121,7 @@ pub(super) fn check_limits(draft: &Draft, flags: &str) -> Result<(), Problems> {
     if peak < RATE_MIN {
         wrong("would send less than one operation a year".into());
     }
-    for (count, what) in [(draft.sessions, "sessions"), (draft.max_in_flight, "operations in flight")] {
+    for (count, what) in [(draft.users, "users"), (draft.max_in_flight, "operations in flight")] {
         if let Some(count) = count.filter(|count| *count > USERS_MAX) {
             wrong(format!("would have {count} {what}; at most {USERS_MAX} are possible"));
         }
@@ -163,6 +171,20 @@ impl<'a> Checking<'a> {
             }
         }
         let open = matches!(spec.executor.value, ExecutorKind::ConstantArrivalRate | ExecutorKind::RampingArrivalRate);
+        if let Some(counts) = spec.rate_counts.as_ref().filter(|_| !open) {
+            let message = format!("`rate_counts` contradicts the executor `{name}`, which has no rate");
+            self.problem(counts, "rate_counts", message);
+        }
+        match (&spec.users, &spec.vus, spec.executor.value) {
+            (Some(users), Some(vus), ExecutorKind::ConstantVus) if users.value != vus.value => {
+                let message = format!("`users` says {users} and `vus` {vus}, and both count the same: leave one out");
+                self.problem(users, "users", message);
+            }
+            (Some(users), _, ExecutorKind::RampingVus) => {
+                self.problem(users, "users", "the stages of `ramping-vus` say how many users there are");
+            }
+            _ => {}
+        }
         if open && spec.think.is_some() {
             let message = "only virtual users think between executions; in an open model the rate says when";
             self.problem(spec, "think", message);

@@ -97,6 +97,24 @@ pub enum Mix {
     InTurn,
 }
 
+/// What a written rate counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RateCounts {
+    /// Arrivals: the steps of a flow after its first come on top.
+    #[default]
+    Arrivals,
+    /// Requests: fewer arrivals are planned, so that all steps of flows together come to the rate.
+    Requests,
+}
+
+impl RateCounts {
+    /// Whether it is the default.
+    pub fn is_arrivals(&self) -> bool {
+        *self == Self::Arrivals
+    }
+}
+
 /// A target of a stage: a rate or a number of users.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -134,7 +152,10 @@ pub struct ScenarioSpec {
     /// How the next operation is chosen. Default `weighted`.
     #[serde(default)]
     pub mix: Mix,
-    /// `constant-arrival-rate`: how many arrivals.
+    /// What `rate`, `start_rate` and the stages count: `arrivals` (default), or `requests` with all steps of flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_counts: Option<Located<RateCounts>>,
+    /// `constant-arrival-rate`: how many, as `rate_counts` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Located<Rate>>,
     /// `ramping-arrival-rate`: the rate at the start. Default 0.
@@ -165,12 +186,14 @@ pub struct ScenarioSpec {
     /// The last part of its time: sent, never judged. Default none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cool_down: Option<Located<Span>>,
-    /// Most operations under way at once; arrivals beyond are dropped. Default 1000.
+    /// Most operations under way at once; arrivals beyond are dropped. Default 1000, or as many as there are users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_in_flight: Option<Located<u64>>,
-    /// Sessions opened before the start, which then take turns. Default: as many as needed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sessions: Option<Located<u64>>,
+    /// How many users act, each with its own connection, cookies, captures and row of data. They are there before the
+    /// start, and arrivals go to them in turn; `constant-vus` takes it in place of `vus`. Default: whoever is free, as
+    /// many as needed. Also read as `sessions`.
+    #[serde(default, alias = "sessions", skip_serializing_if = "Option::is_none")]
+    pub users: Option<Located<u64>>,
 }
 
 /// What is compared with the bound.

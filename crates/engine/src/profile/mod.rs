@@ -7,6 +7,7 @@ mod drills;
 mod executor;
 mod file;
 mod library;
+mod limits;
 mod objectives;
 mod overrides;
 mod plan;
@@ -20,10 +21,11 @@ pub use addresses::{AddressNeed, addresses_needed};
 pub use drills::{DrillPlan, DrillSpec, DrillStart, RecoveryPlan, RecoverySpec};
 pub use file::{
     AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, OnAgentLoss, OnCoordinatorLoss,
-    ProfileFile, ScenarioSpec, StageSpec, StageTarget,
+    ProfileFile, RateCounts, ScenarioSpec, StageSpec, StageTarget,
 };
 pub use library::{Library, Shelf};
+pub use limits::peak_rate;
 pub use overrides::Overrides;
 pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan};
-pub use resolve::{Resolved, peak_rate, resolve};
+pub use resolve::{Resolved, resolve};
 pub use slatest_core::schedule::{ArrivalLaw, StagePlan};

@@ -300,7 +300,11 @@ impl Scope<'_> {
         let written = self.written;
         let problem = |message: String| self.source.problem_at(written, self.key.as_str(), message);
         let pattern = pattern(written).map_err(|e| problem(format!("`{written}` is no pattern: {e}")))?;
-        let matching = |(i, operation): (usize, &OperationPlan)| pattern.is_match(&operation.address).then(|| id(i));
+        // What each user does once is judged only where it is named.
+        let named = |operation: &OperationPlan| !operation.once || operation.address == written.as_str();
+        let matching = |(i, operation): (usize, &OperationPlan)| {
+            (named(operation) && pattern.is_match(&operation.address)).then(|| id(i))
+        };
         let found: Vec<OperationId> = operations.iter().enumerate().filter_map(matching).collect();
         if !found.is_empty() {
             return Ok(found);

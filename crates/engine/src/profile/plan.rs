@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::drills::DrillPlan;
-use super::file::{Mix, OnAgentLoss, OnCoordinatorLoss};
+use super::file::{Mix, OnAgentLoss, OnCoordinatorLoss, RateCounts};
 use slatest_core::measure::{Counter, Series, Threshold};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_core::schedule::{ArrivalLaw, Places, StagePlan};
@@ -64,8 +64,15 @@ pub struct ScenarioPlan {
     pub cool_down: Nanos,
     /// Most operations under way at once.
     pub max_in_flight: u64,
-    /// Sessions opened before the start.
-    pub sessions: Option<u64>,
+    /// Users that are there before the start and take turns (open model).
+    #[serde(alias = "sessions")]
+    pub users: Option<u64>,
+    /// What each user does before anything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub once: Vec<PlanStep>,
+    /// What the profile's rate counts; the stages of [`ScenarioPlan::executor`] always count arrivals.
+    #[serde(default, skip_serializing_if = "RateCounts::is_arrivals")]
+    pub rate_counts: RateCounts,
     /// What is dealt to the workers of all agents: groups of sessions, users, operations under way or
     /// connections, whichever are fewest.
     #[serde(default, skip_serializing_if = "Places::is_unbounded")]
@@ -164,6 +171,14 @@ impl ScenarioPlan {
         self.start + self.executor.duration()
     }
 
+    /// Requests of an arrival on average: all steps of the flows, by the weights of the mix.
+    pub fn requests_per_arrival(&self) -> f64 {
+        let weight = |item: &MixItem| if self.mix == Mix::Weighted { item.weight } else { 1.0 };
+        let steps = |item: &MixItem| item.steps.iter().filter(|s| matches!(s, PlanStep::Operation(_))).count() as f64;
+        let whole: f64 = self.items.iter().map(weight).sum();
+        if whole > 0.0 { self.items.iter().map(|item| weight(item) * steps(item)).sum::<f64>() / whole } else { 1.0 }
+    }
+
     /// Whether an operation that was meant to start at `intended` is judged.
     pub fn is_judged(&self, intended: Nanos) -> bool {
         intended >= self.start + self.warm_up && intended < self.end() - self.cool_down
@@ -195,6 +210,10 @@ pub struct OperationPlan {
     /// Whether its writes go to the ledger.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ledger: bool,
+    /// Whether each user executes it once (or when what it earned ends), and no arrival does. Only objectives that name
+    /// it cover it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 /// An objective, resolved.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::draft::{Draft, Load};
 use super::drills::{self, DrillPlan};
 use super::executor;
-use super::file::ProfileFile;
+use super::file::{ProfileFile, RateCounts};
 use super::library::Library;
+use super::limits;
 use super::objectives;
 use super::overrides::Overrides;
 use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan};
@@ -140,7 +141,7 @@ pub fn resolve(
         Vec::new()
     };
     if problems.0.is_empty() {
-        check_rate(&ground, &assembly.scenarios, &mut problems);
+        limits::check(&ground, &assembly.scenarios, &mut problems);
     }
     drop_echoes(&mut problems);
     if !problems.0.is_empty() {
@@ -269,52 +270,6 @@ fn check_endpoints<'c>(
     faulty
 }
 
-/// The plan's peak must not be above what the target allows. Rates are straight lines, so their sum
-/// peaks where one of them bends.
-fn check_rate(ground: &ResolveContext<'_>, scenarios: &[ScenarioPlan], problems: &mut Problems) {
-    let Some(allowed) = ground.target.allow.max_rate else { return };
-    let peak = peak_rate(scenarios);
-    if peak > allowed.0 * (1.0 + 1e-9) {
-        let message = format!(
-            "the profile `{}` reaches {:.0}/s over all scenarios; this target allows {allowed}",
-            ground.profile.name, peak
-        );
-        let problem = ground.target_source.problem_at(&ground.target.allow, "allow.max_rate", message);
-        problems.0.push(problem.with_help("lower it with --scale or --rate, or ask whoever owns the target"));
-    }
-}
-
-/// The highest sum of all arrival rates.
-pub fn peak_rate(scenarios: &[ScenarioPlan]) -> f64 {
-    let pieces: Vec<(Nanos, Nanos, f64, f64)> = scenarios
-        .iter()
-        .filter_map(|scenario| match &scenario.executor {
-            ExecutorPlan::Arrivals { stages, .. } => Some((scenario.start, stages)),
-            ExecutorPlan::Users { .. } => None,
-        })
-        .flat_map(|(start, stages)| {
-            stages.iter().scan(start, |at, stage| {
-                let from = *at;
-                *at += stage.duration;
-                Some((from, *at, stage.from, stage.to))
-            })
-        })
-        .collect();
-    let value = |&(start, end, from, to): &(Nanos, Nanos, f64, f64), at: Nanos| {
-        let share = (at - start).as_secs_f64() / (end - start).as_secs_f64().max(f64::MIN_POSITIVE);
-        (to - from).mul_add(share.clamp(0.0, 1.0), from)
-    };
-    let bends = pieces.iter().flat_map(|&(start, end, ..)| [start, end]);
-    bends
-        .map(|at| {
-            // Just after the bend and just before it: a rate may jump there.
-            let after = pieces.iter().filter(|p| p.0 <= at && at < p.1).map(|p| value(p, at)).sum::<f64>();
-            let before = pieces.iter().filter(|p| p.0 < at && at <= p.1).map(|p| value(p, at)).sum::<f64>();
-            after.max(before)
-        })
-        .fold(0.0, f64::max)
-}
-
 /// One mistake in a workload shows once, however many scenarios use it.
 fn drop_echoes(problems: &mut Problems) {
     let mut kept: Vec<Problem> = Vec::with_capacity(problems.0.len());
@@ -341,7 +296,8 @@ impl PlanBuilder {
         let shares = shares(&items, mix, workload.operations().len());
         let first = u16::try_from(self.operations.len()).unwrap_or(u16::MAX);
         let scenario = self.scenarios.len();
-        for (operation, share) in workload.operations().iter().zip(shares) {
+        let per_arrival: f64 = shares.iter().sum();
+        for (i, (operation, share)) in workload.operations().iter().zip(shares).enumerate() {
             let owned = |names: &[&'static str]| names.iter().map(|&name| name.to_owned()).collect();
             self.operations.push(OperationPlan {
                 scenario,
@@ -352,7 +308,12 @@ impl PlanBuilder {
                 thresholds: Vec::new(),
                 share,
                 ledger: operation.ledger,
+                once: workload.once().is_some_and(|once| once.has(i)),
             });
+        }
+        let mut draft = draft.clone();
+        if draft.rate_counts == RateCounts::Requests && per_arrival > 0.0 {
+            draft.multiply(per_arrival.recip());
         }
         let stages = draft.stages.clone();
         self.scenarios.push(ScenarioPlan {
@@ -369,8 +330,10 @@ impl PlanBuilder {
             warm_up: draft.warm_up,
             cool_down: draft.cool_down,
             max_in_flight: draft.in_flight_max(),
-            sessions: draft.sessions,
-            places: Places { count: places(draft, workload.as_ref()), first: scenario as u64 },
+            users: draft.users,
+            once: workload.once().map(|once| once.steps.iter().map(plan_step).collect()).unwrap_or_default(),
+            rate_counts: draft.rate_counts,
+            places: Places { count: places(&draft, workload.as_ref()), first: scenario as u64 },
             first_operation: OperationId(first),
             items,
         });
@@ -381,8 +344,8 @@ impl PlanBuilder {
 /// The fewest of what a worker must have to take part: a group of sessions, a user or an operation under way,
 /// and a connection. At least 1.
 fn places(draft: &Draft, workload: &dyn Workload) -> u64 {
-    let users = match (draft.sessions, &draft.load) {
-        (Some(sessions), _) => sessions.div_ceil(workload.session_group().max(1)),
+    let users = match (draft.users, &draft.load) {
+        (Some(users), _) => users.div_ceil(workload.session_group().max(1)),
         (None, Load::Users(_)) => draft.stages.iter().map(|s| s.from.max(s.to)).fold(0.0, f64::max).ceil() as u64,
         (None, Load::Arrivals(_)) => draft.in_flight_max(),
     };
@@ -397,17 +360,17 @@ fn items(workload: &dyn Workload) -> Vec<MixItem> {
     });
     let flows = workload.flows().iter().map(|flow| MixItem {
         weight: flow.weight,
-        steps: flow
-            .steps
-            .iter()
-            .map(|step| match *step {
-                Step::Operation(i) => PlanStep::Operation(i),
-                Step::Think(length) => PlanStep::Think(length),
-            })
-            .collect(),
+        steps: flow.steps.iter().map(plan_step).collect(),
         flow: Some(flow.name.clone()),
     });
     operations.chain(flows).filter(|item| item.weight > 0.0).collect()
+}
+
+const fn plan_step(step: &Step) -> PlanStep {
+    match *step {
+        Step::Operation(i) => PlanStep::Operation(i),
+        Step::Think(length) => PlanStep::Think(length),
+    }
 }
 
 /// Executions of each operation per arrival.

@@ -1,6 +1,8 @@
 //! Plans for tests, with everything filled in that most of them don't care for.
 
-use super::{ArrivalLaw, ExecutorPlan, Mix, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan, StagePlan};
+use super::{
+    ArrivalLaw, ExecutorPlan, Mix, MixItem, OperationPlan, Plan, PlanStep, RateCounts, ScenarioPlan, StagePlan,
+};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_core::schedule::Places;
 
@@ -38,7 +40,9 @@ impl ScenarioPlan {
             warm_up: Nanos::ZERO,
             cool_down: Nanos::ZERO,
             max_in_flight: 10,
-            sessions: None,
+            users: None,
+            once: vec![],
+            rate_counts: RateCounts::Arrivals,
             places: Places::UNBOUNDED,
             first_operation: OperationId(0),
             items: vec![],
@@ -65,6 +69,7 @@ impl OperationPlan {
             thresholds: vec![],
             share: 1.0,
             ledger: false,
+            once: false,
         }
     }
 }

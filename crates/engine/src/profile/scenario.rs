@@ -130,7 +130,7 @@ impl<'a> ResolveContext<'a> {
         Ok(Casting::Binding(Binding { source, workload, driver, endpoint: endpoint_name }))
     }
 
-    /// Compiles the workload of a scenario; a scaled number of sessions is rounded up to whole
+    /// Compiles the workload of a scenario; a scaled number of users is rounded up to whole
     /// groups first.
     ///
     /// # Errors
@@ -151,12 +151,12 @@ impl<'a> ResolveContext<'a> {
                 run: self.run,
             })
         };
-        if draft.scaled && draft.sessions.is_some() {
+        if draft.scaled && draft.users.is_some() {
             let group = compile(None)?.session_group().max(1);
-            draft.sessions = draft.sessions.map(|sessions| sessions.div_ceil(group).saturating_mul(group));
-            return compile(draft.sessions);
+            draft.users = draft.users.map(|users| users.div_ceil(group).saturating_mul(group));
+            return compile(draft.users);
         }
-        compile(draft.sessions)
+        compile(draft.users)
     }
 }
 

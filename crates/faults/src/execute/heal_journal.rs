@@ -68,7 +68,7 @@ fn compiled(
     stopwatch: &Stopwatch,
     proxies: Option<Arc<Proxies>>,
 ) -> Result<Arc<dyn Fault>, FaultError> {
-    let allow = Allow { hosts: remedy.hosts.clone(), max_rate: None, drills: true };
+    let allow = Allow { hosts: remedy.hosts.clone(), max_rate: None, max_users: None, drills: true };
     let context = FaultContext {
         folder: remedy.folder.clone(),
         guard: Guard::new(&allow).map_err(FaultError::Undo)?,

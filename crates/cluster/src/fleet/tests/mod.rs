@@ -23,6 +23,7 @@ pub(super) fn plan(secs: u64, rate: f64, on_agent_loss: OnAgentLoss) -> Plan {
         thresholds: vec![Threshold { series: Series::ResponseTime, limit: Nanos::from_millis(100) }],
         share: 0.5,
         ledger: false,
+        once: false,
     };
     let steady = ExecutorPlan::steady(ArrivalLaw::Poisson, Nanos::from_secs(secs), rate);
     let scenarios = vec![ScenarioPlan::sample("api", steady)];

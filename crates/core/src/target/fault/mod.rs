@@ -249,7 +249,9 @@ mod tests {
 
     #[test]
     fn what_can_be_seen_to_be_wrong_is_said_by_its_key() {
-        let guard = Guard::new(&Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, drills: true }).unwrap();
+        let guard =
+            Guard::new(&Allow { hosts: vec!["127.0.0.1".into()], max_rate: None, max_users: None, drills: true })
+                .unwrap();
         let keys = |text: &str| -> Vec<String> {
             spec(text).mistakes(Path::new("/"), &guard).into_iter().map(|(key, _)| key).collect()
         };

@@ -296,7 +296,7 @@ mod tests {
         let good = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap();
         let port = good.local_addr().unwrap().port();
         let _swallowing = Swallowing::on(SocketAddr::from(([127, 0, 0, 1], port))).await;
-        let allow = Allow { hosts: vec!["db.example".into()], max_rate: None, drills: false };
+        let allow = Allow { hosts: vec!["db.example".into()], max_rate: None, max_users: None, drills: false };
         let addresses = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])];
         let dial = Arc::new(Dial::of(Guard::new(&allow).unwrap(), addresses));
         let host = Host { place: Place::Tcp("db.example".into(), port), tls: Tls::Off, dial: Arc::clone(&dial) };

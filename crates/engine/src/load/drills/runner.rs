@@ -77,7 +77,7 @@ fn timing(drill: &DrillPlan) -> Timing {
 /// # Errors
 /// In words, the first drill that can't be done.
 pub fn ready(plan: &Plan, ground: &DrillGround, clock: Arc<dyn Clock>, stop: &Stop) -> Result<Vec<Drill>, String> {
-    let allow = Allow { hosts: ground.hosts.clone(), max_rate: None, drills: true };
+    let allow = Allow { hosts: ground.hosts.clone(), max_rate: None, max_users: None, drills: true };
     let guard = Guard::new(&allow)?;
     let mut drills = Vec::with_capacity(plan.drills.len());
     for (drill, folder) in plan.drills.iter().zip(&ground.folders) {

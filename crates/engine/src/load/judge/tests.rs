@@ -26,6 +26,7 @@ pub(super) fn plan(objectives: Vec<ObjectivePlan>) -> Plan {
         ],
         share: 0.5,
         ledger: false,
+        once: false,
     };
     let steady = ExecutorPlan::steady(ArrivalLaw::Poisson, Nanos::from_secs(12), 100.0);
     let scenario = ScenarioPlan { warm_up: Nanos::from_secs(2), ..ScenarioPlan::sample("api", steady) };

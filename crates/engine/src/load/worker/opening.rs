@@ -55,7 +55,7 @@ pub(super) async fn enter(
     from: Nanos,
 ) -> Option<(Rc<ScenarioRunner>, Share, Nanos)> {
     if !runner.share().is_empty() {
-        if runner.scenario().sessions.is_none() {
+        if runner.scenario().users.is_none() {
             runner.take_over(share);
         }
         return Some((runner, share, from));
@@ -65,11 +65,12 @@ pub(super) async fn enter(
         let mut opening = futures_util::stream::iter(runner.fixed_contexts(share))
             .map(|context| async {
                 let context = context;
-                runner.connect(&context).await
+                runner.connect(&context).await.map(|session| (context.index, session))
             })
             .buffered(OPENING_AT_ONCE);
         while let Some(opened) = opening.next().await {
-            runner.adopt(opened?);
+            let (number, session) = opened?;
+            runner.adopt(number, session);
         }
         Ok::<(), ConnectError>(())
     };
@@ -88,7 +89,7 @@ async fn open_one(runner: &Rc<ScenarioRunner>, context: &SessionContext) -> Resu
     loop {
         match runner.connect(context).await {
             Ok(session) => {
-                runner.adopt(session);
+                runner.adopt(context.index, session);
                 return Ok(());
             }
             Err(error) if tries == OPENING_TRIES => return Err(error),
