@@ -141,6 +141,21 @@ def sync(bench):
               "to reach ≤ 8")
 
 
+@row("users")
+def users(bench):
+    """30,000 users at 300 requests a second in total: memory of each, and whether the rate was kept."""
+    for profile, whose in (("users", "shared connections"), ("users-own", "own connections, idle for 30 s at most")):
+        server, url = servers.sandbox(bench.folder, bench.slatest.program, "api")
+        with server:
+            api = {"api": {"http": url}}
+            few = bench.slatest.run(profile, api, 120, "--scale", "0.01", "--seed", "1")
+            many = bench.slatest.run(profile, api, 120, "--seed", "1")
+        each = (many.ran.peak_kib - few.ran.peak_kib) / 29_700
+        bench.say(f"30,000 users, {whose}: {many.ran.peak_kib / 1024:.0f} MiB, {each:.2f} KiB each more than 300 "
+                  f"(to reach ≤ 8 over its sockets); {many.rate:.1f} requests/s of 300; "
+                  f"{100 * many.ran.cpu / 120:.0f} % of one CPU")
+
+
 @row("sql")
 def sql(bench):
     """PostgreSQL point selects per CPU second, prepared."""

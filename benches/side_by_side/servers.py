@@ -98,16 +98,16 @@ def kafka(folder):
     return server, port
 
 
-def sandbox(folder, slatest):
-    """slatest's own sync server, whose memory is not counted."""
-    log = Path(folder) / "sandbox.log"
+def sandbox(folder, slatest, part="sync"):
+    """A part of slatest's own sandbox, whose memory is not counted."""
+    log = Path(folder) / f"sandbox-{part}.log"
+    pattern = {"sync": r"ws://127\.0\.0\.1:\d+/sync", "api": r"http://127\.0\.0\.1:\d+"}[part]
 
     def ready():
-        return re.search(r"ws://127\.0\.0\.1:\d+/sync", log.read_text(errors="replace")) is not None
+        return re.search(pattern, log.read_text(errors="replace")) is not None
 
-    server = Server([slatest, "sandbox", "--only", "sync"], ready, log)
-    url = re.search(r"ws://127\.0\.0\.1:\d+/sync", log.read_text(errors="replace")).group()
-    return server, url
+    server = Server([slatest, "sandbox", "--only", part], ready, log)
+    return server, re.search(pattern, log.read_text(errors="replace")).group()
 
 
 def make_readable(folder):
