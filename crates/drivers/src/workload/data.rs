@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::stable_hash;
-use super::feed::{Feed, Kind};
+use super::feed::{Feed, Kind, Order};
 use super::keys::{EXPONENT_DEFAULT, KEYS_MAX, Law, Scatter};
 use super::rows::Rows;
 use slatest_core::model::{Problem, Problems, suggest};
@@ -46,7 +46,8 @@ pub struct DataSpec {
     /// when there are fewer rows than users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<Per>,
-    /// How rows of a file are taken: `random` (default) or `sequential`.
+    /// How rows of a file are taken: `random` (default), `sequential` (and from the first again), or `once`: an arrival
+    /// that finds none left can't be sent, which voids the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Located<String>>,
 }
@@ -211,12 +212,13 @@ impl Reading<'_> {
         field: &str,
         read: impl Fn(&Path) -> Result<Rows, String>,
     ) -> Result<Kind, Problems> {
-        let sequential = match self.spec.order.as_ref().map(|order| (order, order.as_str())) {
-            None | Some((_, "random")) => false,
-            Some((_, "sequential")) => true,
+        let order = match self.spec.order.as_ref().map(|order| (order, order.as_str())) {
+            None | Some((_, "random")) => Order::Random,
+            Some((_, "sequential")) => Order::Sequential,
+            Some((_, "once")) => Order::Once,
             Some((order, other)) => {
                 let message = format!("`{other}` is no order of rows");
-                let help = suggest(other, ["random", "sequential"]);
+                let help = suggest(other, ["random", "sequential", "once"]);
                 return Err(self.problem(order, "order", message).with_help(help).into());
             }
         };
@@ -228,7 +230,7 @@ impl Reading<'_> {
             };
             self.problem(path, field, reason).with_help(help)
         })?;
-        Ok(Kind::Rows { rows, sequential })
+        Ok(Kind::Rows { rows, order })
     }
 
     fn count(&self) -> Result<u64, Problems> {
@@ -321,6 +323,15 @@ mod tests {
         assert_eq!(wards, ["ward-1", "ward, two", "ward-3", "ward-1"]);
         let beds: Vec<String> = (0..3).map(|seq| text(&data, "j", &id(1, seq), "beds")).collect();
         assert_eq!(beds, ["12", "8", "12"]);
+    }
+
+    #[test]
+    fn rows_that_are_taken_once_come_to_an_end() {
+        let data = load("c: { csv: wards.csv, order: once }").unwrap();
+        let (_, feed) = data.find("c").unwrap();
+        assert_eq!(text(&data, "c", &id(1, 2), "ward"), "ward-3");
+        assert!(!feed.is_used_up(feed.row(&id(1, 2))) && feed.is_used_up(feed.row(&id(1, 3))));
+        assert_eq!(feed.field(feed.row(&id(1, 3)), "ward"), None);
     }
 
     #[test]

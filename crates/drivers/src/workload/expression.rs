@@ -176,8 +176,13 @@ impl Expression {
             Subject::Field { feed, field } => values
                 .data
                 .feed(*feed)
-                .and_then(|feed| feed.field(feed.row(id), field))
-                .ok_or_else(|| RenderError(format!("there is no field {field}")))?,
+                .map(|feed| (feed, feed.row(id)))
+                .ok_or_else(|| RenderError(format!("there is no field {field}")))
+                .and_then(|(feed, row)| match feed.field(row, field) {
+                    Some(cell) => Ok(cell),
+                    None if feed.is_used_up(row) => Err(RenderError::no_row(&feed.name)),
+                    None => Err(RenderError(format!("there is no field {field}"))),
+                })?,
         };
         if self.filters.is_empty() {
             cell.write(out);

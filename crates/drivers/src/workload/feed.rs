@@ -62,7 +62,17 @@ pub(super) enum Kind {
     People { count: u64, prefix: String, seed: u64 },
     Ids { count: u64, prefix: String, seed: u64 },
     Keys { count: u64, prefix: String, law: Law },
-    Rows { rows: Rows, sequential: bool },
+    Rows { rows: Rows, order: Order },
+}
+
+/// How arrivals take the rows of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    Random,
+    /// One after another, and from the first again.
+    Sequential,
+    /// One after another, each by one arrival only.
+    Once,
 }
 
 const PEOPLE_FIELDS: [&str; 7] = ["id", "n", "name", "first_name", "last_name", "email", "phone"];
@@ -95,9 +105,15 @@ impl Feed {
         match &self.kind {
             Kind::People { count, .. } | Kind::Ids { count, .. } => uniform(*count),
             Kind::Keys { count, law, .. } => law.draw(*count, id.seq, &mut rng_of_arrival(id, self.stream)),
-            Kind::Rows { rows, sequential: true } => id.seq % rows.count().max(1),
-            Kind::Rows { rows, sequential: false } => uniform(rows.count()),
+            Kind::Rows { rows, order: Order::Sequential } => id.seq % rows.count().max(1),
+            Kind::Rows { order: Order::Once, .. } => id.seq,
+            Kind::Rows { rows, order: Order::Random } => uniform(rows.count()),
         }
+    }
+
+    /// Whether all rows were taken before this one.
+    pub(super) fn is_used_up(&self, row: u64) -> bool {
+        row >= self.count()
     }
 
     /// One field of a row; `None` when there is no such field. What a row says depends on its number

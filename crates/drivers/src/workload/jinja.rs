@@ -91,6 +91,10 @@ impl Jinja {
     }
 
     pub(super) fn render(&self, values: &Values<'_>) -> Result<String, RenderError> {
+        let feeds = self.fields.iter().filter_map(|(name, _)| values.data.find(name));
+        if let Some((_, feed)) = feeds.into_iter().find(|(_, feed)| feed.is_used_up(feed.row(&values.id))) {
+            return Err(RenderError::no_row(&feed.name));
+        }
         self.write(&values.id, values.data, values.captured).map_err(|e| {
             if e.kind() == ErrorKind::UndefinedError
                 && let Some(name) = self.captures.iter().find(|name| !values.captured.contains_key(*name))

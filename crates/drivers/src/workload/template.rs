@@ -18,6 +18,13 @@ pub(super) const RENDERED_BYTES_MAX: usize = 8 * 1024 * 1024;
 #[error("{WORKLOAD_FAULT}{0}")]
 pub struct RenderError(pub String);
 
+impl RenderError {
+    /// A feed whose rows are taken once has none left.
+    pub(super) fn no_row(feed: &str) -> Self {
+        Self(format!("the feed {feed} has no row left"))
+    }
+}
+
 /// Text with `{{ … }}` in it. A text without any is kept as it is and costs nothing to render.
 ///
 /// Templates know `seq`, `user`, `run` and `scenario`; one row of each feed (`{{ clinicians.id }}`);
