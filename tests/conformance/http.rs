@@ -288,6 +288,40 @@ fn a_block_by_the_firewall_is_no_error_of_the_target() {
 }
 
 #[test]
+fn several_can_refuse_and_a_refusal_can_be_what_is_right() {
+    let block = "[{ status: 403, header: x-waf }, { name: the gateway, status: 429, header: retry-after }]";
+    let tried = |answer: &'static str, check: &str| {
+        let server = Scripted::answering(answer);
+        let workload = format!(
+            "name: w\ndriver: http\nendpoint: e\noperations:\n  - {{ name: a, request: {{ get: / }}, check: {check} }}\n"
+        );
+        let subject =
+            Subject::new("http", workload, format!("{{ http: \"http://{}\", block: {block} }}", server.address()));
+        worker(async {
+            let bench = subject.prepare().await;
+            let completion = bench.execute(&mut *bench.session(0).await, "a", 0).await;
+            (completion.outcome, completion.error.unwrap_or_default())
+        })
+    };
+    let limited = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
+    let bare = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n";
+    let waf = "HTTP/1.1 403 Forbidden\r\nx-waf: sqli\r\ncontent-length: 0\r\n\r\n";
+    let fine = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(tried(limited, "{ status: 200 }"), (Outcome::Blocked, "blocked by the gateway".into()));
+    assert_eq!(tried(waf, "{ status: 200 }"), (Outcome::Blocked, "blocked by the firewall".into()));
+    assert_eq!(tried(bare, "{ status: 200 }"), (Outcome::Rejected, "status 429".into()));
+    for answer in [limited, waf] {
+        assert_eq!(tried(answer, "{ expect: blocked }"), (Outcome::Ok, String::new()));
+    }
+    assert_eq!(tried(waf, "{ expect: blocked, status: 429 }"), (Outcome::Rejected, "status 403".into()));
+    let named = "{ expect: blocked, headers: { retry-after: present } }";
+    assert_eq!(tried(waf, named), (Outcome::Rejected, "check: header retry-after".into()));
+    for answer in [fine, bare] {
+        assert_eq!(tried(answer, "{ expect: blocked }"), (Outcome::Rejected, "check: not blocked".into()));
+    }
+}
+
+#[test]
 fn the_built_in_workload_runs() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/emr-api.yaml");
     let workload = std::fs::read_to_string(path).expect("the platform's workload");
@@ -297,6 +331,7 @@ fn the_built_in_workload_runs() {
         let mut session = bench.session(1).await;
         let run_alone = |o: &&slatest_drivers::Operation| o.weight > 0.0;
         let names: Vec<String> = bench.workload.operations().iter().filter(run_alone).map(|o| o.name.clone()).collect();
+        assert_eq!(bench.execute(&mut *session, "login", 0).await.outcome, Outcome::Ok);
         for (seq, name) in (0..).zip(&names) {
             let completion = bench.execute(&mut *session, name, seq).await;
             assert_eq!(completion.outcome, Outcome::Ok, "{name}: {completion:?}");

@@ -42,20 +42,6 @@ macro_rules! with_tls {
     };
 }
 
-/// How a firewall in front of an endpoint says no: an answer that matches is `blocked`.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BlockSignature {
-    /// Status of the answer, usually 403.
-    pub status: u16,
-    /// A header that it carries, as `name: value` or just `name`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<String>,
-    /// Text that its body contains.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-}
-
 /// What one source address may send before a firewall blocks it. Load past it measures the firewall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 mod agents;
 mod alerts;
+mod block;
 pub mod cluster_values;
 mod endpoint;
 pub mod fault;
@@ -18,7 +19,8 @@ pub use agents::{
     Agents, Amounts, KubernetesSection, PullPolicy, Resources, SecretFolder, SecretKey, Spread, TaintEffect, Toleration,
 };
 pub use alerts::AlertsSpec;
-pub use endpoint::{Address, BlockSignature, Counted, EndpointSection, Fault, SecretPart, SourceLimit};
+pub use block::{BlockSignature, BlockSignatures};
+pub use endpoint::{Address, Counted, EndpointSection, Fault, SecretPart, SourceLimit};
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
 pub use tls::{PEM_BYTES_MAX, TlsError, TlsFiles, Verification, client_config, client_config_verifying};

@@ -1,16 +1,15 @@
 //! What must hold of an answer, compiled.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderName;
 use http::response::Parts;
 use regex::{Regex, bytes};
 use serde_json::Value;
 
 use super::failure::Failure;
-use super::file::Check;
+use super::file::{Check, Expect};
 use crate::workload::JsonPath;
-use slatest_core::model::{Outcome, Problems};
+use slatest_core::model::Problems;
 use slatest_core::source::{Located, Source};
-use slatest_core::target::BlockSignature;
 
 /// The checks of one operation.
 #[derive(Debug)]
@@ -19,6 +18,8 @@ pub(super) struct Checks {
     headers: Vec<(HeaderName, HeaderRule)>,
     body: Vec<(&'static str, bytes::Regex)>,
     json: Vec<(JsonPath, Expected)>,
+    /// Whether the answer must be a refusal by what stands in front of the endpoint.
+    pub(super) blocked: bool,
 }
 
 #[derive(Debug)]
@@ -38,9 +39,15 @@ enum Expected {
 impl Checks {
     /// Compiles the `check` section of an operation; `key` is where it stands.
     pub(super) fn compile(source: &Source, check: Option<&Located<Check>>, key: &str) -> Result<Self, Problems> {
-        let mut checks = Self { statuses: vec![(200, 399)], headers: Vec::new(), body: Vec::new(), json: Vec::new() };
+        let (headers, body, json) = (Vec::new(), Vec::new(), Vec::new());
+        let mut checks = Self { statuses: vec![(200, 399)], headers, body, json, blocked: false };
         let Some(check) = check else { return Ok(checks) };
         let mut problems = Problems::default();
+        checks.blocked = check.expect.as_ref().is_some_and(|expect| expect.value == Expect::Blocked);
+        if checks.blocked {
+            // The signature says which.
+            checks.statuses = vec![(100, 599)];
+        }
         if let Some(status) = &check.status {
             checks.statuses.clone_from(&status.0);
         }
@@ -164,56 +171,9 @@ fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn wrong_pattern(error: &regex::Error) -> String {
+pub(super) fn wrong_pattern(error: &regex::Error) -> String {
     // The last line of its message says what; the lines before draw where.
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     format!("not a regular expression: {}", last.trim_start_matches("error: "))
-}
-
-/// How the firewall in front of the endpoint says no, compiled.
-#[derive(Debug)]
-pub(super) struct Block {
-    status: u16,
-    header: Option<(HeaderName, Option<String>)>,
-    body: Option<bytes::Regex>,
-}
-
-impl Block {
-    /// Compiles a signature.
-    ///
-    /// # Errors
-    /// In words.
-    pub(super) fn compile(written: &BlockSignature) -> Result<Self, String> {
-        let header = match &written.header {
-            None => None,
-            Some(text) => {
-                let (name, value) = match text.split_once(':') {
-                    Some((name, value)) => (name.trim(), Some(value.trim().to_owned())),
-                    None => (text.trim(), None),
-                };
-                let name: HeaderName = name.parse().map_err(|_| format!("`{name}` can't be the name of a header"))?;
-                Some((name, value))
-            }
-        };
-        let body = written.body.as_ref().map(|text| bytes::Regex::new(&regex::escape(text)));
-        let body = body.transpose().map_err(|e| wrong_pattern(&e))?;
-        Ok(Self { status: written.status, header, body })
-    }
-
-    /// Whether the body of an answer with this status is looked at.
-    pub(super) fn needs_body(&self, status: u16) -> bool {
-        self.status == status && self.body.is_some()
-    }
-
-    /// Whether this answer is a refusal by the firewall.
-    pub(super) fn test(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Result<(), Failure> {
-        let header = self.header.as_ref().is_none_or(|(name, wanted)| {
-            headers.get_all(name).iter().any(|v| wanted.as_ref().is_none_or(|w| v.as_bytes() == w.as_bytes()))
-        });
-        if status == self.status && header && self.body.as_ref().is_none_or(|b| b.is_match(body)) {
-            return Err(Failure { outcome: Outcome::Blocked, ..Failure::rejected("blocked by the firewall") });
-        }
-        Ok(())
-    }
 }

@@ -4,7 +4,7 @@
 
 use slatest_core::source::Located;
 use slatest_core::target::{
-    Address, BlockSignature, Counted, EndpointSection, Secret, SecretPart, SourceLimit, TlsFiles,
+    Address, BlockSignatures, Counted, EndpointSection, Secret, SecretPart, SourceLimit, TlsFiles,
 };
 use slatest_core::with_tls;
 
@@ -16,9 +16,9 @@ with_tls! {
         /// Bearer token sent with every request.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub token: Option<Secret>,
-        /// How the firewall in front of it refuses.
+        /// How the firewall in front of it refuses, or a list of who refuses how.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub block: Option<BlockSignature>,
+        pub block: Option<BlockSignatures>,
         /// What one source address may send: decides how many agents a run needs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub source_limit: Option<SourceLimit>,

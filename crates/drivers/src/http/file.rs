@@ -121,10 +121,22 @@ pub struct Request {
     pub answer: Option<Located<Answer>>,
 }
 
+/// What an answer is expected to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    /// A refusal by what stands in front of the endpoint, as `block` of the target says.
+    Blocked,
+}
+
 /// What must hold of the answer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
+    /// `blocked`: the request must be refused by what stands in front of the endpoint, and only then is it right. Needs
+    /// `block` in the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Located<Expect>>,
     /// Status: `200`, `2xx`, or a list of these. Default: any 2xx or 3xx.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Located<StatusSpec>>,

@@ -117,7 +117,12 @@ impl Judged {
     ) -> Result<(), Failure> {
         if let Some(block) = &http.server.block {
             let bytes: &[u8] = body.as_ref().map_or(&[], |b| b);
-            block.test(head.status.as_u16(), &head.headers, bytes)?;
+            let tested = block.test(head.status.as_u16(), &head.headers, bytes);
+            match (tested, exchange.checks.blocked) {
+                (Ok(()), true) => return Err(Failure::rejected("check: not blocked")),
+                (Err(blocked), false) => return Err(blocked),
+                _ => {}
+            }
         }
         if exchange.ledger.is_some() {
             let outcome = Some(LedgerPlan::outcome(head.status.as_u16()));

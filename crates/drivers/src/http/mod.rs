@@ -5,6 +5,7 @@
 //! `failure`. After a timeout the connection is not used again: what would come on it belongs to
 //! nobody.
 
+mod block;
 mod body;
 mod check;
 mod connection;
@@ -43,7 +44,8 @@ use schemars::Schema;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use self::check::{Block, Checks};
+use self::block::Block;
+use self::check::Checks;
 use self::dial::Dialer;
 use self::drained::Drained;
 use self::file::{Answer, Connections, File, Settings, Version};
@@ -129,6 +131,15 @@ impl Driver for HttpDriver {
             let timings = &TIMINGS[..if server.origin.tls { 3 } else { 2 }];
             let operation = Operation::of(spec, timings, &[]);
             let request = request.prefixed(&server.prefix);
+            if checks.blocked && server.block.is_none() {
+                let message =
+                    format!("`expect: blocked` needs to know how: the endpoint `{}` has no `block`", server.endpoint);
+                let help = "add `block: { status: 403, header: … }` to it in the target file";
+                let at = spec.check.as_ref().and_then(|check| check.expect.as_ref());
+                let place = at.map(|at| context.source.problem_at(at, key("check.expect"), message.clone()));
+                let problem = place.unwrap_or_else(|| context.source.problem(key("check.expect"), message));
+                problems.0.push(problem.with_help(help));
+            }
             let answer = spec.request.answer.as_ref().map_or(Answer::Keep, |answer| answer.value);
             let exchange = Exchange { request, checks, captures, ledger, answer };
             if let Some(problem) = exchange.mistake(context.source, &spec.request, &key("request")) {
