@@ -5,7 +5,7 @@ use std::io;
 use super::harmless::harmless;
 use super::phrases::{
     ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, explanation, grouped, headline, length, rate, retried, time,
-    top_errors,
+    top_errors, traffic,
 };
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
@@ -219,9 +219,11 @@ fn operations(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
             time(o.service.as_ref(), |t| t.p99),
         )?;
     }
-    for (i, o) in run.result.operations.iter().filter(|o| o.retried_stale > 0).enumerate() {
+    let traffic = run.result.operations.iter().chain([&run.result.total]).filter_map(|o| Some((o, traffic(o)?)));
+    let again = run.result.operations.iter().filter(|o| o.retried_stale > 0).map(|o| (o, retried(o)));
+    for (i, (o, line)) in traffic.chain(again).enumerate() {
         let before = if i == 0 { "\n" } else { "" };
-        writeln!(out, "{before}- {}: {}", escape(&o.address), retried(o))?;
+        writeln!(out, "{before}- {}: {line}", escape(&o.address))?;
     }
     Ok(())
 }

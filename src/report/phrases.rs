@@ -56,6 +56,34 @@ pub(super) fn retried(operation: &OperationFigures) -> String {
     format!("retried: stale {} (of {})", grouped(operation.retried_stale), grouped(operation.count))
 }
 
+/// Answers by status, and bytes each way: `200 3,521 · 503 2 · sent 1.20 MB · received 30.5 MB`; `None` where nothing was
+/// counted.
+pub(super) fn traffic(operation: &OperationFigures) -> Option<String> {
+    let mut parts: Vec<String> =
+        operation.statuses.iter().map(|s| format!("{} {}", s.status, grouped(s.count))).collect();
+    for (what, count) in [("sent", operation.bytes_sent), ("received", operation.bytes_received)] {
+        if count > 0 {
+            parts.push(format!("{what} {}", bytes(count)));
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
+/// A number of bytes with three digits: `812 B`, `1.20 MB`.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1e3;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        (value, unit) = (value / 1e3, unit + 1);
+    }
+    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
+    format!("{value:.decimals$} {}", UNITS[unit])
+}
+
 /// What stands first: the verdict. A sound run of which nothing was asked is no pass of anything.
 pub(super) fn headline(run: &RunRecord) -> &'static str {
     let result = &run.result;

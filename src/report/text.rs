@@ -9,7 +9,7 @@ use console::Style;
 use super::harmless::harmless;
 use super::phrases::{
     ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, explanation, grouped, headline, length, plain, rate, retried,
-    time, top_errors,
+    time, top_errors, traffic,
 };
 use super::{Render, drills, ledger};
 use slatest_core::model::Verdict;
@@ -304,6 +304,11 @@ fn row(operation: &OperationFigures) -> Vec<String> {
 
 /// What drivers report besides.
 fn ratios(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
+    for operation in run.result.operations.iter().chain([&run.result.total]) {
+        if let Some(traffic) = traffic(operation) {
+            writeln!(out, " {}: {traffic}", plain(&operation.address))?;
+        }
+    }
     for operation in run.result.operations.iter().filter(|o| o.retried_stale > 0) {
         writeln!(out, " {} {}", plain(&operation.address), retried(operation))?;
     }

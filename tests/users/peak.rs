@@ -64,6 +64,12 @@ objectives: [{ name: errors, scope: 'api/*', indicator: error_rate, below: 1% }]
     let rate = seen.requests as f64 / 12.0;
     assert!((rate / 300.0 - 1.0).abs() < 0.01, "{rate} requests a second");
     let record = scratch.record();
+    let total = &record["result"]["total"];
+    let answers = total["statuses"].as_array().unwrap().iter().map(|s| s["count"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(answers, total["count"].as_u64().unwrap(), "each answer has a status: {total}");
+    let created = seen.bodies.iter().sum::<usize>() as u64;
+    assert!(total["bytes_sent"].as_u64().unwrap() > created / 2, "{total}");
+    assert!(total["bytes_received"].as_u64().unwrap() > answers * 100, "{total}");
     let once: Vec<_> = record["plan"]["operations"].as_array().unwrap().iter().filter(|o| o["once"] == true).collect();
     assert_eq!(once.len(), 1);
     assert_eq!(once[0]["address"], "api/login");

@@ -7,7 +7,7 @@ pub use end::{arrival_law, findings, resources, write_finding, write_resources};
 
 use super::wire;
 use slatest_core::measure::{
-    ByLateness, ErrorKinds, FiredArrivals, Latencies, OperationShape, Tally, Trouble, V2Error, Window,
+    ByLateness, ErrorKinds, FiredArrivals, Latencies, OperationShape, Tally, TrafficSums, Trouble, V2Error, Window,
 };
 use slatest_core::model::{Nanos, OUTCOMES, OperationId};
 
@@ -262,8 +262,24 @@ impl Codec {
             }
             tally.errors.add(&error.kind, error.count);
         }
+        read_traffic(from, &mut tally.traffic)?;
         Ok((id, tally))
     }
+}
+
+/// Most statuses that a tally can hold: 100 to 599.
+const STATUSES_MAX: usize = 500;
+
+fn read_traffic(from: &wire::OperationTally, into: &mut TrafficSums) -> Result<(), CodecError> {
+    if from.statuses.len() > STATUSES_MAX {
+        return Err(CodecError::TooMuch("statuses"));
+    }
+    for status in &from.statuses {
+        let number = u16::try_from(status.status).map_err(|_| CodecError::Impossible)?;
+        into.add_status(number, status.count);
+    }
+    (into.sent, into.received) = (from.sent_bytes, from.received_bytes);
+    Ok(())
 }
 
 impl Checked<'_> {
@@ -352,6 +368,13 @@ fn write_tally(id: OperationId, tally: &Tally) -> wire::OperationTally {
         errors: write_errors(&tally.errors),
         retried: tally.retried,
         unsent: tally.unsent,
+        statuses: tally
+            .traffic
+            .statuses()
+            .map(|(status, count)| wire::Status { status: u32::from(status), count })
+            .collect(),
+        sent_bytes: tally.traffic.sent,
+        received_bytes: tally.traffic.received,
     }
 }
 

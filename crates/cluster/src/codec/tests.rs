@@ -64,10 +64,20 @@ fn tally(operation: u16) -> impl Strategy<Value = (OperationId, Tally)> {
                     errors,
                     retried: planned % 7,
                     unsent: outcomes[1].min(planned % 5),
+                    traffic: traffic(planned),
                 };
                 (OperationId(operation), tally)
             },
         )
+}
+
+/// Answers of two statuses, and some bytes.
+fn traffic(planned: u64) -> TrafficSums {
+    let mut sums = TrafficSums::default();
+    (sums.sent, sums.received) = (planned * 100, planned % 3);
+    sums.add_status(200, planned);
+    sums.add_status(503, planned % 4 + 1);
+    sums
 }
 
 fn tallies() -> impl Strategy<Value = Vec<(OperationId, Tally)>> {

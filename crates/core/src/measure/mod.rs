@@ -10,6 +10,7 @@ mod recorder;
 mod tally;
 mod threshold;
 mod timeline;
+mod traffic;
 mod troubles;
 mod window;
 
@@ -23,5 +24,6 @@ pub use recorder::Recorder;
 pub use tally::{ByLateness, Tally};
 pub use threshold::{Series, Threshold};
 pub use timeline::Timeline;
+pub use traffic::TrafficSums;
 pub use troubles::{Trouble, Troubles};
 pub use window::{EventKind, OperationShape, Window, WindowEvent};

@@ -187,6 +187,9 @@ impl Recorder {
             }
         }
         tally.retried += u64::from(completion.retries);
+        if let Some(traffic) = &completion.traffic {
+            tally.traffic.add(traffic);
+        }
         if let Some(kind) = &completion.error {
             tally.errors.add(kind, 1);
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorKinds, Latencies};
+use super::{ErrorKinds, Latencies, TrafficSums};
 use crate::model::{Nanos, OUTCOMES, Outcome};
 
 /// Most of anything that one window can have counted; thousands of days of such windows can be summed.
@@ -54,6 +54,9 @@ pub struct Tally {
     /// of nobody, and no samples.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unsent: u64,
+    /// Answers by status, and bytes, where the driver counts them.
+    #[serde(default, skip_serializing_if = "TrafficSums::is_empty")]
+    pub traffic: TrafficSums,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -81,7 +84,7 @@ impl Tally {
         let times = [&self.response, &self.failed, &self.service, &self.send_lag];
         let mut times = times.into_iter().chain(&self.timings);
         let within = |(part, whole): (&u64, &u64)| part <= whole;
-        counts.copied().chain(self.errors.counts()).all(|count| count <= COUNT_MAX)
+        counts.copied().chain(self.errors.counts()).chain(self.traffic.counts()).all(|count| count <= COUNT_MAX)
             && times.all(|times| times.count() <= COUNT_MAX)
             && self.unsent <= self.completed() - self.outcome(Outcome::Ok) - self.outcome(Outcome::Blocked)
             && self.exceeded.len() == self.observed.len()
@@ -148,6 +151,7 @@ impl Tally {
         self.errors.merge(&other.errors);
         self.retried += other.retried;
         self.unsent += other.unsent;
+        self.traffic.merge(&other.traffic);
     }
 }
 

@@ -10,6 +10,17 @@ pub const GENERATOR_FAULT: &str = "generator: ";
 /// could not be built (a capture that is not there, a template that fails, a path that is none), so it was never sent.
 pub const WORKLOAD_FAULT: &str = "workload: ";
 
+/// What went over the wire for one execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// The status of the last answer, where the protocol has numbers for it (HTTP: 100 to 599).
+    pub status: Option<u16>,
+    /// Bytes that were sent, as the protocol writes them: heads included, TLS and what lies below it not.
+    pub sent: u64,
+    /// Bytes that were received, likewise.
+    pub received: u64,
+}
+
 /// What a session reports of one execution. The engine adds the planned instant and counts it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
@@ -31,6 +42,8 @@ pub struct Completion {
     pub retries: u32,
     /// What is known of the write that it was, where it is one for the ledger.
     pub written: Option<Box<Written>>,
+    /// What went over the wire, where the driver counts it.
+    pub traffic: Option<Traffic>,
 }
 
 impl Completion {
@@ -45,13 +58,15 @@ impl Completion {
             ratios: Vec::new(),
             retries: 0,
             written: None,
+            traffic: None,
         }
     }
 
     /// An execution that was not; `kind` as for [`Completion::error`].
     pub fn failed(outcome: Outcome, sent: Option<Nanos>, done: Nanos, kind: impl Into<String>) -> Self {
         let (timings, ratios) = (Vec::new(), Vec::new());
-        Self { outcome, sent, done, error: Some(kind.into()), timings, ratios, retries: 0, written: None }
+        let error = Some(kind.into());
+        Self { outcome, sent, done, error, timings, ratios, retries: 0, written: None, traffic: None }
     }
 
     /// Whether the workload could not build it: it was never sent, and is nobody's failure.

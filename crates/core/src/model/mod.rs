@@ -17,7 +17,7 @@ mod write;
 
 pub use arrival::{Arrival, OperationId};
 pub use clock::{Clock, MonotonicClock, SimulatedClock};
-pub use completion::{Completion, GENERATOR_FAULT, WORKLOAD_FAULT};
+pub use completion::{Completion, GENERATOR_FAULT, Traffic, WORKLOAD_FAULT};
 pub use nearest::{nearest, suggest};
 pub use outcome::{OUTCOMES, Outcome};
 pub use problem::{Place, Problem, Problems};

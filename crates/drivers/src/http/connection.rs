@@ -163,6 +163,11 @@ impl Connection {
         self.meter.bytes()
     }
 
+    /// What counts its bytes.
+    pub(super) const fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
     /// Whether the server said in its GOAWAY that it did nothing for the last request.
     pub(super) fn was_passed_over(&self) -> bool {
         // The nth request of a client is stream 2n - 1.

@@ -1,4 +1,4 @@
-//! A stream that counts what it reads, and lets others have their turn.
+//! A stream that counts what it reads and writes, and lets others have their turn.
 
 use std::io;
 use std::pin::Pin;
@@ -12,17 +12,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// `100 Continue`, chunks of one byte) takes a worker less than a millisecond.
 pub(super) const TURN_BYTES: usize = 16 * 1024;
 
-/// What was read of one connection.
+/// What was read and written of one connection.
 #[derive(Debug)]
 pub(super) struct Meter {
     bytes: AtomicU64,
+    sent: AtomicU64,
     /// The last stream that the peer's GOAWAY says it may have done something for; all, before there is one.
     last_stream: AtomicU32,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { bytes: AtomicU64::new(0), last_stream: AtomicU32::new(u32::MAX) }
+        Self { bytes: AtomicU64::new(0), sent: AtomicU64::new(0), last_stream: AtomicU32::new(u32::MAX) }
     }
 }
 
@@ -30,6 +31,17 @@ impl Meter {
     /// Bytes that were read so far.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were written so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(length)) = written {
+            self.sent.fetch_add(*length as u64, Ordering::Relaxed);
+        }
     }
 
     /// The last HTTP/2 stream that the peer may have done something for.
@@ -85,7 +97,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Metered<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, buf)
+        let written = Pin::new(&mut self.stream).poll_write(context, buf);
+        self.meter.wrote(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -101,7 +115,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
         context: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bufs);
+        self.meter.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

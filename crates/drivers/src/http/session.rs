@@ -17,12 +17,13 @@ use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
 use super::failure::Failure;
 use super::file::{Answer, Connections};
+use super::metered::Meter;
 use super::origin::Origin;
 use super::pool::Pool;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::workload::Values;
 use crate::{CONNECT_TIMEOUT, Limit, Session, SessionContext};
-use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Written};
+use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Traffic, Written};
 
 /// How much longer than its deadline an execution may take for looking at a large answer, which has come in time. Less
 /// than what the engine adds before it gives a session up.
@@ -57,6 +58,24 @@ pub(super) struct Progress {
     /// What is known of the write that it is.
     pub(super) written: Option<Box<Written>>,
     timings: Vec<(u8, Nanos)>,
+    traffic: Traffic,
+    /// The connection that is in use, with what it had read and written before.
+    meter: Option<(Arc<Meter>, u64, u64)>,
+}
+
+impl Progress {
+    /// Counts what a connection reads and writes from now on.
+    fn meter(&mut self, meter: &Arc<Meter>) {
+        self.settle();
+        self.meter = Some((Arc::clone(meter), meter.bytes(), meter.sent()));
+    }
+
+    fn settle(&mut self) {
+        if let Some((meter, bytes, sent)) = self.meter.take() {
+            self.traffic.received += meter.bytes() - bytes;
+            self.traffic.sent += meter.sent() - sent;
+        }
+    }
 }
 
 /// Why a conversation ended without what was hoped for.
@@ -141,6 +160,7 @@ impl HttpSession {
         {
             pool.put(connection);
         }
+        progress.settle();
         let done = progress.whole.unwrap_or_else(|| self.context.clock.now());
         let (outcome, error) = match result {
             Ok(()) => (Outcome::Ok, None),
@@ -155,6 +175,7 @@ impl HttpSession {
             ratios: Vec::new(),
             retries: progress.retries,
             written: progress.written,
+            traffic: Some(progress.traffic),
         }
     }
 
@@ -291,6 +312,7 @@ impl HttpSession {
             let copy = (hops < server.redirects_max).then(|| request.clone());
             let path = self.jar.as_ref().map(|_| request.uri().clone());
             let before = connection.bytes();
+            progress.meter(connection.meter());
             let response = match connection.send(request).await {
                 Ok(response) => response,
                 Err(mut error) => {
@@ -314,6 +336,7 @@ impl HttpSession {
             progress.answered = true;
             let (head, incoming) = response.into_parts();
             self.unauthorized = head.status == StatusCode::UNAUTHORIZED;
+            progress.traffic.status = Some(head.status.as_u16());
             if let (Some(jar), Some(uri), true) = (&mut self.jar, path, at_home) {
                 for cookie in head.headers.get_all(SET_COOKIE) {
                     jar.take(cookie, uri.path(), now);

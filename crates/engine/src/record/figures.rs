@@ -117,6 +117,15 @@ pub struct ErrorCount {
     pub count: u64,
 }
 
+/// Answers of one status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusCount {
+    /// The status.
+    pub status: u16,
+    /// How many.
+    pub count: u64,
+}
+
 /// Figures of one operation (or of all together) in the judged part of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OperationFigures {
@@ -146,6 +155,15 @@ pub struct OperationFigures {
     /// server said that it did nothing for it. The outcomes are those of the last time.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retried_stale: u64,
+    /// Answers by status, successes too, where the protocol has numbers for it; of requests that were sent again, the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<StatusCount>,
+    /// Bytes that were sent, where the driver counts them: heads included, TLS not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_sent: u64,
+    /// Bytes that were received, likewise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_received: u64,
     /// How many were due in the warm-up and cool-down, which nothing above counts.
     pub unjudged_planned: u64,
     /// How these ended.
@@ -277,6 +295,9 @@ fn of_operation(
             .map(|(kind, count)| ErrorCount { kind: kind.to_owned(), count })
             .collect(),
         retried_stale: judged.retried,
+        statuses: judged.traffic.statuses().map(|(status, count)| StatusCount { status, count }).collect(),
+        bytes_sent: judged.traffic.sent,
+        bytes_received: judged.traffic.received,
         unjudged_planned: unjudged.planned,
         unjudged: unjudged.into(),
     }

@@ -29,7 +29,8 @@ pub use crate::load::HealthLine;
 pub use agents::AgentFigures;
 pub use error::StoreError;
 pub use figures::{
-    ErrorCount, GeneratorFigures, OperationFigures, OutcomeCounts, RatioFigures, TimeFigures, TimingFigures,
+    ErrorCount, GeneratorFigures, OperationFigures, OutcomeCounts, RatioFigures, StatusCount, TimeFigures,
+    TimingFigures,
 };
 pub use locate::{locate, locate_series};
 pub use over_time::Moment;
