@@ -187,6 +187,32 @@ pub(super) fn top_errors(run: &RunRecord) -> Vec<(u64, &str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use slatest_engine::record::StatusCount;
+
+    #[test]
+    fn bytes_have_three_digits() {
+        for (count, said) in [
+            (0, "0 B"),
+            (812, "812 B"),
+            (1_204, "1.20 kB"),
+            (12_040, "12.0 kB"),
+            (120_400, "120 kB"),
+            (999_999, "1.00 MB"),
+            (30_500_000, "30.5 MB"),
+            (u64::MAX, "18447 PB"),
+        ] {
+            assert_eq!(bytes(count), said);
+        }
+    }
+
+    #[test]
+    fn answers_are_told_by_status_where_they_are_counted() {
+        let mut operation = OperationFigures::default();
+        assert_eq!(traffic(&operation), None);
+        operation.statuses = vec![StatusCount { status: 200, count: 3_521 }, StatusCount { status: 503, count: 2 }];
+        operation.bytes_received = 30_500_000;
+        assert_eq!(traffic(&operation).unwrap(), "200 3,521 · 503 2 · received 30.5 MB");
+    }
 
     #[test]
     fn counts_are_grouped_by_thousands() {

@@ -9,7 +9,7 @@ use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Flow, Step};
-use crate::workload::{FlowSpec, OperationSpec};
+use crate::workload::{LedgerSpec, WorkloadFile};
 use slatest_core::model::{Nanos, Problems, Span, suggest};
 use slatest_core::source::{Located, Source};
 
@@ -105,16 +105,17 @@ impl Once {
 /// Drivers whose users can do something once.
 const DRIVERS: [&str; 1] = ["http"];
 
-/// Compiles the section of a workload file with these operations and (unrolled) flows.
+/// Compiles the section of a workload file; `flows` are its flows, unrolled.
 ///
 /// # Errors
 /// A step that isn't there, that arrivals execute as well, or that keeps a ledger; a lifetime that nothing says.
-pub(crate) fn compile<R, C, L: crate::workload::LedgerSpec>(
+pub(crate) fn compile<S, R, C, L: LedgerSpec>(
     source: &Source,
-    driver: &str,
+    file: &WorkloadFile<S, R, C, L>,
     written: &Located<OnceSpec>,
-    (operations, specs, flows): (&[OperationSpec<R, C, L>], &[FlowSpec], &[Flow]),
+    flows: &[Flow],
 ) -> Result<Once, Problems> {
+    let (driver, operations, specs) = (file.driver.as_str(), &file.operations, &file.flows);
     let mut problems = Problems::default();
     let mut wrong = |key: &str, message: String, help: &str| {
         let problem = source.problem_at(written, key, message);

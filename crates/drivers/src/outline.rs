@@ -79,8 +79,7 @@ pub fn outline<S, R, C, L: LedgerSpec>(
     // Where names are wrong, what they lead to is not known.
     let once = if problems.0.is_empty() {
         problems.take(check_captured(source));
-        let parts = (file.operations.as_slice(), file.flows.as_slice(), flows.as_slice());
-        let once = file.once.as_ref().map(|written| once::compile(source, &file.driver, written, parts));
+        let once = file.once.as_ref().map(|written| once::compile(source, file, written, &flows));
         problems.take(once.transpose()).flatten()
     } else {
         None

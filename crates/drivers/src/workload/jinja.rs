@@ -91,8 +91,8 @@ impl Jinja {
     }
 
     pub(super) fn render(&self, values: &Values<'_>) -> Result<String, RenderError> {
-        let feeds = self.fields.iter().filter_map(|(name, _)| values.data.find(name));
-        if let Some((_, feed)) = feeds.into_iter().find(|(_, feed)| feed.is_used_up(feed.row(&values.id))) {
+        let mut feeds = self.fields.keys().filter_map(|name| values.data.find(name));
+        if let Some((_, feed)) = feeds.find(|(_, feed)| feed.is_used_up(feed.row(&values.id))) {
             return Err(RenderError::no_row(&feed.name));
         }
         self.write(&values.id, values.data, values.captured).map_err(|e| {
