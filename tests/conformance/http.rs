@@ -322,6 +322,36 @@ fn several_can_refuse_and_a_refusal_can_be_what_is_right() {
 }
 
 #[test]
+fn parameters_of_a_query_are_encoded_and_may_be_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("key");
+    std::fs::write(&secret, "gehe im&").expect("a secret");
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let server = Scripted::serve({
+        let heads = Arc::clone(&heads);
+        move |_, mut stream| {
+            let heads = Arc::clone(&heads);
+            async move {
+                while let Some(request) = read_request(&mut stream).await {
+                    heads.lock().expect("nobody panicked with it").push(request);
+                    write(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                }
+            }
+        }
+    });
+    let request =
+        format!("{{ get: '/x?a=1', query: {{ q: 'task {{{{ seq }}}}', key: {{ file: {} }} }} }}", secret.display());
+    let workload = format!("name: w\ndriver: http\nendpoint: e\noperations: [{{ name: a, request: {request} }}]\n");
+    let subject = Subject::new("http", workload, format!("{{ http: \"http://{}\" }}", server.address()));
+    worker(async {
+        let bench = subject.prepare().await;
+        assert_eq!(bench.execute(&mut *bench.session(0).await, "a", 7).await.outcome, Outcome::Ok);
+    });
+    let heads = heads.lock().expect("nobody panicked with it");
+    assert!(heads.iter().any(|head| head.starts_with("GET /x?a=1&key=gehe+im%26&q=task+7 HTTP/1.1")), "{heads:?}");
+}
+
+#[test]
 fn the_built_in_workload_runs() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/emr-api.yaml");
     let workload = std::fs::read_to_string(path).expect("the platform's workload");

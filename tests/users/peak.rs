@@ -89,27 +89,47 @@ objectives: [{ name: errors, scope: 'api/*', indicator: error_rate, below: 1% }]
     assert_eq!((seen.sign_ins, seen.unauthorized, seen.strangers), (40, 0, 0));
 }
 
-#[test]
-fn users_may_share_connections() {
-    let scratch_text =
-        include_str!("../../workloads/emr-api.yaml").replace("settings:\n", "settings:\n  connections: shared\n");
+/// A profile of some users of the platform's workload, with other settings of its connections.
+fn with_connections(settings: &str, executor: &str) -> Balancer {
     let balancer = Balancer::start(Manner::default());
     let scratch = Scratch::new();
     scratch.write("targets/lb.yaml", &balancer.target());
-    scratch.write("workloads/emr-api.yaml", &scratch_text);
-    let profile = "
-name: shared
-scenarios:
-  api: { workload: emr-api, executor: constant-arrival-rate, rate: 100/s, duration: 3s, users: 200, warm_up: 1s }
-objectives: [{ name: errors, scope: 'api/*', indicator: error_rate, below: 1% }]
-";
-    scratch.write("profiles/shared.yaml", profile);
-    let output = scratch.run(&["run", "--profile", "shared", "--target", "lb", "--quiet", "--seed", "5"]);
+    let workload = include_str!("../../workloads/emr-api.yaml");
+    scratch.write("workloads/emr-api.yaml", &workload.replace("settings:\n", &format!("settings:\n  {settings}\n")));
+    let profile = format!(
+        "name: c\nscenarios:\n  api: {{ workload: emr-api, executor: constant-arrival-rate, {executor} }}\n\
+         objectives: [{{ name: errors, scope: 'api/*', indicator: error_rate, below: 1% }}]\n"
+    );
+    scratch.write("profiles/c.yaml", &profile);
+    let output = scratch.run(&["run", "--profile", "c", "--target", "lb", "--quiet", "--seed", "5"]);
     assert!(matches!(output.status.code(), Some(0 | 97..=99)), "{}", printed(&output));
+    balancer
+}
+
+#[test]
+fn users_may_share_connections() {
+    let balancer = with_connections("connections: shared", "rate: 100/s, duration: 3s, users: 200, warm_up: 1s");
     let seen = balancer.seen();
     assert_eq!((seen.cookies.len(), seen.tokens.len()), (200, 200));
     assert!(seen.connections.len() < 100, "{} connections", seen.connections.len());
     assert_eq!((seen.unauthorized, seen.strangers), (0, 0));
+}
+
+#[test]
+fn each_request_may_have_a_connection_of_its_own() {
+    let balancer = with_connections("fresh_connections: 100%", "rate: 50/s, duration: 3s, users: 10, warm_up: 1s");
+    let seen = balancer.seen();
+    assert_eq!(seen.connections.len() as u64, seen.requests + seen.sign_ins);
+    assert_eq!((seen.cookies.len(), seen.unauthorized, seen.strangers), (10, 0, 0));
+}
+
+#[test]
+fn a_user_at_rest_lets_go_of_its_connection() {
+    // Each of 40 users acts every two seconds.
+    let balancer = with_connections("idle_timeout: 500ms", "arrivals: uniform, rate: 20/s, duration: 7s, users: 40");
+    let seen = balancer.seen();
+    assert!(seen.connections.len() >= 80, "{} connections of 40 users", seen.connections.len());
+    assert_eq!((seen.cookies.len(), seen.unauthorized, seen.strangers), (40, 0, 0));
 }
 
 /// The whole of `peak`: 160 s. It needs two quiet cores and room for 15,000 connections at both ends.

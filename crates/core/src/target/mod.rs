@@ -23,7 +23,10 @@ pub use block::{BlockSignature, BlockSignatures};
 pub use endpoint::{Address, Counted, EndpointSection, Fault, SecretPart, SourceLimit};
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
-pub use tls::{PEM_BYTES_MAX, TlsError, TlsFiles, Verification, client_config, client_config_verifying};
+pub use tls::{
+    PEM_BYTES_MAX, TlsError, TlsFiles, TlsManner, Verification, client_config, client_config_in,
+    client_config_verifying,
+};
 
 use crate::source::Located;
 

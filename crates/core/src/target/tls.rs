@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -65,6 +66,15 @@ pub enum Verification {
     Nothing,
 }
 
+/// What a client asks of a connection beyond who the server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsManner {
+    /// Whether nothing below TLS 1.3 is taken; else 1.2 is, too.
+    pub only_13: bool,
+    /// Whether each connection makes a whole handshake, and no session is resumed.
+    pub whole_handshakes: bool,
+}
+
 /// A client configuration that verifies certificates and their names; `folder` is where relative paths start, `alpn`
 /// the protocols offered.
 ///
@@ -74,12 +84,35 @@ pub fn client_config(files: TlsFiles<'_>, folder: &Path, alpn: &[&[u8]]) -> Resu
     client_config_verifying(Verification::AuthorityAndName, files, folder, alpn)
 }
 
+/// The same in a manner of its own.
+///
+/// # Errors
+/// When a file can't be used.
+pub fn client_config_in(
+    manner: TlsManner,
+    files: TlsFiles<'_>,
+    folder: &Path,
+    alpn: &[&[u8]],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    configured(Verification::AuthorityAndName, manner, files, folder, alpn)
+}
+
 /// A client configuration that verifies as much as `verification` says, for protocols in which users can ask for less.
 ///
 /// # Errors
 /// When a file can't be used.
 pub fn client_config_verifying(
     verification: Verification,
+    files: TlsFiles<'_>,
+    folder: &Path,
+    alpn: &[&[u8]],
+) -> Result<Arc<ClientConfig>, TlsError> {
+    configured(verification, TlsManner::default(), files, folder, alpn)
+}
+
+fn configured(
+    verification: Verification,
+    manner: TlsManner,
     files: TlsFiles<'_>,
     folder: &Path,
     alpn: &[&[u8]],
@@ -107,7 +140,11 @@ pub fn client_config_verifying(
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = match manner.only_13 {
+        true => builder.with_protocol_versions(&[&rustls::version::TLS13])?,
+        false => builder.with_safe_default_protocol_versions()?,
+    };
     let builder = match verification {
         Verification::AuthorityAndName => builder.with_root_certificates(roots),
         less => {
@@ -127,6 +164,9 @@ pub fn client_config_verifying(
         }
         _ => return Err(TlsError::HalfIdentity),
     };
+    if manner.whole_handshakes {
+        config.resumption = Resumption::disabled();
+    }
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     Ok(Arc::new(config))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::workload::{Example, LedgerRead, WorkloadFile};
-use slatest_core::model::Span;
+use slatest_core::model::{Percent, Span};
 use slatest_core::source::Located;
 use slatest_core::target::fault::Text;
 
@@ -41,6 +41,33 @@ pub enum Connections {
     Shared,
 }
 
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// What is asked of TLS.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The lowest version that is taken: `"1.2"` (default) or `"1.3"`.
+    #[serde(default)]
+    pub min: TlsVersion,
+    /// Whether a connection may resume a session of an earlier one. Default true; `false` makes each a whole handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumption: Option<bool>,
+    /// The name that is asked for (SNI) and that the certificate must be for. Default: the host of the URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<Located<String>>,
+}
+
 /// What holds for every operation of the workload.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +93,13 @@ pub struct Settings {
     /// How long a user keeps an idle connection. Default 115 s in a scenario with `users`, else until the server closes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout: Option<Located<Span>>,
+    /// The share of requests that each open a connection of their own, as clients without keep-alive do: `5%`, `100%`.
+    /// Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_connections: Option<Located<Percent>>,
+    /// What is asked of TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Located<Tls>>,
     /// Longest body of an answer in MiB, on the wire and unpacked: 1 to 1024, default 16. What is longer is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_max_mib: Option<Located<u64>>,
@@ -107,6 +141,10 @@ pub struct Request {
     /// Headers: templates, or secrets as `{ env: NAME }` or `{ file: PATH }`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Located<Text>>,
+    /// Parameters that are added to the query of the path, encoded: templates, or secrets as `{ env: NAME }` or
+    /// `{ file: PATH }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, Located<Text>>,
     /// A JSON body whose strings are templates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json: Option<Located<Value>>,

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::PathAndQuery;
+use rustls_pki_types::ServerName;
 use schemars::Schema;
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -48,7 +49,7 @@ use self::block::Block;
 use self::check::Checks;
 use self::dial::Dialer;
 use self::drained::Drained;
-use self::file::{Answer, Connections, File, Settings, Version};
+use self::file::{Answer, Connections, File, Settings, Tls, TlsVersion, Version};
 use self::ledger::LedgerPlan;
 use self::origin::Origin;
 use self::path::PathError;
@@ -61,10 +62,10 @@ use super::{
     Session, SessionContext, Unreachable, Workload, outline,
 };
 use crate::workload::{Captures, Data, names_in};
-use slatest_core::model::{Nanos, Problems, Span};
+use slatest_core::model::{Nanos, Problem, Problems, Span};
 use slatest_core::source::Located;
 use slatest_core::target::fault::Text;
-use slatest_core::target::{Guard, client_config};
+use slatest_core::target::{Guard, TlsManner, client_config_in};
 
 /// Most that `answer_max_mib` may say.
 const ANSWER_MAX_MIB_MAX: u64 = 1024;
@@ -150,7 +151,9 @@ impl Driver for HttpDriver {
         }
         let bytes_max = problems.take(answer_max(context, &settings));
         let idle_timeout = problems.take(idle_timeout(context, &settings));
-        let (Some(health), Some(bytes_max), Some(idle_timeout)) = (health, bytes_max, idle_timeout) else {
+        let fresh = problems.take(fresh_share(context, &settings));
+        let (Some(health), Some(bytes_max), Some(idle_timeout), Some(fresh)) = (health, bytes_max, idle_timeout, fresh)
+        else {
             return Err(problems);
         };
         let http = Arc::new(Http {
@@ -166,6 +169,7 @@ impl Driver for HttpDriver {
             drained: Drained::default(),
             connections: settings.connections,
             idle_timeout,
+            fresh,
         });
         problems.or(Arc::new(HttpWorkload { http, operations, flows: outline.flows, once: outline.once }))
     }
@@ -216,6 +220,8 @@ struct Http {
     connections: Connections,
     /// How long a user keeps an idle connection.
     idle_timeout: Option<Nanos>,
+    /// The share of requests that open a connection of their own.
+    fresh: f64,
 }
 
 #[derive(Debug)]
@@ -274,7 +280,7 @@ impl Server {
         let wrong = |key: &str, message: String| context.target.problem_at(&endpoint.http, at(key), message);
         let url = Url::parse(&endpoint.http)
             .map_err(|e| wrong("http", format!("not a URL ({e}): write it like https://api.example:8443")))?;
-        let origin = Origin::of(&url).map_err(|e| wrong("http", e))?;
+        let mut origin = Origin::of(&url).map_err(|e| wrong("http", e))?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("http", "the URL of an endpoint has neither query nor fragment".into()).into());
         }
@@ -287,8 +293,17 @@ impl Server {
             let message = format!("at most {REDIRECTS_MAX} redirects are followed");
             problems.0.push(context.source.problem_at(written, "settings.follow_redirects", message));
         }
+        if let Some(asked) = &settings.tls {
+            problems.take(asked_of_tls(context, asked, &mut origin).map_err(Problems::from));
+        }
         let tls = if origin.tls || redirects_max > 0 {
-            match client_config(endpoint.tls_files(), context.target_folder, Dialer::alpn(settings.version)) {
+            let asked = settings.tls.as_ref().map(|tls| &tls.value);
+            let manner = TlsManner {
+                only_13: asked.is_some_and(|tls| tls.min == TlsVersion::V13),
+                whole_handshakes: asked.is_some_and(|tls| tls.resumption == Some(false)),
+            };
+            let alpn = Dialer::alpn(settings.version);
+            match client_config_in(manner, endpoint.tls_files(), context.target_folder, alpn) {
                 Ok(config) => Some(config.into()),
                 Err(error) => {
                     problems.0.push(wrong("ca", error.to_string()));
@@ -365,6 +380,34 @@ fn headers_of_once(
     let headers = settings.headers.iter().filter(|(_, text)| !needs(text));
     let headers = headers.map(|(name, text)| (name.clone(), text.clone())).collect();
     Headers::compile(scope, &headers, "settings.headers")
+}
+
+/// What a workload asks of TLS: the name goes into the origin.
+fn asked_of_tls(context: &CompileContext<'_>, asked: &Located<Tls>, origin: &mut Origin) -> Result<(), Problem> {
+    if !origin.tls {
+        let message = "`tls` is of no use: the URL of the endpoint starts with http://, so there is no TLS";
+        return Err(context.source.problem_at(asked, "settings.tls", message));
+    }
+    if let Some(name) = &asked.server_name {
+        let wrong = |_| {
+            let message = format!("`{name}` can't be the name of a server: write it like api.example");
+            context.source.problem_at(name, "settings.tls.server_name", message)
+        };
+        origin.server_name = Some(ServerName::try_from(name.value.clone()).map_err(wrong)?);
+    }
+    Ok(())
+}
+
+/// The share of requests that open a connection of their own.
+fn fresh_share(context: &CompileContext<'_>, settings: &Settings) -> Result<f64, Problems> {
+    match &settings.fresh_connections {
+        None => Ok(0.0),
+        Some(share) if (0.0..=1.0).contains(&share.value.0) => Ok(share.value.0),
+        Some(share) => {
+            let message = format!("a share must lie from 0% to 100%, not {share}");
+            Err(context.source.problem_at(share, "settings.fresh_connections", message).into())
+        }
+    }
 }
 
 /// How long a user keeps an idle connection. Users of a scenario that doesn't say how many there are keep theirs.

@@ -1,6 +1,7 @@
 //! Requests: compiled when the workload is, made once an execution. What never changes is made
 //! once and shared.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,7 +41,8 @@ pub(super) struct RequestPlan {
 #[derive(Debug)]
 enum PathPlan {
     Fixed(PathAndQuery),
-    Template(Template),
+    /// With the parameters that are added to its query.
+    Template(Template, Vec<(String, SentValue)>),
 }
 
 #[derive(Debug)]
@@ -97,7 +99,8 @@ impl RequestPlan {
             let message = format!("a request has one method, and this one has {name} and {second}");
             problems.0.push(source.problem_at(path, format!("{key}.{second}"), message));
         }
-        let path = problems.take(compile_path(scope, path, &format!("{key}.{name}")));
+        let query = problems.take(compile_query(scope, &request.query, key)).unwrap_or_default();
+        let path = problems.take(compile_path(scope, path, &format!("{key}.{name}"), query));
         let mut headers = common.clone();
         if let Some(own) = problems.take(Headers::compile(scope, &request.headers, &format!("{key}.headers"))) {
             headers.add(own);
@@ -143,8 +146,8 @@ impl RequestPlan {
     pub(super) fn render(&self, prefix: &str, values: &Values<'_>) -> Result<http::Request<Body>, NotBuilt> {
         let path = match &self.path {
             PathPlan::Fixed(path) => path.clone(),
-            PathPlan::Template(template) => {
-                let rendered = template.render(values)?;
+            PathPlan::Template(template, query) => {
+                let rendered = with_query(template.render(values)?, query, values)?;
                 if !rendered.starts_with('/') {
                     return Err(PathError::NoSlash.into());
                 }
@@ -202,13 +205,53 @@ impl RequestPlan {
     }
 }
 
-fn compile_path(scope: Scope<'_>, written: &Located<String>, key: &str) -> Result<PathPlan, Problems> {
+/// The parameters of a query, in the order of their names.
+fn compile_query(
+    scope: Scope<'_>,
+    written: &BTreeMap<String, Located<Text>>,
+    key: &str,
+) -> Result<Vec<(String, SentValue)>, Problems> {
+    let mut problems = Problems::default();
+    let mut query = Vec::with_capacity(written.len());
+    for (name, value) in written {
+        let places = (scope.source, &**scope.data, scope.captures);
+        match SentValue::compile(places, name, value, &format!("{key}.query.{name}")) {
+            Ok(value) => query.push((name.clone(), value)),
+            Err(problem) => problems.0.push(problem),
+        }
+    }
+    problems.or(query)
+}
+
+/// A path with parameters added to its query, encoded as a form is.
+fn with_query<'v>(
+    path: Cow<'v, str>,
+    query: &[(String, SentValue)],
+    values: &Values<'_>,
+) -> Result<Cow<'v, str>, RenderError> {
+    if query.is_empty() {
+        return Ok(path);
+    }
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in query {
+        form.append_pair(name, &value.render(values)?);
+    }
+    let joint = if path.contains('?') { '&' } else { '?' };
+    Ok(format!("{path}{joint}{}", form.finish()).into())
+}
+
+fn compile_path(
+    scope: Scope<'_>,
+    written: &Located<String>,
+    key: &str,
+    query: Vec<(String, SentValue)>,
+) -> Result<PathPlan, Problems> {
     let problem = |message: String| Problems::from(scope.source.problem_at(written, key, message));
     if !written.starts_with('/') && !written.starts_with("{{") {
         return Err(problem(format!("`{written}` is no path: it must start with `/`; the endpoint says which server")));
     }
     let template = Template::compile(scope.source, written, key, scope.data, scope.captures)?;
-    if is_template(written) {
+    if is_template(written) || !query.is_empty() {
         if outside_of_expressions(written).any(|text| text.contains('#')) {
             return Err(problem(format!("`{written}`: {}", PathError::Fragment)));
         }
@@ -221,7 +264,7 @@ fn compile_path(scope: Scope<'_>, written: &Located<String>, key: &str) -> Resul
         {
             return Err(problem(format!("`{written}` can't be sent as a path: {error}")));
         }
-        return Ok(PathPlan::Template(template));
+        return Ok(PathPlan::Template(template, query));
     }
     let path = path(written).map_err(|error| problem(format!("`{written}` can't be sent as a path: {error}")))?;
     Ok(PathPlan::Fixed(path))

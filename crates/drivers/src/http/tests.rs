@@ -227,10 +227,21 @@ fn what_users_do_once_is_compiled() {
 
 #[test]
 fn mistakes_in_connections_are_found_where_they_stand() {
+    let secure = |settings: &str| {
+        let text = format!("{HEAD}settings: {settings}\noperations:\n  - {{ name: a, request: {{ get: / }} }}\n");
+        compile_on("{ http: 'https://api.example' }", &text)
+    };
+    assert!(secure("{ tls: { min: '1.3', resumption: false, server_name: other.example } }").is_ok());
+    let said = |settings: &str| secure(settings).err().expect("refused").to_string();
+    assert!(said("{ tls: { min: '1.1' } }").contains("1.2"), "{}", said("{ tls: { min: '1.1' } }"));
+    assert!(said("{ tls: { server_name: 'a b' } }").contains("can't be the name of a server"));
     let body =
         |settings: &str| format!("settings: {settings}\noperations:\n  - {{ name: a, request: {{ get: / }} }}\n");
     assert!(problem(&body("{ idle_timeout: 1ms }")).message.contains("100ms at least"));
     assert!(problem(&body("{ connections: shared, idle_timeout: 5s }")).message.contains("closed by the server alone"));
+    assert!(problem(&body("{ tls: { min: '1.3' } }")).message.contains("there is no TLS"));
+    assert!(problem(&body("{ fresh_connections: 120% }")).to_string().contains("100%"));
+    assert!(compile(&body("{ fresh_connections: 5% }")).is_ok());
     assert!(compile(&body("{ connections: per-user, idle_timeout: 5s }")).is_ok());
 }
 
