@@ -144,7 +144,7 @@ def sync(bench):
 @row("users")
 def users(bench):
     """30,000 users at 300 requests a second in total: memory of each, and whether the rate was kept."""
-    for profile, whose in (("users", "shared connections"), ("users-own", "own connections, idle for 30 s at most")):
+    for profile, whose in (("users", "shared connections"), ("users-own", "own connections, idle for 10 s at most")):
         server, url = servers.sandbox(bench.folder, bench.slatest.program, "api")
         with server:
             api = {"api": {"http": url}}

@@ -175,3 +175,37 @@ fn flows_count_their_steps() {
     assert_eq!(plan.scenarios[0].items[2].flow.as_deref(), Some("day"));
     assert_eq!(plan.scenarios[0].items[2].steps.len(), 4);
 }
+
+#[test]
+fn a_rate_may_count_requests() {
+    let mut desk = Desk::new();
+    // Of 8 arrivals 4 are flows of two steps: 12 requests.
+    desk.workload.push_str("flows: [{ name: day, weight: 4, steps: [task, { think: 1s }, handover] }]\n");
+    let plan = desk.plan();
+    assert_eq!(plan.scenarios[0].requests_per_arrival(), 1.5);
+    assert_eq!((plan.scenarios[0].executor.stages()[0].to, peak_rate(&plan.scenarios)), (10.0, 15.0));
+    desk.profile = desk.profile.replace("rate: 10/s", "rate: 10/s\n    rate_counts: requests");
+    let plan = desk.plan();
+    let arrivals = plan.scenarios[0].executor.stages()[0].to;
+    assert!((arrivals - 10.0 / 1.5).abs() < 1e-9, "{arrivals}");
+    assert!((peak_rate(&plan.scenarios) - 10.0).abs() < 1e-9);
+    // The command line's rate counts the same.
+    desk.overrides.rates = vec![(None, rate("30/s"))];
+    assert!((desk.plan().scenarios[0].executor.stages()[0].to - 20.0).abs() < 1e-9);
+    desk.profile = desk.profile.replace("    rate_counts: requests\n", "    rate_counts: requests\n    mix: in_turn\n");
+    assert!((desk.plan().scenarios[0].requests_per_arrival() - 4.0 / 3.0).abs() < 1e-9, "each in turn");
+}
+
+#[test]
+fn a_target_may_allow_so_many_users() {
+    let mut desk = Desk::new();
+    desk.target = desk.target.replace("hosts: [127.0.0.1]", "hosts: [127.0.0.1], max_users: 40");
+    assert_eq!(desk.plan().scenarios[0].users, None, "nothing is said of users");
+    desk.profile = desk.profile.replace("rate: 10/s", "rate: 10/s\n    users: 40");
+    assert_eq!(desk.plan().scenarios[0].max_in_flight, 40, "all may be busy");
+    desk.profile = desk.profile.replace("users: 40", "users: 41");
+    let said = desk.complaint();
+    assert!(said.contains("allow.max_users") && said.contains("41 users"), "{said}");
+    desk.profile = desk.profile.replace("constant-arrival-rate\n    rate: 10/s", "constant-vus");
+    assert!(desk.complaint().contains("41 users"), "of a closed model, too");
+}

@@ -295,6 +295,7 @@ impl ScenarioRunner {
             Ok(session) => {
                 let slot = Rc::new(Slot::new(context.index));
                 slot.give(job);
+                drop(bounds);
                 self.serve(session, slot).await;
             }
             Err(error) => {
@@ -317,7 +318,8 @@ impl ScenarioRunner {
     async fn serve(self: Rc<Self>, mut session: Box<dyn Session>, slot: Rc<Slot>) {
         let mut bounds = self.bounds();
         while let Some(job) = rested(session.as_mut(), &slot, &mut bounds).await {
-            if !self.execute(session.as_mut(), (slot.number, &slot.pass), job, &mut bounds).await {
+            // Boxed: tens of thousands of users are at rest, and what an execution needs is not kept for them.
+            if !Box::pin(self.execute(session.as_mut(), (slot.number, &slot.pass), job, &mut bounds)).await {
                 break;
             }
             self.roster.came_back(&slot);
