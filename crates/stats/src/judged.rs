@@ -69,6 +69,40 @@ fn digits(value: f64, significant: i32) -> String {
 /// A design effect from which on it is shown: below, it is within what chance does to 30 batches.
 const DEFF_SHOWN: f64 = 2.0;
 
+/// When the samples that count against an objective came: a part of the run unlike the rest of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadStretch {
+    /// Since when, in nanoseconds of the run's clock, by the ends of operations.
+    pub from: Nanos,
+    /// Until when; `None` where it lasts to the end of what was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Nanos>,
+    /// Both may be off by this.
+    pub window: Nanos,
+    /// Samples of it that count against the objective.
+    pub bad: u64,
+    /// All samples of it.
+    pub samples: u64,
+    /// The same of the rest of what was judged.
+    pub bad_elsewhere: u64,
+    /// All samples of the rest.
+    pub samples_elsewhere: u64,
+}
+
+impl BadStretch {
+    /// It in words: `from 48.0 s to 62.0 s: 39.5% bad, 0.02% otherwise`.
+    pub fn message(&self) -> String {
+        let share = |bad: u64, n: u64| if n == 0 { "nothing".into() } else { percent(bad as f64 / n as f64) };
+        let at = |at: Nanos| format!("{:.1} s", at.as_secs_f64());
+        let when = match self.to {
+            Some(to) => format!("from {} to {}", at(self.from), at(to)),
+            None => format!("since {}, to the end", at(self.from)),
+        };
+        let elsewhere = share(self.bad_elsewhere, self.samples_elsewhere);
+        format!("{when}: {} bad, {elsewhere} otherwise", share(self.bad, self.samples))
+    }
+}
+
 /// One objective (or one operation of an `each: operation` objective), judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgedObjective {
@@ -110,6 +144,10 @@ pub struct JudgedObjective {
     /// Of the bad ones, those that only the generator's own lateness may have made; `None` without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_lateness: Option<ByLateness>,
+    /// Of one that did not pass: when the bad ones came. `None` where they came all along, where nothing is counted, and
+    /// in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stretch: Option<BadStretch>,
     /// Pass, fail, inconclusive or void.
     pub verdict: Verdict,
     /// What a reader should know besides: why there is no verdict.

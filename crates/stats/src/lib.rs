@@ -20,6 +20,7 @@ mod recovery;
 mod repeats;
 mod sequence;
 mod steady;
+mod stretch;
 mod student;
 mod throughput;
 mod trend;
@@ -33,7 +34,7 @@ pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, fewest_for_pass,
 pub use check::{Check, Effect};
 pub use holm::holm;
 pub use incidents::{BadRow, bad_rows, is_bad};
-pub use judged::{JudgedObjective, Reading};
+pub use judged::{BadStretch, JudgedObjective, Reading};
 pub use power::{POWER, chance_of_pass, samples_for_power, samples_to_tell, samples_without_bad};
 pub use quantile::{Ranks, effective_ranks, quantile_rank, quantile_ranks};
 pub use recovery::{
@@ -44,6 +45,7 @@ pub use recovery::{
 pub use repeats::{Distribution, Outage, RepeatFigure, Repeats, SHARES, Went, distribution, percent};
 pub use sequence::{ends, ends_at};
 pub use steady::{Steady, SteadyLimit};
+pub use stretch::{Stretch, worst_stretch};
 pub use throughput::poisson_interval;
 pub use trend::{TREND_Z, mann_kendall, trend_p_value};
 pub use validity::{AgentEvidence, BLOCKED_SHARE_MAX, Evidence, LAG_SHARE_MAX, UnderWay, validity};

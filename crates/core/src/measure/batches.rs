@@ -113,6 +113,15 @@ impl Batches {
         self.windows_per_slot = self.windows_per_slot.saturating_mul(2);
     }
 
+    /// Where the first slot that reaches beyond `from` starts, and how long a slot is: what [`Batches::cut`] gives into as
+    /// many parts as there are slots.
+    pub fn slots(&self, from: Nanos) -> (Nanos, Nanos) {
+        let slot = Nanos(self.window.0.saturating_mul(self.windows_per_slot));
+        let first = Nanos(self.first.unwrap_or_default().saturating_mul(self.window.0));
+        let skipped = from.0.saturating_sub(first.0).checked_div(slot.0).unwrap_or_default();
+        (Nanos(first.0.saturating_add(skipped.saturating_mul(slot.0))), slot)
+    }
+
     /// The sums of these counters over `batches` contiguous parts, as equal as slots allow, of the
     /// time from `from` to `to`; fewer where there are fewer slots. Nothing is left out: what ended
     /// later (by a slow answer or a timeout) is in the last one, because by itself it would be a batch

@@ -13,7 +13,17 @@ pub(super) fn bad_over_time(
     timeline: &Timeline,
     aim: &Aim,
     scope: impl IntoIterator<Item = (OperationId, usize)>,
+    part: (Nanos, Nanos),
+) -> Vec<Batch> {
+    finely(timeline, aim, scope, part, BATCHES)
+}
+
+fn finely(
+    timeline: &Timeline,
+    aim: &Aim,
+    scope: impl IntoIterator<Item = (OperationId, usize)>,
     (from, to): (Nanos, Nanos),
+    batches: usize,
 ) -> Vec<Batch> {
     let counters: Vec<_> =
         scope.into_iter().filter_map(|(operation, position)| Some((operation, aim.counter(position)?))).collect();
@@ -23,8 +33,21 @@ pub(super) fn bad_over_time(
     // A ratio counts the good ones.
     let good_is_counted = matches!(aim, Aim::Ratio { .. });
     let bad = |counted: u64, n: u64| if good_is_counted { n.saturating_sub(counted) } else { counted };
-    let counts = timeline.batches.cut(&counters, from, to, BATCHES);
+    let counts = timeline.batches.cut(&counters, from, to, batches);
     counts.into_iter().map(|(counted, n)| Batch { bad: bad(counted, n), n }).collect()
+}
+
+/// The same as finely as it is kept, with the time that each covers.
+pub(super) fn bad_by_slot(
+    timeline: &Timeline,
+    aim: &Aim,
+    scope: impl IntoIterator<Item = (OperationId, usize)>,
+    (from, to): (Nanos, Nanos),
+) -> Vec<((Nanos, Nanos), Batch)> {
+    let (first, slot) = timeline.batches.slots(from);
+    let batches = finely(timeline, aim, scope, (from, to), usize::MAX);
+    let time = |i: usize| Nanos(slot.0.saturating_mul(i as u64).saturating_add(first.0));
+    batches.into_iter().enumerate().map(|(i, batch)| ((time(i), time(i + 1)), batch)).collect()
 }
 
 /// The same batches with what was bad from the instant of firing: without the exceedances that only the

@@ -44,6 +44,7 @@ pub use series::{
     UnderWay, repeat_seed,
 };
 pub use slatest_core::model::redact;
+pub use windows::Windows;
 pub use write::{RunWriter, result_folder, resumable, save_json};
 
 /// Name of the record in a run's folder.

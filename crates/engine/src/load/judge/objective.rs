@@ -5,13 +5,13 @@ use super::keeping_up::FallingBehind;
 use super::times::Times;
 use super::{advice, culprits, steadiness};
 use crate::load::facts::{Abortion, RunFacts};
-use crate::load::over_time::{bad_from_firing, bad_over_time, within_judged};
+use crate::load::over_time::{bad_by_slot, bad_from_firing, bad_over_time, within_judged};
 use crate::profile::{Aim, ObjectivePlan, Plan, ScenarioPlan};
 use slatest_core::measure::{ByLateness, Flow, Tally};
 use slatest_core::model::{Nanos, OperationId, Outcome, Verdict};
 use slatest_stats::{
-    ALPHA, BLOCKED_SHARE_MAX, Batch, BatchJudgement, Interval, JudgedObjective, LAG_SHARE_MAX, Reading,
-    effective_ranks, judge_batches_above, judge_batches_below, poisson_interval, quantile_rank,
+    ALPHA, BLOCKED_SHARE_MAX, BadStretch, Batch, BatchJudgement, Interval, JudgedObjective, LAG_SHARE_MAX, Reading,
+    effective_ranks, judge_batches_above, judge_batches_below, poisson_interval, quantile_rank, worst_stretch,
 };
 
 /// One operation in an objective's scope: where its figures are.
@@ -28,6 +28,8 @@ pub(super) struct InScope<'a> {
 pub(super) struct Tried<'a> {
     pub(super) objective: &'a ObjectivePlan,
     pub(super) judged: JudgedObjective,
+    /// Its operations, each with its place in the objective's lists.
+    scope: Vec<(OperationId, usize)>,
     /// Bad ones over time; empty where nothing is counted (throughput).
     pub(super) batches: Vec<Batch>,
     /// Chance, at the limit, of so many bad ones or more.
@@ -62,6 +64,9 @@ pub(super) fn judge_objectives(
     culprits::name(&mut tried);
     if let Some(aborted) = &facts.aborted {
         fail_aborted(plan, &mut tried, aborted);
+    }
+    for one in tried.iter_mut().filter(|one| one.judged.verdict != Verdict::Pass) {
+        one.judged.stretch = stretch(facts, one);
     }
     tried.into_iter().map(|one| one.judged).collect()
 }
@@ -130,7 +135,9 @@ fn try_scope<'a>(
     let (from, to) = judged_part(plan, facts, scope);
     let places = scope.iter().map(|one| (one.operation, one.position));
     let batches = bad_over_time(&facts.timeline, &objective.aim, places, (from, to));
-    let mut tried = Tried { objective, judged: blank(objective, name), batches, chance_of_so_many: 1.0, from, to };
+    let scope_places = scope.iter().map(|one| (one.operation, one.position)).collect();
+    let judged = blank(objective, name);
+    let mut tried = Tried { objective, judged, scope: scope_places, batches, chance_of_so_many: 1.0, from, to };
     match &objective.aim {
         Aim::Quantile { of, thresholds, quantile, below } => {
             let mut times = Times::default();
@@ -251,6 +258,25 @@ impl Tried<'_> {
     }
 }
 
+/// When what counts against an objective came.
+fn stretch(facts: &RunFacts, one: &Tried<'_>) -> Option<BadStretch> {
+    let places = one.scope.iter().map(|(operation, position)| (*operation, *position));
+    let slots = bad_by_slot(&facts.timeline, &one.objective.aim, places, (one.from, one.to));
+    let batches: Vec<Batch> = slots.iter().map(|(_, batch)| *batch).collect();
+    let found = worst_stretch(&batches)?;
+    let ((from, _), _) = slots.get(found.first)?;
+    let ((_, to), _) = slots.get(found.end.checked_sub(1)?)?;
+    Some(BadStretch {
+        from: *from,
+        to: (found.end < slots.len()).then_some(*to),
+        window: slots.first().map_or(Nanos::ZERO, |((from, to), _)| *to - *from),
+        bad: found.within.bad,
+        samples: found.within.n,
+        bad_elsewhere: found.elsewhere.bad,
+        samples_elsewhere: found.elsewhere.n,
+    })
+}
+
 /// From when to when anything in scope is judged.
 fn judged_part(plan: &Plan, facts: &RunFacts, scope: &[InScope<'_>]) -> (Nanos, Nanos) {
     let scenarios = || scope.iter().filter_map(|one| scenario(plan, one));
@@ -281,6 +307,7 @@ fn blank(objective: &ObjectivePlan, scope: &str) -> JudgedObjective {
         trend: None,
         culprit: None,
         by_lateness: None,
+        stretch: None,
         verdict: Verdict::Inconclusive,
         message: None,
     }
