@@ -69,7 +69,8 @@ fn the_image_holds_what_a_run_needs_and_nothing_can_be_written_to_it() {
     assert!(text(&version).contains(env!("CARGO_PKG_VERSION")), "{}", text(&version));
     // Every driver, the sandbox beside it, and results on what may be written to. How the machine does
     // meanwhile decides whether the run is void.
-    let run = tree.run(&["run", "--profile", "smoke", "--duration", "3s", "--out", "/tmp/results", "--quiet"]);
+    let run =
+        tree.run(&["run", "--profile", "smoke", "--duration", "3s", "--out", "/tmp/results", "--quiet", "--verbose"]);
     let said = text(&run);
     assert!(matches!(run.status.code(), Some(0 | 97 | 98)), "{:?} {said}", run.status);
     assert!(said.contains("convergence") && said.contains("consumption") && said.contains("0 dropped"), "{said}");

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use slatest::report::{Hlog, Json, Junit, Markdown, Render, Text};
+use slatest::report::{Brief, Csv, Ctrf, Hlog, Html, Json, Junit, K6, Markdown, Render, Text};
 
 const MARK: &[u8] = b"\n=====\n";
 
@@ -17,7 +17,9 @@ fuzz_target!(|bytes: &[u8]| {
         None => drop(std::fs::remove_file(folder.join("windows.jsonl"))),
     }
     let Ok(record) = slatest_engine::record::read(&folder) else { return };
-    let formats: [&dyn Render; 5] = [&Text::for_terminal(), &Json, &Junit, &Markdown, &Hlog];
+    let brief = Brief::for_terminal(None);
+    let formats: [&dyn Render; 10] =
+        [&Text::for_terminal(), &brief, &Json, &Junit, &Markdown, &Hlog, &Html, &Csv, &Ctrf, &K6];
     for format in formats {
         drop(format.render(&record, &mut std::io::sink()));
     }

@@ -13,6 +13,7 @@ use super::fleet_line::fleet_line;
 use super::join::{JoinInfo, hand_out};
 use super::local_agents::LocalAgents;
 use super::prepare::{Found, PlanArgs, run_name, spread};
+use super::report_files::Telling;
 use super::run_recorder::RunRecorder;
 use slatest_cluster::coordinator::{Coordinator, CoordinatorError, CoordinatorSetup, Told};
 use slatest_cluster::identity::{IdentityError, RunAuthority};
@@ -81,8 +82,8 @@ pub struct Leading<'a> {
     pub join_options: &'a JoinOptions,
     /// Where results go.
     pub out: &'a Path,
-    /// Whether to keep quiet while it runs.
-    pub quiet: bool,
+    /// How it is told.
+    pub telling: &'a Telling,
 }
 
 /// What lives as long as the agents are wanted.
@@ -156,7 +157,7 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
         assignment,
         authority: Arc::clone(&authority),
     };
-    let recorder = RunRecorder::new(Arc::clone(&plan), writer, leading.quiet);
+    let recorder = RunRecorder::new(Arc::clone(&plan), writer, leading.telling);
     let (news, told) = channel();
     let opened = || {
         let coordinator = Coordinator::open(setup, &leading.join_options.listen).map_err(refused)?;
@@ -178,7 +179,7 @@ fn try_lead(found: &Found, leading: &Leading<'_>, bringing: Bringing, stop: &Sto
 }
 
 /// Goes on with a run whose coordinator was lost.
-pub fn resume(out: &Path, run: &str, join_options: &JoinOptions, quiet: bool, stop: &Stop) -> Exit {
+pub fn resume(out: &Path, run: &str, join_options: &JoinOptions, telling: &Telling, stop: &Stop) -> Exit {
     let resumed = || -> Result<Exit, Failure> {
         let folder = locate(out, run).map_err(|error| (Exit::Usage, error.to_string()))?;
         resumable(&folder).map_err(|error| (Exit::Usage, error.to_string()))?;
@@ -205,7 +206,7 @@ pub fn resume(out: &Path, run: &str, join_options: &JoinOptions, quiet: bool, st
         let coordinator = Coordinator::resume(setup).map_err(refused)?;
         say!("slatest: listening on {} again, for the agents of {}", coordinator.address(), writer.id());
         let (_, told) = channel();
-        let exit = follow(coordinator, RunRecorder::new(plan, writer, quiet), &told, stop, true);
+        let exit = follow(coordinator, RunRecorder::new(plan, writer, telling), &told, stop, true);
         drop(secrets);
         Ok(exit)
     };

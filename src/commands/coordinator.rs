@@ -8,6 +8,7 @@ use super::Exit;
 use super::coordinate::{self, Bringing, JoinOptions};
 use super::prepare::{PlanArgs, find};
 use super::process::begin;
+use super::report_files::Telling;
 use slatest_core::say;
 
 /// Arguments of `slatest coordinator`.
@@ -35,9 +36,8 @@ pub struct CoordinatorArgs {
     /// Where the results go, in a folder of their own
     #[arg(long, value_name = "FOLDER", default_value = "results")]
     out: PathBuf,
-    /// No progress, just the summary
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 /// Runs it.
@@ -46,8 +46,12 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
+    if let Err(reason) = args.telling.files.check() {
+        say!("slatest: {reason}");
+        return Exit::Usage;
+    }
     if let Some(run) = &args.resume {
-        return coordinate::resume(&args.out, run, &args.join_options, args.quiet, &stop);
+        return coordinate::resume(&args.out, run, &args.join_options, &args.telling, &stop);
     }
     let (Some(plan), Some(agents)) = (&args.plan, args.agents) else {
         say!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
@@ -63,7 +67,7 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         addresses: agents,
         join_options: &args.join_options,
         out: &args.out,
-        quiet: args.quiet,
+        telling: &args.telling,
     };
     coordinate::lead(found, &leading, Bringing::ByHand { certificates: args.certificates.clone() }, &stop)
 }

@@ -25,6 +25,7 @@ mod prepare;
 mod problems;
 mod process;
 mod report;
+mod report_files;
 mod run;
 mod run_recorder;
 #[cfg(feature = "sandbox")]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::Exit;
-use crate::report::{Hlog, Json, Junit, Markdown, Render, RenderSeries, Text};
+use super::report_files::ReportFiles;
+use crate::report::{Brief, Csv, Ctrf, Hlog, Html, Json, Junit, K6, Markdown, Render, RenderSeries, Text};
 use slatest_core::say;
 use slatest_engine::record::{StoreError, locate, locate_series, read, read_series};
 
@@ -27,12 +28,38 @@ pub enum Format {
     Markdown,
     /// The HdrHistogram interval log
     Hlog,
+    /// One HTML file with charts, for people
+    Html,
+    /// A row an operation
+    Csv,
+    /// JSON by ctrf.io, with the test cases of JUnit
+    Ctrf,
+    /// The summary that k6 exports
+    K6,
+}
+
+impl Format {
+    /// What writes a run in it.
+    pub fn render(self) -> Box<dyn Render> {
+        match self {
+            Self::Text => Box::new(Text { color: false }),
+            Self::Json => Box::new(Json),
+            Self::Junit => Box::new(Junit),
+            Self::Markdown => Box::new(Markdown),
+            Self::Hlog => Box::new(Hlog),
+            Self::Html => Box::new(Html),
+            Self::Csv => Box::new(Csv),
+            Self::Ctrf => Box::new(Ctrf),
+            Self::K6 => Box::new(K6),
+        }
+    }
 }
 
 /// What `slatest report` takes.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  slatest report latest
+  slatest report latest                    a screen; --verbose has the whole
+  slatest report latest --format html > report.html
   slatest report 20261121T020000Z-peak-5a1e57 --format junit > junit.xml
   slatest report results/20261121T020000Z-peak-5a1e57 --format markdown >> \"$GITHUB_STEP_SUMMARY\"
   slatest report latest --format hlog | HistogramLogProcessor -tag api/list-tasks
@@ -48,6 +75,11 @@ pub struct ReportArgs {
     /// The format
     #[arg(long, short, value_enum, default_value_t)]
     pub format: Format,
+    /// The whole text, however long it is; without it, a screen
+    #[arg(long, short)]
+    pub verbose: bool,
+    #[command(flatten)]
+    pub files: ReportFiles,
     /// Where runs lie
     #[arg(long, value_name = "FOLDER", default_value = "results")]
     pub results: PathBuf,
@@ -56,6 +88,10 @@ pub struct ReportArgs {
 /// Shows a run, or a series. The exit code says whether it could be shown, not what its verdict is: that belongs
 /// to the run.
 pub fn run(args: &ReportArgs) -> Exit {
+    if let Err(reason) = args.files.check() {
+        say!("slatest: {reason}");
+        return Exit::Usage;
+    }
     if let Some(folder) = locate_series(&args.results, &args.result) {
         return series(args, &folder);
     }
@@ -66,12 +102,20 @@ pub fn run(args: &ReportArgs) -> Exit {
             return if matches!(error, StoreError::NotFound { .. }) { Exit::Usage } else { Exit::Unexpected };
         }
     };
-    let format: &dyn Render = match args.format {
-        Format::Text => &Text::for_terminal(),
-        Format::Json => &Json,
-        Format::Junit => &Junit,
-        Format::Markdown => &Markdown,
-        Format::Hlog => &Hlog,
+    if !args.files.is_empty() {
+        // Files were asked for, and nothing else.
+        return match args.files.write(&record) {
+            Ok(()) => Exit::Pass,
+            Err(reason) => {
+                say!("slatest: {reason}");
+                Exit::Unexpected
+            }
+        };
+    }
+    let format: Box<dyn Render> = match args.format {
+        Format::Text if args.verbose => Box::new(Text::for_terminal()),
+        Format::Text => Box::new(Brief::for_terminal(None)),
+        other => other.render(),
     };
     shown(|out| format.render(&record, out))
 }
@@ -89,9 +133,12 @@ fn series(args: &ReportArgs, folder: &Path) -> Exit {
         Format::Json => &Json,
         Format::Junit => &Junit,
         Format::Markdown => &Markdown,
-        Format::Hlog => {
+        Format::Html | Format::Hlog | Format::Csv | Format::Ctrf | Format::K6 => {
             let runs: Vec<&str> = series.repeats.iter().map(|repeat| repeat.run.as_str()).take(RUNS_NAMED).collect();
-            say!("slatest: a series has no log of its own; name one of its runs: {}", runs.join(", "));
+            say!(
+                "slatest: a series has no report of its own in this format; name one of its runs: {}",
+                runs.join(", ")
+            );
             return Exit::Usage;
         }
     };

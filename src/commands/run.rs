@@ -13,10 +13,12 @@ use super::drills;
 use super::pods::PodArgs;
 use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
 use super::process::{NothingSentYet, begin, realtime, workers_default};
+use super::report_files::Telling;
 use super::run_recorder::{Ended, NotRun, RunRecorder, tell};
 use super::series;
 use super::writes::Writes;
 use slatest_core::model::{Nanos, Span};
+use slatest_core::say;
 use slatest_engine::load::{DrillGround, Engine, EngineError, Stop, reach};
 use slatest_engine::profile::Resolved;
 use slatest_engine::record::{Opening, REPEATS_MAX, RunWriter, TargetRecord};
@@ -66,9 +68,8 @@ pub struct RunArgs {
     /// and tells how the recovery times lie and with what confidence the targets hold
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=REPEATS_MAX))]
     repeat: Option<u64>,
-    /// No progress, just the summary
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    telling: Telling,
 }
 
 impl RunArgs {
@@ -91,12 +92,20 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
+    if let Err(reason) = args.telling.files.check() {
+        say!("slatest: {reason}");
+        return Exit::Usage;
+    }
     if args.realtime
         && let Err(exit) = realtime(args.by_pods())
     {
         return exit;
     }
     if let Some(repeats) = args.repeat {
+        if !args.telling.files.is_empty() {
+            say!("slatest: --report is of one run; for a series: slatest report SERIES --format markdown, and so on");
+            return Exit::Usage;
+        }
         return series::run(args, repeats, &stop);
     }
     if args.by_agents() {
@@ -169,12 +178,12 @@ pub(super) fn one(
         let folder = writer.folder().display();
         NotRun::new(Exit::Unexpected, format!("the ledger of writes can't be begun in {folder}: {error}"))
     })?;
-    conduct(engine, writer, writes, args.quiet)
+    conduct(engine, writer, writes, &args.telling)
 }
 
 /// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, quiet: bool) -> Result<Ended, NotRun> {
-    let mut recorder = RunRecorder::new(Arc::clone(&engine.plan), writer, quiet);
+fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, telling: &Telling) -> Result<Ended, NotRun> {
+    let mut recorder = RunRecorder::new(Arc::clone(&engine.plan), writer, telling);
     let stop = engine.stop.clone();
     let facts = engine.run(&mut |event| recorder.take(&event));
     match facts {
@@ -213,8 +222,8 @@ fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
         _ => "127.0.0.1:7420".into(),
     });
     let join_options = JoinOptions { listen, wait: args.wait, token_ttl: args.wait, token_file: None };
-    let leading =
-        Leading { plan: &args.plan, agents, addresses, join_options: &join_options, out: &args.out, quiet: args.quiet };
+    let (plan, out, telling) = (&args.plan, &args.out, &args.telling);
+    let leading = Leading { plan, agents, addresses, join_options: &join_options, out, telling };
     lead(found, &leading, bringing, stop)
 }
 

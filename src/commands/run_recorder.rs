@@ -1,15 +1,15 @@
 //! A run while it goes, whoever makes its load: written, shown, and in the end judged and told.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Exit;
+use super::report_files::Telling;
 use crate::report::phrases::plain;
-use crate::report::{Junit, Progress, Render as _, Text};
+use crate::report::{Junit, Progress, Render as _};
 use slatest_core::model::Nanos;
 use slatest_core::say;
 use slatest_engine::load::{Event, RunFacts, judge};
@@ -24,13 +24,14 @@ pub struct RunRecorder {
     progress: Progress,
     /// Why the run could not be written to the end.
     lost: Option<StoreError>,
+    telling: Telling,
 }
 
 impl RunRecorder {
     /// Of a run that begins.
-    pub fn new(plan: Arc<Plan>, writer: RunWriter, quiet: bool) -> Self {
-        let progress = Progress::new(&plan, quiet);
-        Self { plan, writer, progress, lost: None }
+    pub fn new(plan: Arc<Plan>, writer: RunWriter, telling: &Telling) -> Self {
+        let progress = Progress::new(&plan, telling.quiet);
+        Self { plan, writer, progress, lost: None, telling: telling.clone() }
     }
 
     /// Where it is written.
@@ -110,7 +111,7 @@ impl RunRecorder {
         let junit = write_junit(&record.folder, |file| Junit.render(&record, file));
         // What failed first is the cause.
         let first = self.lost.or(written.err()).map(|error| error.to_string());
-        Ended { unsaved: first.or(junit.err().map(|not| not.reason)), record }
+        Ended { unsaved: first.or(junit.err().map(|not| not.reason)), record, telling: self.telling }
     }
 }
 
@@ -121,6 +122,8 @@ pub struct Ended {
     pub record: RunRecord,
     /// Why not all of it is in its folder.
     pub unsaved: Option<String>,
+    /// How it is told.
+    pub telling: Telling,
 }
 
 /// Why there is no record of a run, and with which exit code that ends.
@@ -156,21 +159,22 @@ pub fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Resul
         .map_err(|error| NotRun::new(Exit::Unexpected, format!("{} could not be written: {error}", path.display())))
 }
 
-/// Shows the summary, and gives the exit code.
+/// Writes the reports that were asked for, shows the summary, and gives the exit code.
 pub fn tell(ended: &Ended) -> Exit {
-    let exit = tell_record(&ended.record);
+    let written = ended.telling.write(&ended.record);
+    ended.telling.show(&ended.record);
+    let mut exit = exit_of(&ended.record);
+    if let Err(reason) = written {
+        say!("slatest: NOT ALL REPORTS ARE WRITTEN: {reason}");
+        exit = exit.unsaved();
+    }
     let Some(reason) = &ended.unsaved else { return exit };
     say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
     say!("slatest: the verdict above is of the whole run, and stands nowhere else");
     exit.unsaved()
 }
 
-fn tell_record(record: &RunRecord) -> Exit {
-    let mut stdout = std::io::stdout().lock();
-    let shown = Text::for_terminal().render(record, &mut stdout).and_then(|()| stdout.flush());
-    if let Err(error) = shown {
-        say!("slatest: the summary could not be printed: {error}");
-    }
+fn exit_of(record: &RunRecord) -> Exit {
     // What a drill left broken is worse than a run that nobody wanted to end, and true whatever else can't be told.
     let left_broken = record.result.drills.iter().any(|drill| matches!(drill.heal, Heal::Failed(_)));
     match record.status {

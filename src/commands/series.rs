@@ -157,8 +157,8 @@ impl Leading<'_> {
                 one(self.args, resolved, Arc::clone(&self.proxies), self.stop, &mut begun)
             };
             let record = match ran {
-                Ok(Ended { record, unsaved: None }) => record,
-                Ok(Ended { record, unsaved: Some(reason) }) => {
+                Ok(Ended { record, unsaved: None, .. }) => record,
+                Ok(Ended { record, unsaved: Some(reason), .. }) => {
                     // What it says is kept in the series, and no more is broken without an account of it.
                     say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
                     self.made.series.add(&record, explanation(&record));

@@ -1,11 +1,19 @@
 //! Reports: one file per format, each from the record of a run alone.
 
 mod agents;
+mod brief;
+mod course;
+mod csv;
+mod ctrf;
 mod drills;
+#[cfg(test)]
+mod formats_tests;
 mod harmless;
 mod hlog;
+mod html;
 mod json;
 mod junit;
+mod k6;
 mod ledger;
 mod markdown;
 #[cfg(test)]
@@ -17,12 +25,19 @@ mod series;
 #[cfg(test)]
 mod tests;
 mod text;
+mod timeline;
+mod why;
 
 use std::io;
 
+pub use brief::Brief;
+pub use csv::Csv;
+pub use ctrf::Ctrf;
 pub use hlog::Hlog;
+pub use html::Html;
 pub use json::Json;
 pub use junit::Junit;
+pub use k6::K6;
 pub use markdown::Markdown;
 pub use progress::Progress;
 pub use series::RenderSeries;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Hlog, Json, Junit, Markdown, Render, Text};
+use super::{Brief, Csv, Ctrf, Hlog, Html, Json, Junit, K6, Markdown, Render, Text};
 use slatest_engine::record::read;
 
 /// A run that ended, and one that was killed: a record, a mark, and its windows.
@@ -71,7 +71,9 @@ fn show(record: &str, windows: &str) {
     std::fs::write(folder.path().join("run.json"), record).unwrap();
     std::fs::write(folder.path().join("windows.jsonl"), windows).unwrap();
     let Ok(record) = read(folder.path()) else { return };
-    let formats: [&dyn Render; 5] = [&Text::for_terminal(), &Json, &Junit, &Markdown, &Hlog];
+    let brief = Brief::for_terminal(None);
+    let formats: [&dyn Render; 10] =
+        [&Text::for_terminal(), &brief, &Json, &Junit, &Markdown, &Hlog, &Html, &Csv, &Ctrf, &K6];
     for format in formats {
         // What can't be shown says so.
         let _ = format.render(&record, &mut std::io::sink());

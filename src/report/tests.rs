@@ -9,22 +9,27 @@ use slatest_stats::{
     Restored, judge_ledger,
 };
 
-fn rendered(format: &dyn Render, run: &RunRecord) -> String {
+pub(super) fn rendered(format: &dyn Render, run: &RunRecord) -> String {
     let mut out = Vec::new();
     format.render(run, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
-fn sample_run() -> (tempfile::TempDir, RunRecord) {
+pub(super) fn sample_run() -> (tempfile::TempDir, RunRecord) {
     let base = tempfile::tempdir().unwrap();
     let run = sample::fixed(base.path());
     (base, run)
 }
 
+/// The text of a run that lies where it lies on every machine.
+pub(super) fn text_of(format: &dyn Render, run: &RunRecord) -> String {
+    rendered(format, &RunRecord { folder: format!("results/{}", run.id).into(), ..run.clone() })
+}
+
 #[test]
 fn text() {
     let (_base, run) = sample_run();
-    let text = rendered(&Text { color: false }, &run);
+    let text = text_of(&Text { color: false }, &run);
     insta::assert_snapshot!(text);
     for line in text.lines() {
         assert!(line.chars().count() <= 120, "{line}");
@@ -41,7 +46,7 @@ fn text_of_a_void_run_without_objectives_that_was_interrupted() {
     let check = run.result.validity.iter_mut().find(|c| c.name == "generator CPU").unwrap();
     check.holds = false;
     check.message = "the generator was short of CPU".into();
-    insta::assert_snapshot!(rendered(&Text { color: false }, &run));
+    insta::assert_snapshot!(text_of(&Text { color: false }, &run));
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn incidents_stand_before_the_figures() {
     }];
     let message = "16.0 s – 21.3 s (± 100 ms) sql: 812 of 900 failed, 3 were late; connection refused 812; sql/read 815 of \
                  900";
-    let text = rendered(&Text { color: false }, &run);
+    let text = text_of(&Text { color: false }, &run);
     let at = text.find("\nIncidents").expect("a section");
     assert!(at < text.find("\nOperations").expect("a section"), "{text}");
     let said: Vec<&str> = text[at..].lines().skip(2).take_while(|line| !line.is_empty()).map(str::trim).collect();
@@ -80,11 +85,11 @@ fn nothing_asked_is_no_pass_in_the_first_line() {
     run.result.objectives.clear();
     run.result.findings.clear();
     run.result.verdict = Verdict::Pass;
-    assert!(rendered(&Text { color: false }, &run).starts_with("NO OBJECTIVES  no objectives: "));
+    assert!(text_of(&Text { color: false }, &run).starts_with("NO OBJECTIVES  no objectives: "));
     assert!(rendered(&Markdown, &run).starts_with("## ✅ peak: no objectives\n"));
     // What is no pass is said as ever.
     run.result.verdict = Verdict::Void;
-    assert!(rendered(&Text { color: false }, &run).starts_with("VOID  "));
+    assert!(text_of(&Text { color: false }, &run).starts_with("VOID  "));
 }
 
 /// The lines over time fit a narrow terminal, however long the run was.
@@ -99,7 +104,7 @@ fn lines_over_time_fit_80_columns() {
         p99_max: Nanos::from_millis(i * 13),
     };
     run.result.over_time = (0..48).map(moment).collect();
-    let text = rendered(&Text { color: false }, &run);
+    let text = text_of(&Text { color: false }, &run);
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("Over time")).take(4).collect();
     assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
     insta::assert_snapshot!("over_time", lines.join("\n"));
@@ -135,7 +140,7 @@ fn distributed() -> (tempfile::TempDir, RunRecord) {
 #[test]
 fn the_agents_of_a_run_stand_below_it_and_those_that_came_to_grief_first() {
     let (_base, run) = distributed();
-    let text = rendered(&Text { color: false }, &run);
+    let text = text_of(&Text { color: false }, &run);
     insta::assert_snapshot!("agents", text[text.find("\nAgents").unwrap()..].trim_start());
     let markdown = rendered(&Markdown, &run);
     insta::assert_snapshot!("agents_markdown", markdown[markdown.find("### Agents").unwrap()..].to_owned());
@@ -282,7 +287,7 @@ pub(super) fn drilled() -> (tempfile::TempDir, RunRecord) {
 #[test]
 fn a_drill_is_shown_with_its_timeline() {
     let (_base, run) = drilled();
-    let text = rendered(&Text { color: false }, &run);
+    let text = text_of(&Text { color: false }, &run);
     for line in text.lines() {
         assert!(line.chars().count() <= 120, "{line}");
     }
@@ -309,7 +314,7 @@ fn a_target_that_is_left_broken_is_said_first_whatever_the_verdict() {
     run.result.drills[0].heal = Heal::Failed("pg_rewind: exit status 1".into());
     run.result.drills[0].verdict = Verdict::Fail;
     run.result.verdict = Verdict::Fail;
-    let first = |run: &RunRecord| rendered(&Text { color: false }, run).lines().next().unwrap().to_owned();
+    let first = |run: &RunRecord| text_of(&Text { color: false }, run).lines().next().unwrap().to_owned();
     assert!(first(&run).contains("THE TARGET IS LEFT BROKEN by primary-loss"), "{}", first(&run));
     run.result.verdict = Verdict::Void;
     let check = run.result.validity.iter_mut().find(|c| c.name == "generator CPU").unwrap();
@@ -321,9 +326,9 @@ fn a_target_that_is_left_broken_is_said_first_whatever_the_verdict() {
 #[test]
 fn color_changes_nothing_but_color() {
     let (_base, run) = sample_run();
-    let colored = rendered(&Text { color: true }, &run);
+    let colored = text_of(&Text { color: true }, &run);
     assert!(colored.contains("\u{1b}["));
-    assert_eq!(console::strip_ansi_codes(&colored), rendered(&Text { color: false }, &run));
+    assert_eq!(console::strip_ansi_codes(&colored), text_of(&Text { color: false }, &run));
 }
 
 #[test]
@@ -331,7 +336,7 @@ fn a_target_can_not_speak_to_the_terminal() {
     let (_base, mut run) = sample_run();
     run.result.operations[0].errors[0].kind = "\u{1b}[2Jstatus\n503".into();
     run.result.objectives[0].name = "two\nlines".into();
-    let text = rendered(&Text { color: false }, &run);
+    let text = text_of(&Text { color: false }, &run);
     assert!(!text.contains('\u{1b}'));
     assert!(text.contains("two lines"));
 }

@@ -1,4 +1,4 @@
-//! The summary on a terminal. It starts with the verdict.
+//! The whole summary on a terminal. It starts with the verdict and ends with it.
 
 use std::io;
 
@@ -6,6 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 use console::Style;
 
+use super::brief::{ending, sorted};
 use super::harmless::harmless;
 use super::phrases::{
     ERRORS_SHOWN, INCIDENTS_SHOWN, culprits, errors, explanation, grouped, headline, length, plain, rate, retried,
@@ -39,7 +40,9 @@ impl Render for Text {
         self.findings(run, out)?;
         notes(run, out)?;
         self.generator(run, out)?;
-        agents(run, out)
+        agents(run, out)?;
+        writeln!(out)?;
+        ending(run, *self, None, out)
     }
 }
 
@@ -77,13 +80,13 @@ impl Text {
     }
 
     fn objectives(self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
-        let objectives = &run.result.objectives;
+        let objectives = sorted(run);
         if objectives.is_empty() {
             return Ok(());
         }
         writeln!(out, "\nObjectives (bounds at 95 % each)")?;
         let mut table = table(&["verdict", "objective", "scope", "must hold", "measured", "interval", "bad / samples"]);
-        for objective in objectives {
+        for objective in &objectives {
             table.add_row(vec![
                 objective.verdict.name().to_owned(),
                 plain(&objective.name),
@@ -411,10 +414,15 @@ fn notes(run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
 
 /// Words in lines of at most [`LINE`] columns.
 pub(super) fn wrapped(text: &str) -> Vec<String> {
+    wrapped_to(text, LINE)
+}
+
+/// Words in lines of at most so many columns.
+pub(super) fn wrapped_to(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in plain(text).split(' ') {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= LINE => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
                 line.push(' ');
                 line.push_str(word);
             }

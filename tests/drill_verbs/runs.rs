@@ -64,7 +64,7 @@ async fn the_alert_that_a_fault_makes_fire_is_its_detection_in_the_record() {
     assert_eq!(drill["detected"][1], "DatabaseDown", "{drill:#}\n{}", run.whole());
     let after = Duration::from_nanos(drill["detected"][0].as_u64().expect("nanoseconds"));
     assert!(after < Duration::from_secs(10), "{after:?} after the fault");
-    let report = desk.slatest(&["report", "latest"]);
+    let report = desk.slatest(&["report", "latest", "--verbose"]);
     assert!(report.out.contains("detected after"), "{}", report.whole());
 
     // The platform never felt it, so by their words the steady state did not have to come back, and did not.

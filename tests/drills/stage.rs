@@ -158,7 +158,9 @@ impl Stage {
 
     /// Runs it without anybody beside it.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.program(arguments).output().expect("the program starts")
+        // What is told of a drill is longer than a screen.
+        let verbose: &[&str] = if arguments.first() == Some(&"run") { &["--verbose"] } else { &[] };
+        self.program(&[arguments, verbose].concat()).output().expect("the program starts")
     }
 
     /// What `check` says of the files.

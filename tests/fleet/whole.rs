@@ -43,7 +43,7 @@ fn a_coordinator_and_its_agents_make_the_run_of_one_machine() {
     assert_eq!(check(&record, "agents")["holds"], true);
     assert_eq!(check(&record, "intervals")["holds"], true);
 
-    let output = field.scratch.run(&["report", "latest"]);
+    let output = field.scratch.run(&["report", "latest", "--verbose"]);
     let (code, said) = ended(&output);
     assert!(code == Some(0) && said.contains("Agents") && said.contains("clock known to"), "{said}");
 }

@@ -40,7 +40,8 @@ fn a_killed_run_leaves_a_result_that_report_reads() {
 fn ctrl_c_ends_gracefully_with_a_full_report() {
     let scratch = Scratch::new();
     scratch.profile(LONG, "");
-    let child = scratch.slatest(&["run", "--profile", "p", "--quiet"]).spawn().expect("the program starts");
+    let child =
+        scratch.slatest(&["run", "--profile", "p", "--quiet", "--verbose"]).spawn().expect("the program starts");
     wait_for("three windows", || scratch.windows() >= 3);
     kill(pid(&child), Signal::SIGINT).expect("it can be interrupted");
     let output = child.wait_with_output().expect("it ended");
@@ -79,7 +80,7 @@ fn an_objective_may_end_the_run_and_is_named() {
     let scratch = Scratch::new();
     let errors = "{ name: few-errors, scope: '*/*', indicator: error_rate, below: 1%, abort_on_fail: 1s }";
     scratch.profile(LONG, errors);
-    let output = scratch.run(&["run", "--profile", "p", "--quiet", "--sandbox=--error-rate=*=50%"]);
+    let output = scratch.run(&["run", "--profile", "p", "--quiet", "--verbose", "--sandbox=--error-rate=*=50%"]);
     let text = printed(&output);
     assert_eq!(output.status.code(), Some(99), "{text}");
     let record = scratch.record();

@@ -110,7 +110,7 @@ fn the_real_time_class_is_refused_where_the_group_has_none() {
 fn the_real_time_class_is_said_in_the_report() {
     let scratch = Scratch::new();
     scratch.profile("executor: constant-arrival-rate, rate: 50/s, duration: 1s", "");
-    let output = scratch.run(&["run", "--profile", "p", "--quiet", "--realtime"]);
+    let output = scratch.run(&["run", "--profile", "p", "--quiet", "--verbose", "--realtime"]);
     let text = printed(&output);
     if output.status.code() == Some(3) {
         assert!(text.contains("the real-time class is not allowed here"), "{text}");

@@ -50,7 +50,7 @@ fn a_token_that_is_sent_is_found_nowhere() {
     let output = command.env("PLANTED_TOKEN", TOKEN).env("SLATEST_LOG", "trace").output().expect("the program starts");
     assert!(scratch.result().is_some(), "{}", printed(&output));
     assert_clean(&scratch, &output);
-    for format in ["text", "json", "junit", "markdown"] {
+    for format in ["text", "json", "junit", "markdown", "html", "csv", "ctrf", "k6"] {
         assert_clean(&scratch, &scratch.run(&["report", "latest", "--format", format]));
     }
 }
