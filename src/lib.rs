@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`commands`] | one file a verb, arguments and exit codes |
 //! | [`report`] | one file a format, and the live progress |
+//! | [`quick`] | a run of one URL or DSN, without a file |
 //! | [`capacity`] | the highest rate that still passes |
 //! | `selftest` | truths that are known beforehand, and whether they are measured |
 
@@ -12,6 +13,7 @@
 
 pub mod capacity;
 pub mod commands;
+pub mod quick;
 pub mod report;
 #[cfg(feature = "sandbox")]
 pub mod selftest;

@@ -41,7 +41,13 @@ enum Found {
 
 /// Runs it.
 pub fn run(args: &InitArgs) -> Exit {
-    match write(&args.folder, args.force) {
+    write_and_tell(&args.folder, &files(), args.force, "move them away, or overwrite them with --force")
+}
+
+/// Writes files into a folder and says what became of each. Says what is wrong by itself; `help` is what to do when
+/// there are others of these names.
+pub(super) fn write_and_tell(folder: &Path, files: &[(PathBuf, String)], force: bool, help: &str) -> Exit {
+    match write(folder, files, force) {
         Ok(Written::All(text)) => {
             print_all(&text);
             Exit::Pass
@@ -51,7 +57,7 @@ pub fn run(args: &InitArgs) -> Exit {
             for file in &files {
                 say!("  {}", file.display());
             }
-            say!("slatest: move them away, or overwrite them with --force");
+            say!("slatest: {help}");
             Exit::Usage
         }
         Err((file, error)) => {
@@ -69,10 +75,13 @@ enum Written {
     Refused(Vec<PathBuf>),
 }
 
-fn write(folder: &Path, force: bool) -> Result<Written, (PathBuf, io::Error)> {
-    let files = files();
+/// Writes files, given as (path, text), into a folder: all of them, or none where one is there that differs.
+///
+/// # Errors
+/// The file that can't be written, with the reason.
+fn write(folder: &Path, files: &[(PathBuf, String)], force: bool) -> Result<Written, (PathBuf, io::Error)> {
     let mut states = Vec::with_capacity(files.len());
-    for (path, text) in &files {
+    for (path, text) in files {
         let path = folder.join(path);
         states.push(found(&path, text).map_err(|error| (path, error))?);
     }
@@ -124,7 +133,7 @@ mod tests {
     use super::*;
 
     fn told(folder: &Path, force: bool) -> String {
-        match write(folder, force) {
+        match write(folder, &files(), force) {
             Ok(Written::All(text)) => text,
             other => panic!("{other:?}"),
         }
@@ -145,7 +154,7 @@ mod tests {
         let gone = at.join("workloads/emr-api.yaml");
         std::fs::write(&peak, "name: mine").unwrap();
         std::fs::remove_file(&gone).unwrap();
-        match write(&at, false).unwrap() {
+        match write(&at, &files(), false).unwrap() {
             Written::Refused(files) => assert_eq!(files, std::slice::from_ref(&peak)),
             Written::All(text) => panic!("{text}"),
         }
@@ -162,7 +171,7 @@ mod tests {
     fn what_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("profiles"), "a file, not a folder").unwrap();
-        let (file, _) = write(folder.path(), true).unwrap_err();
+        let (file, _) = write(folder.path(), &files(), true).unwrap_err();
         assert!(file.starts_with(folder.path().join("profiles")), "{}", file.display());
     }
 }

@@ -24,6 +24,7 @@ mod pods;
 mod prepare;
 mod problems;
 mod process;
+mod quick;
 mod report;
 mod report_files;
 mod run;
@@ -43,11 +44,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::quick::{AmqpArgs, HttpArgs, KafkaArgs, RedisArgs, SqlArgs, WebsocketArgs};
 use color::Color;
 pub use exit::Exit;
+pub use report_files::Telling;
 
 const EXAMPLES: &str = "Examples:
   slatest run --profile peak                       the platform's peak, on the embedded sandbox
+  slatest http localhost:8080/tasks --p99 500ms    one URL, without any file
   slatest check --profile peak --target staging    is all of it ready, and long enough to tell?
   slatest report latest --format markdown          the last run again
 
@@ -68,6 +72,18 @@ pub struct Cli {
 enum Command {
     /// Runs a profile against a target, to its verdict
     Run(Box<run::RunArgs>),
+    /// Tests one URL, without any file: curl's letters, a verdict
+    Http(Box<HttpArgs>),
+    /// Tests one WebSocket, without any file
+    Ws(Box<WebsocketArgs>),
+    /// Tests one Kafka topic, without any file
+    Kafka(Box<KafkaArgs>),
+    /// Tests one SQL statement, without any file
+    Sql(Box<SqlArgs>),
+    /// Tests one Redis command, without any file
+    Redis(Box<RedisArgs>),
+    /// Tests one AMQP queue, without any file
+    Amqp(Box<AmqpArgs>),
     /// Validates and reaches everything, shows the plan and whether it can conclude; sends no load
     Check(Box<check::CheckArgs>),
     /// Writes the built-in profiles, workloads, targets and schemas, to be changed
@@ -106,6 +122,12 @@ pub fn main() -> ExitCode {
     log::start();
     match cli.command {
         Command::Run(args) => run::run(&args).into(),
+        Command::Http(args) => quick::run(&args.load, |secrets| args.request(secrets)).into(),
+        Command::Ws(args) => quick::run(&args.load, |_| args.request()).into(),
+        Command::Kafka(args) => quick::run(&args.load, |secrets| args.request(secrets)).into(),
+        Command::Sql(args) => quick::run(&args.load, |secrets| args.request(secrets)).into(),
+        Command::Redis(args) => quick::run(&args.load, |secrets| args.request(secrets)).into(),
+        Command::Amqp(args) => quick::run(&args.load, |secrets| args.request(secrets)).into(),
         Command::Check(args) => check::run(&args).into(),
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),

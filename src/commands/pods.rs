@@ -14,7 +14,7 @@ use slatest_drivers::Target;
 use slatest_engine::profile::Plan;
 
 /// How pods are started.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct PodArgs {
     /// Starts the agents as pods of the cluster of the usual kubeconfig
     #[arg(long, requires = "agents", conflicts_with = "local_agents")]

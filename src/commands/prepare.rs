@@ -138,6 +138,24 @@ pub fn find(args: &PlanArgs) -> Result<Found, Exit> {
 }
 
 impl Found {
+    /// What is said on the command line alone, in `library` as the profile and the target of this name.
+    ///
+    /// # Errors
+    /// [`Exit::Unexpected`], when they are not there.
+    pub fn put(library: Library, name: &str) -> Result<Self, Exit> {
+        let lost = |problems: Problems| {
+            report(&problems, &[]);
+            Exit::Unexpected
+        };
+        let (profile, target) = (library.profile(name).map_err(lost)?, library.target(name).map_err(lost)?);
+        Ok(Self { library, profile, target, name: name.to_owned(), sandbox: None })
+    }
+
+    /// The process that was started for it.
+    pub fn into_sandbox(self) -> Option<SandboxProcess> {
+        self.sandbox
+    }
+
     /// Checks and resolves it for one run. Says what is wrong by itself.
     ///
     /// # Errors

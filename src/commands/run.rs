@@ -11,12 +11,13 @@ use super::coordinate::{Bringing, JoinOptions, Leading, lead};
 use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
-use super::prepare::{PlanArgs, Prepared, find, prepare, spread};
+use super::prepare::{Found, PlanArgs, find, spread};
 use super::process::{NothingSentYet, begin, realtime, workers_default};
 use super::report_files::Telling;
 use super::run_recorder::{Ended, NotRun, RunRecorder, tell};
 use super::series;
 use super::writes::Writes;
+use crate::quick::LoadArgs;
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
 use slatest_engine::load::{DrillGround, Engine, EngineError, Stop, reach};
@@ -70,9 +71,30 @@ pub struct RunArgs {
     repeat: Option<u64>,
     #[command(flatten)]
     telling: Telling,
+    /// The command line as it may be recorded, where it held credentials.
+    #[arg(skip)]
+    command: Option<Vec<String>>,
 }
 
 impl RunArgs {
+    /// For what the command line alone says, in the profile and the target of this name.
+    pub(super) fn quick(name: &str, load: &LoadArgs, command: Vec<String>) -> Self {
+        Self {
+            plan: PlanArgs::looking(name.to_owned(), Some(name.to_owned()), false),
+            out: load.out.clone(),
+            command: Some(command),
+            workers: None,
+            realtime: false,
+            local_agents: None,
+            #[cfg(feature = "kubernetes")]
+            pods: PodArgs::default(),
+            listen: None,
+            wait: Span(Nanos::from_secs(600)),
+            repeat: None,
+            telling: load.telling.clone(),
+        }
+    }
+
     /// Whether the load is made by pods of a cluster.
     const fn by_pods(&self) -> bool {
         #[cfg(feature = "kubernetes")]
@@ -112,10 +134,31 @@ pub fn run(args: &RunArgs) -> Exit {
         return by_agents(args, &stop);
     }
     let idle = NothingSentYet::begin();
-    let Prepared { resolved, sandbox } = match prepare(&args.plan) {
-        Ok(prepared) => prepared,
+    match find(&args.plan) {
+        Ok(found) => run_prepared(args, found, idle, &stop),
+        Err(exit) => exit,
+    }
+}
+
+/// Runs what was found without files of its own.
+pub(super) fn run_found(args: &RunArgs, found: Found) -> Exit {
+    if let Err(reason) = args.telling.files.check() {
+        say!("slatest: {reason}");
+        return Exit::Usage;
+    }
+    match begin() {
+        Ok(stop) => run_prepared(args, found, NothingSentYet::begin(), &stop),
+        Err(exit) => exit,
+    }
+}
+
+fn run_prepared(args: &RunArgs, found: Found, idle: NothingSentYet, stop: &Stop) -> Exit {
+    let resolved = match found.resolve(&args.plan) {
+        Ok(resolved) => resolved,
         Err(exit) => return exit,
     };
+    // The sandbox goes last: sessions have said goodbye by then.
+    let _sandbox = found.into_sandbox();
     if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
         return exit;
     }
@@ -124,13 +167,10 @@ pub fn run(args: &RunArgs) -> Exit {
         Err(exit) => return exit,
     };
     drop(idle);
-    let exit = match one(args, resolved, proxies, &stop, &mut |_| Ok(())) {
+    match one(args, resolved, proxies, stop, &mut |_| Ok(())) {
         Ok(ended) => tell(&ended),
         Err(not) => not.say(),
-    };
-    // The sandbox goes last: sessions have said goodbye by now.
-    drop(sandbox);
-    exit
+    }
 }
 
 /// One run to its record. `begun` is told of its folder before anything is sent.
@@ -158,7 +198,7 @@ pub(super) fn one(
     let opening = Opening {
         plan: resolved.plan.clone(),
         target: TargetRecord::new(&resolved.target),
-        command: std::env::args().collect(),
+        command: args.command.clone().unwrap_or_else(|| std::env::args().collect()),
         health,
         started: Timestamp::now(),
     };

@@ -29,7 +29,7 @@ fn hint(error: &clap::Error) -> Option<String> {
             let any = |fits: &dyn Fn(&str) -> bool| all.iter().any(|argument| fits(argument));
             if any(&|argument| argument.contains("://")) {
                 Some(
-                    "a URL stands in a target (`endpoints: { api: { http: URL } }`), what is asked of it in a workload, and how often in a profile: `slatest init` writes examples of all three".into(),
+                    "one URL or DSN is tried without any file by `slatest http URL` (or ws, kafka, sql, redis, amqp); `slatest run` takes profiles, and `--save FOLDER` of those verbs writes one with its workload and target".into(),
                 )
             } else if any(&|argument| {
                 matches!(argument.split('=').next(), Some("--vus" | "-u" | "--users" | "-c" | "--concurrency"))

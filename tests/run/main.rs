@@ -6,6 +6,7 @@ mod faults;
 mod machine;
 mod outlets;
 mod platform;
+mod quick;
 mod reports;
 mod scratch;
 mod secrets;

@@ -1,6 +1,7 @@
 //! Where profiles, workloads and targets are found by name: the working directory first, then what
 //! is built into the binary.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
@@ -13,7 +14,7 @@ static WORKLOADS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../workloads");
 static TARGETS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../targets");
 
 /// What kind of file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shelf {
     /// `profiles/`
     Profiles,
@@ -59,12 +60,19 @@ impl Shelf {
 #[derive(Clone, Debug)]
 pub struct Library {
     folder: PathBuf,
+    /// Files that are texts of this process alone.
+    put: HashMap<(Shelf, String), Source>,
 }
 
 impl Library {
     /// With the files of a working directory before those built in.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), put: HashMap::new() }
+    }
+
+    /// Puts a text in, which is found by its name before everything else.
+    pub fn put(&mut self, shelf: Shelf, name: impl Into<String>, source: Source) {
+        self.put.insert((shelf, name.into()), source);
     }
 
     /// Finds a profile; see [`Library::find`].
@@ -96,6 +104,9 @@ impl Library {
     /// # Errors
     /// A problem that says what there is, when there is no such file or it can't be read.
     pub fn find(&self, shelf: Shelf, name: &str) -> Result<Source, Problem> {
+        if let Some(source) = self.put.get(&(shelf, name.to_owned())) {
+            return Ok(source.clone());
+        }
         if name.contains('/') || Path::new(name).extension().is_some_and(|e| e == "yaml" || e == "yml") {
             return self.read(Path::new(name));
         }
