@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use slatest_drivers::{CompileContext, Target, drivers};
+use slatest_drivers::{CompileContext, drivers};
+use slatest_engine::profile::Target;
 use slatest_core::source::Source;
 use slatest_core::target::Guard;
 

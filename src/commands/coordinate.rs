@@ -21,9 +21,9 @@ use slatest_cluster::journal::{self, JournalError};
 use slatest_cluster::wire;
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
-use slatest_drivers::Target;
 use slatest_engine::load::{Event, Phase, Stop};
 use slatest_engine::profile::Plan;
+use slatest_engine::profile::Target;
 use slatest_engine::record::{Opening, RunWriter, TargetRecord, locate, resumable};
 
 /// Where the coordinator's secrets lie in a run's folder until the run is over.

@@ -11,7 +11,7 @@ use slatest_core::model::{Nanos, OperationId, Span};
 use slatest_core::say;
 use slatest_core::schedule::Curve;
 use slatest_core::target::{Environment, Guard};
-use slatest_drivers::Target;
+use slatest_engine::profile::Target;
 use slatest_engine::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan, Resolved};
 use slatest_faults::steps::HealBy;
 use slatest_faults::{AlertWatch, Proxies};

@@ -10,8 +10,8 @@ use super::Exit;
 use super::join::JoinInfo;
 use slatest_cluster::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
 use slatest_core::say;
-use slatest_drivers::Target;
 use slatest_engine::profile::Plan;
+use slatest_engine::profile::Target;
 
 /// How pods are started.
 #[derive(Clone, Debug, Default, Args)]

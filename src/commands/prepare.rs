@@ -15,7 +15,7 @@ use slatest_core::model::{Problems, Rate, Span};
 use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_core::target::Environment;
-use slatest_drivers::Target;
+use slatest_engine::profile::Target;
 use slatest_engine::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
 
 /// The target that needs nothing else.

@@ -2,8 +2,9 @@
 
 use schemars::{Schema, schema_for};
 
-use slatest_drivers::{Target, drivers};
+use slatest_drivers::drivers;
 use slatest_engine::profile::ProfileFile;
+use slatest_engine::profile::Target;
 
 /// Folder of the schemas, where the files' first lines point to.
 pub const FOLDER: &str = "schema";

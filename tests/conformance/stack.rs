@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use slatest_core::source::Source;
-use slatest_drivers::Target;
+use slatest_engine::profile::Target;
 
 /// What to do when a server is missing.
 const WAY_OUT: &str = "bring the stack up with `tests/stack/stack up` and try again \

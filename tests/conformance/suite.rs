@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use slatest_core::model::{Arrival, Completion, MonotonicClock, Nanos, Outcome, Problems};
 use slatest_core::source::Source;
 use slatest_core::target::Guard;
-use slatest_drivers::{self, CompileContext, Session, SessionContext, Target, Workload};
+use slatest_drivers::{self, CompileContext, Session, SessionContext, Workload};
+use slatest_engine::profile::Target;
 
 /// Longest that any case waits for something that must come; far above what a busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);

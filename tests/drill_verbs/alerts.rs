@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slatest_core::model::MonotonicClock;
-use slatest_core::target::{AlertsSpec, Allow, Guard};
-use slatest_faults::{AlertWatch, Reported, Stopwatch};
+use slatest_core::target::{Allow, Guard};
+use slatest_faults::{AlertWatch, AlertsSpec, Reported, Stopwatch};
 
 const CONFIG: &str = "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n";
 /// Longest wait for anything; a test that needs it has failed.

@@ -1,8 +1,7 @@
 //! Who may start programs: the target's owner and whoever types the command, never a profile or a folder alone.
 
-use slatest_core::target::fault::FaultSpec;
-use slatest_faults::Undo;
 use slatest_faults::journal::{DrillKey, Entry, JOURNAL_FILE, Journal, Phase, Remedy, Step};
+use slatest_faults::{FaultSpec, Undo};
 
 use crate::desk::Desk;
 

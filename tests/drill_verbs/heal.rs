@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use slatest_core::model::MonotonicClock;
-use slatest_core::target::fault::FaultSpec;
 use slatest_core::target::{Allow, Guard};
 use slatest_faults::journal::{DrillKey, Entry, Journal, Phase, Remedy, Step};
-use slatest_faults::{FaultContext, Soundness, Stopwatch, Undo, compile};
+use slatest_faults::{FaultContext, FaultSpec, Soundness, Stopwatch, Undo, compile};
 
 use crate::desk::Desk;
 

@@ -36,7 +36,7 @@ fn an_experiment_is_written_as_sections_of_ours_and_no_credential_with_it() {
 fn what_was_imported_is_what_targets_and_profiles_say() {
     #[derive(serde::Deserialize)]
     struct Fragment {
-        faults: std::collections::BTreeMap<String, slatest_core::target::fault::FaultSpec>,
+        faults: std::collections::BTreeMap<String, slatest_faults::FaultSpec>,
         drills: Vec<slatest_engine::profile::DrillSpec>,
         recovery: Vec<slatest_engine::profile::RecoverySpec>,
     }

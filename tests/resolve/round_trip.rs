@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use slatest_core::model::{Nanos, Percent, Rate, Span};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::fault::Injection;
 use slatest_engine::profile::{
     AbortOnFail, ArrivalLaw, BoundValue, DrillSpec, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, ProfileFile,
     RateCounts, RecoverySpec, ScenarioSpec, StageSpec, StageTarget,
 };
+use slatest_faults::InjectSpec;
 use slatest_faults::steps::HealBy;
 
 fn spans() -> impl Strategy<Value = Span> {
@@ -127,7 +127,7 @@ fn drills() -> impl Strategy<Value = DrillSpec> {
             .prop_map(|(windows, within)| { (None, Some(Located::from(windows)), within.map(Located::from)) }),
     ];
     let inject = prop_oneof![
-        "[a-z-]{1,8}".prop_map(Injection::Fault),
+        "[a-z-]{1,8}".prop_map(InjectSpec::Fault),
         "[a-z]{1,8}".prop_map(|pid_file| {
             let written = serde_json::json!({ "process": { "pid_file": pid_file, "signal": "stop" } });
             serde_json::from_value(written).expect("an injector")

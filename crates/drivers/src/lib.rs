@@ -68,7 +68,9 @@ pub use limit::{Elapsed, Limit};
 pub use once::{Lifetime, Once, OnceSpec};
 pub use outline::{Outline, outline};
 pub use read_back::{ReadBack, ReadBackError, check_ledger};
-pub use registry::{Endpoint, Protocol, Target, driver, drivers, protocol};
+#[cfg(test)]
+pub(crate) use registry::Target;
+pub use registry::{Endpoint, Protocol, driver, drivers, protocol};
 
 use crate::workload::{LedgerSpec, OperationSpec};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, Outcome, Problems};

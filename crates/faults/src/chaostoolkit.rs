@@ -18,11 +18,14 @@ pub use experiment::{Activity, Experiment, Hypothesis, Pauses, Provider};
 pub use export::{Told, outcome_of};
 pub use journal::{ChaosJournal, ChaosRun, ChaosStates, ChaosStatus, chaos_journal};
 
+use super::command::CommandSpec;
+use super::http::{Hook, HttpSpec};
+use super::program::Program;
+use super::registry::FaultSpec;
 use slatest_core::model::{Nanos, Problems, Span};
 use slatest_core::source::{CREDENTIAL_WRITTEN, Source};
 use slatest_core::target::cluster_values::Variable;
-use slatest_core::target::fault::{CommandSpec, FaultSpec, Hook, HttpSpec, Program, Text};
-use slatest_core::target::{Allow, Guard};
+use slatest_core::target::{Allow, Guard, Text};
 
 /// What an experiment became.
 #[derive(Clone, Debug, Default, PartialEq)]

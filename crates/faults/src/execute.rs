@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use super::journal::{DrillKey, Entry, Journal, Phase, Remedy, Step};
 use super::steps::{Act, Conclusion, News, Stage, Steps, Timing};
 use super::{Fault, FaultError, Injected, Moment, Probe, Soundness, Stopwatch, Undo};
+use crate::FaultSpec;
 use guard::{Armed, HealGuard};
 pub use heal_journal::{Mended, heal_unhealed, unsound};
 use slatest_core::model::Nanos;
-use slatest_core::target::fault::FaultSpec;
 
 /// How often it is looked whether what was healed is sound.
 const PROBE_EVERY: Duration = Duration::from_millis(250);

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::mark;
 use super::{FaultError, Injected, Undo};
+use crate::FaultSpec;
 use slatest_core::files::open_regular;
 use slatest_core::intact::{has_turned, seal};
 use slatest_core::model::{Nanos, redact};
-use slatest_core::target::fault::FaultSpec;
 
 /// The latest instant of a run that a line may name.
 const RUN_MAX: Nanos = Nanos::from_secs(400 * 24 * 3600);

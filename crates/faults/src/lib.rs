@@ -4,7 +4,11 @@
 //! which changes nothing and says what is needed to undo it), injected, healed, probed. [`steps`] says which
 //! comes when, and that whatever was injected is healed; [`execute`] does it.
 //!
-//! To add an injector: its settings in `target/fault/`, one file here, one line in [`compile`].
+//! To add an injector: its folder, with what is written of it in `settings.rs` and a [`Fault`] in `mod.rs`; its `mod`
+//! line here; and its line in `registry.rs`. The tests' folder `lamp/` is the smallest one that does it.
+//!
+//! What is written belongs to every build, an injector that needs a feature to those with it. So the module of one whose
+//! feature is off is its `settings.rs` alone.
 
 // A print that fails panics: `slatest_core::terminal` writes.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -15,10 +19,15 @@ pub mod chaostoolkit;
 mod command;
 mod error;
 pub mod execute;
+mod fault_spec;
 mod http;
+#[macro_use]
+mod injectors;
 pub mod journal;
-#[cfg(feature = "kubernetes")]
+#[cfg_attr(not(feature = "kubernetes"), path = "kubernetes/settings.rs")]
 mod kubernetes;
+#[cfg(test)]
+mod lamp;
 mod mark;
 mod network;
 mod process;
@@ -29,13 +38,17 @@ mod registry;
 pub mod steps;
 mod timestamps;
 mod undo;
+mod url;
 
 use futures_util::future::BoxFuture;
 
-pub use alerts::{AlertWatch, Detected};
+pub use alerts::{AlertWatch, AlertsSpec, Detected};
 pub use error::FaultError;
-pub use proxy::{Condition, Proxies, Proxy, ProxyError};
-pub use registry::{FaultContext, check_target, compile, mistakes};
+pub use fault_spec::InjectSpec;
+pub use injectors::FaultSection;
+pub use proxy::{Condition, Proxies, Proxy, ProxyError, ProxySpec};
+pub use registry::{FaultContext, FaultSpec, Target, check_target, compile, mistakes};
+pub(crate) use slatest_core::target::Mistake;
 pub use timestamps::{Injected, Moment, Reported, Stopwatch};
 pub use undo::Undo;
 

@@ -1,20 +1,33 @@
-//! Finds the injector of what is written.
+//! Every injector, one line each; and what is wrong with the faults of a target.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::aws::AwsFault;
-use super::command::CommandFault;
-use super::http::HttpFault;
-#[cfg(feature = "kubernetes")]
-use super::kubernetes::KubernetesFault;
-use super::network::NetworkFault;
-use super::process::ProcessFault;
-use super::{Fault, Proxies, Stopwatch};
+use super::{AlertsSpec, Fault, Proxies, ProxySpec, Stopwatch};
 use slatest_core::model::{Problem, Problems};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::fault::FaultSpec;
-use slatest_core::target::{Guard, Target};
+use slatest_core::target::{Guard, Mistake};
+
+injectors! {
+    /// Runs a program.
+    command: Command(CommandSpec)
+    /// Signals a process.
+    process: Process(ProcessSpec)
+    /// Breaks the network between slatest and an endpoint.
+    network: Network(NetworkSpec)
+    /// Calls a hook.
+    http: Http(HttpSpec)
+    /// Breaks something of a Kubernetes cluster.
+    kubernetes: Kubernetes(KubernetesSpec)
+    /// Has AWS fail something over.
+    aws: Aws(AwsSpec)
+    /// Switches a lamp off.
+    #[cfg(test)]
+    lamp: Lamp(LampSpec)
+}
+
+/// A target file (`targets/*.yaml`) with the faults of all injectors.
+pub type Target<E> = slatest_core::target::Target<E, FaultSpec, ProxySpec, AlertsSpec>;
 
 /// What injectors are given.
 #[derive(Clone)]
@@ -33,25 +46,12 @@ pub struct FaultContext {
 ///
 /// # Errors
 /// Everything wrong with it, by the key within it.
-pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault>, Vec<(String, String)>> {
+pub fn compile(spec: &FaultSpec, context: &FaultContext) -> Result<Arc<dyn Fault>, Vec<Mistake>> {
     let wrong = spec.mistakes(&context.folder, &context.guard);
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let of = |key: &'static str| move |reason: String| vec![(key.to_owned(), reason)];
-    Ok(match spec {
-        FaultSpec::Command(spec) => Arc::new(CommandFault::new(spec, context)),
-        FaultSpec::Process(spec) => Arc::new(ProcessFault::new(spec, context)),
-        FaultSpec::Network(spec) => Arc::new(NetworkFault::new(spec, context).map_err(of("network.proxy"))?),
-        FaultSpec::Http(spec) => Arc::new(HttpFault::new(spec, context).map_err(of("http.inject"))?),
-        #[cfg(feature = "kubernetes")]
-        FaultSpec::Kubernetes(spec) => Arc::new(KubernetesFault::new(spec, context)),
-        #[cfg(not(feature = "kubernetes"))]
-        FaultSpec::Kubernetes(_) => {
-            return Err(of("kubernetes")("this slatest was built without the feature `kubernetes`".into()));
-        }
-        FaultSpec::Aws(spec) => Arc::new(AwsFault::new(spec, context)),
-    })
+    spec.section().compile(context).map_err(|mistake| vec![spec.under_its_key(mistake)])
 }
 
 /// Everything wrong with the faults, proxies and alerts of a target that shows without contacting anybody.
@@ -87,13 +87,13 @@ pub fn mistakes<T, E>(
     guard: &Guard,
 ) -> Vec<Problem> {
     let (keys, written) = place;
-    if let FaultSpec::Network(network) = spec
-        && !target.proxies.contains_key(&network.proxy)
+    if let Some(proxy) = spec.proxy()
+        && !target.proxies.contains_key(proxy)
     {
-        let reason = format!("`{}` is none of the target's proxies", network.proxy);
+        let reason = format!("`{proxy}` is none of the target's proxies");
         let known = target.proxies.keys().map(String::as_str);
-        let problem = at(source, written, keys, "network.proxy", reason);
-        return vec![match slatest_core::model::nearest(&network.proxy, known) {
+        let problem = at(source, written, keys, &format!("{}.proxy", spec.injector()), reason);
+        return vec![match slatest_core::model::nearest(proxy, known) {
             Some(near) => problem.with_help(format!("did you mean `{near}`?")),
             None => problem.with_help("name it under `proxies`, with the address that it listens on"),
         }];

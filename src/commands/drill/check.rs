@@ -15,11 +15,10 @@ use crate::report::phrases::plain;
 use slatest_core::model::Span;
 use slatest_core::say;
 use slatest_core::target::Guard;
-use slatest_core::target::fault::FaultSpec;
 use slatest_core::terminal::print_all;
-use slatest_drivers::Target;
 use slatest_engine::profile::Library;
-use slatest_faults::Proxies;
+use slatest_engine::profile::Target;
+use slatest_faults::{FaultSpec, Proxies};
 
 /// Faults that are looked at at once: what looks may be a program with a start-up of its own.
 const AT_ONCE: usize = 4;
@@ -127,7 +126,7 @@ async fn look(
     within: Span,
 ) -> Vec<Looked> {
     // A fault of the network needs its proxy: that it can be put up is a part of the look.
-    let networked = faults.iter().any(|(_, spec, _)| matches!(spec, FaultSpec::Network(_)));
+    let networked = faults.iter().any(|(_, spec, _)| spec.proxy().is_some());
     let (proxies, not_up) = match networked {
         false => (None, None),
         true => match Proxies::start(target.proxies.iter().map(|(name, spec)| (name.as_str(), &spec.value))) {
@@ -137,7 +136,7 @@ async fn look(
     };
     let look = |(name, spec, folder): &(String, FaultSpec, std::path::PathBuf)| {
         let Ready { described, fault } = ready(name, spec, folder, guard, proxies.as_ref());
-        let not_up = not_up.clone().filter(|_| matches!(spec, FaultSpec::Network(_)));
+        let not_up = not_up.clone().filter(|_| spec.proxy().is_some());
         async move {
             let missing = match (not_up, fault) {
                 (Some(reason), _) => vec![reason],

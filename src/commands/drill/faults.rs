@@ -14,11 +14,10 @@ use crate::report::phrases::plain;
 use slatest_core::model::MonotonicClock;
 use slatest_core::say;
 use slatest_core::source::Source;
-use slatest_core::target::fault::{FaultSpec, Injection};
 use slatest_core::target::{Environment, Guard};
-use slatest_drivers::Target;
+use slatest_engine::profile::Target;
 use slatest_engine::profile::{Library, ProfileFile, Shelf};
-use slatest_faults::{Fault, FaultContext, Proxies, Stopwatch, compile};
+use slatest_faults::{Fault, FaultContext, FaultSpec, InjectSpec, Proxies, Stopwatch, compile};
 
 /// What is said of a fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -116,7 +115,7 @@ pub fn uses(library: &Library) -> (BTreeMap<String, BTreeSet<String>>, Vec<Strin
             continue;
         };
         for drill in &file.drills {
-            if let Injection::Fault(fault) = &drill.inject.value {
+            if let InjectSpec::Fault(fault) = &drill.inject.value {
                 uses.entry(fault.clone()).or_default().insert(name.clone());
             }
         }

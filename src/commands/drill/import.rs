@@ -13,8 +13,8 @@ use crate::commands::problems::report;
 use crate::report::phrases::plain;
 use slatest_core::say;
 use slatest_core::source::{Source, to_yaml};
-use slatest_core::target::fault::FaultSpec;
 use slatest_core::terminal::print_all;
+use slatest_faults::FaultSpec;
 use slatest_faults::chaostoolkit::{Imported, ImportedDrill, import};
 
 /// Windows of steady state that an imported drill waits for: their hypothesis is looked at once, before the method.

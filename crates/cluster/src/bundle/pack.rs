@@ -14,8 +14,9 @@ use slatest_core::files::open_regular;
 use slatest_core::model::{Nanos, Problem, Problems};
 use slatest_core::source::{Located, Source};
 use slatest_core::target::Secret;
+use slatest_drivers::Endpoint;
 use slatest_drivers::workload::DataSpec;
-use slatest_drivers::{Endpoint, Target};
+use slatest_engine::profile::Target;
 use slatest_engine::profile::{Library, Overrides, Plan, ProfileFile};
 
 /// What an assignment is made of.

@@ -172,7 +172,7 @@ mod tests {
     use super::super::settings::tests::settings;
     use super::*;
     use slatest_core::source::Source;
-    use slatest_drivers::Target;
+    use slatest_engine::profile::Target;
 
     /// Every key that a section can have.
     const SECTION: &str = "

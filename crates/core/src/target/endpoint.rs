@@ -102,7 +102,7 @@ impl<'e> SecretPart<'e> {
 }
 
 /// What is wrong with an endpoint, by the key within it.
-pub type Fault = (String, String);
+pub type Mistake = (String, String);
 
 /// The section of an endpoint, as those see it who know no protocol. What is listed is keyed as it is written:
 /// `token`, `nodes[1]`.
@@ -133,7 +133,7 @@ pub trait EndpointSection {
     /// Everything wrong with it that shows without contacting anybody: secrets that aren't there,
     /// hosts that aren't allowed, addresses that hold a credential. `folder` is where relative
     /// paths start. No secret is quoted.
-    fn faults(&self, folder: &Path, guard: &Guard) -> Vec<Fault> {
+    fn faults(&self, folder: &Path, guard: &Guard) -> Vec<Mistake> {
         let mut faults = Vec::new();
         for (key, address) in self.addresses() {
             faults.extend(address.fault(guard).map(|reason| (key, reason)));

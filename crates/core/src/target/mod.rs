@@ -1,13 +1,12 @@
 //! Where load may be sent: endpoints, their credentials, and what is allowed there.
 
 mod agents;
-mod alerts;
 mod block;
 pub mod cluster_values;
 mod endpoint;
-pub mod fault;
 mod guard;
 mod secret;
+mod text;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -18,11 +17,11 @@ use serde::{Deserialize, Serialize};
 pub use agents::{
     Agents, Amounts, KubernetesSection, PullPolicy, Resources, SecretFolder, SecretKey, Spread, TaintEffect, Toleration,
 };
-pub use alerts::AlertsSpec;
 pub use block::{BlockSignature, BlockSignatures};
-pub use endpoint::{Address, Counted, EndpointSection, Fault, SecretPart, SourceLimit};
+pub use endpoint::{Address, Counted, EndpointSection, Mistake, SecretPart, SourceLimit};
 pub use guard::{Allow, Guard};
 pub use secret::Secret;
+pub use text::{Text, check_sent, holds_credential, is_credential};
 pub use tls::{
     PEM_BYTES_MAX, TlsError, TlsFiles, TlsManner, Verification, client_config, client_config_in,
     client_config_verifying,
@@ -43,11 +42,14 @@ pub enum Environment {
 }
 
 /// A target file (`targets/*.yaml`).
-// It is generic over its endpoints: what a protocol's endpoint says is known where the drivers are.
+// It is generic over its endpoints, faults, proxies and alerts: what they say is known where the drivers and the
+// injectors are.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// Without it, what has a default must hold what has one.
+#[serde(bound(deserialize = "E: Deserialize<'de>, F: Deserialize<'de>, P: Deserialize<'de>, A: Deserialize<'de>"))]
 #[schemars(rename = "Target")]
-pub struct Target<E> {
+pub struct Target<E, F, P, A> {
     /// Its name, as `--target` takes it.
     pub name: String,
     /// What it is, for people.
@@ -68,11 +70,11 @@ pub struct Target<E> {
     pub agents: Option<Agents>,
     /// What drills can break here, by the name that they use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub faults: BTreeMap<String, Located<fault::FaultSpec>>,
+    pub faults: BTreeMap<String, Located<F>>,
     /// Proxies that slatest puts between itself and endpoints, for faults of the network.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub proxies: BTreeMap<String, Located<fault::ProxySpec>>,
+    pub proxies: BTreeMap<String, Located<P>>,
     /// Who says that something broke: when its alert fires, a drill's fault was detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alerts: Option<Located<AlertsSpec>>,
+    pub alerts: Option<Located<A>>,
 }

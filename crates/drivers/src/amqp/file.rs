@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use slatest_core::source::Located;
-use slatest_core::target::fault::Text;
+use slatest_core::target::Text;
 
 /// How a queue keeps its messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

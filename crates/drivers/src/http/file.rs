@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::workload::{Example, LedgerRead, WorkloadFile};
 use slatest_core::model::{Percent, Span};
 use slatest_core::source::Located;
-use slatest_core::target::fault::Text;
+use slatest_core::target::Text;
 
 /// A workload file of this driver.
 pub(super) type File = WorkloadFile<Settings, Located<Request>, Located<Check>, LedgerRead<HttpLedger>>;

@@ -18,7 +18,7 @@ use super::path::{PathError, path};
 use crate::workload::{Data, ExecutionId, JsonTemplate, RenderError, SentValue, Template, Values};
 use slatest_core::model::{Problem, Problems, WORKLOAD_FAULT};
 use slatest_core::source::{Located, Source};
-use slatest_core::target::fault::Text;
+use slatest_core::target::Text;
 
 /// What the templates of a workload file may name, and where they stand.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use slatest_core::model::Span;
 use slatest_core::source::Located;
-use slatest_core::target::fault::Text;
+use slatest_core::target::Text;
 
 /// How record batches are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

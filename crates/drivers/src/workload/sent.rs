@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Data, RenderError, Template, Values};
 use slatest_core::model::Problem;
 use slatest_core::source::{Located, Source};
-use slatest_core::target::fault::{Text, check_sent};
+use slatest_core::target::{Text, check_sent};
 
 /// The value of a header, compiled.
 pub enum SentValue {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::file::Mix;
 use super::plan::{ExecutorPlan, Plan, PlanStep, ScenarioPlan};
+use crate::profile::Target;
 use slatest_core::model::Nanos;
 use slatest_core::schedule::{Curve, Planned, StagePlan};
 use slatest_core::target::{Counted, SourceLimit};
-use slatest_drivers::Target;
 
 /// What a plan asks of an endpoint that limits what one address may send.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,3 +29,6 @@ pub use overrides::Overrides;
 pub use plan::{Aim, ExecutorPlan, MixItem, ObjectivePlan, OperationPlan, Plan, PlanStep, ScenarioPlan};
 pub use resolve::{Resolved, resolve};
 pub use slatest_core::schedule::{ArrivalLaw, StagePlan};
+
+/// A target file (`targets/*.yaml`) with the endpoints of all protocols and the faults of all injectors.
+pub type Target = slatest_faults::Target<slatest_drivers::Endpoint>;

@@ -14,13 +14,13 @@ use super::objectives;
 use super::overrides::Overrides;
 use super::plan::{ExecutorPlan, MixItem, OperationPlan, Plan, PlanStep, ScenarioPlan};
 use super::scenario::{Binding, Casting, LeftOut, ResolveContext, endpoint_place};
+use crate::profile::Target;
 use slatest_core::model::{Nanos, OperationId, Problem, Problems, Span};
 use slatest_core::schedule::Places;
 use slatest_core::source::{CREDENTIAL_WRITTEN, Located, Source};
 use slatest_core::target::Guard;
 use slatest_core::text::is_harmful;
 use slatest_core::text::plain;
-use slatest_drivers::Target;
 use slatest_drivers::{Step, Workload};
 use slatest_faults::check_target;
 

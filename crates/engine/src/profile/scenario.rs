@@ -7,11 +7,12 @@ use serde::Deserialize;
 use super::draft::Draft;
 use super::file::ScenarioSpec;
 use super::library::{Library, Shelf};
+use crate::profile::Target;
 use slatest_core::model::{Place, Problem, Problems, suggest};
 use slatest_core::source::{Located, Source};
 use slatest_core::target::Guard;
 use slatest_drivers::workload::WorkloadHead;
-use slatest_drivers::{CompileContext, Driver, Target, Workload, drivers, protocol};
+use slatest_drivers::{CompileContext, Driver, Workload, drivers, protocol};
 
 /// A scenario that the target can't serve.
 #[derive(Clone, Debug)]

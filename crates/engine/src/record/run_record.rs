@@ -9,9 +9,9 @@ use super::over_time::Moment;
 use super::{AgentFigures, GeneratorFigures, OperationFigures};
 use crate::load::{HealthLine, Incident, ScenarioFinding};
 use crate::profile::Plan;
+use crate::profile::Target;
 use slatest_core::model::{Nanos, Verdict};
 use slatest_core::target::Environment;
-use slatest_drivers::Target;
 use slatest_stats::{Check, JudgedDrill, JudgedObjective};
 
 /// Version of the format of `run.json` and `windows.jsonl`.

@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::FaultError;
-use super::super::program::Runner;
-use slatest_core::target::fault::{AwsSpec, Program, Text};
+use super::super::program::{Program, Runner};
+use super::AwsSpec;
+use slatest_core::target::Text;
 
 /// The program that calls AWS when nothing else is said.
 const PROGRAM: &str = "aws";

@@ -12,14 +12,16 @@
 //! be another drill.
 
 mod calls;
+mod settings;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use settings::{AwsAction, AwsSpec};
+
 use super::registry::FaultContext;
 use super::{Fault, FaultError, Injected, Probe, Reported, Stopwatch, Undo};
 use calls::{Aws, Happened};
-use slatest_core::target::fault::{AwsAction, AwsSpec};
 
 /// Tag of experiments, by which they are found again.
 const TAG: &str = "slatest-drill";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::execute::Outcome;
 use super::super::steps::{Healing, Injection, Stage};
-use slatest_core::target::fault::FaultSpec;
+use crate::FaultSpec;
 
 /// A journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 use super::super::FaultError;
 use super::cluster::{Cluster, Evicted};
-use super::{Known, PodId};
-use slatest_core::target::fault::DeletePods;
+use super::{DeletePods, Known, PodId};
 
 /// How often an eviction is asked for again, and how often it is looked whether pods are gone.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@
 
 mod act;
 mod cluster;
+mod settings;
 
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+pub use settings::{DeletePods, KubernetesAction, KubernetesSpec};
+
 use super::registry::FaultContext;
 use super::{Fault, FaultError, Injected, Probe, Stopwatch, Undo};
 use cluster::Cluster;
 use slatest_core::model::{Nanos, Span};
 use slatest_core::target::Guard;
-use slatest_core::target::fault::{KubernetesAction, KubernetesSpec};
 
 /// Longest that an action may take when it doesn't say.
 const TIMEOUT_DEFAULT: Span = Span(Nanos::from_secs(5 * 60));

@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, so that a busy run doesn't delay it and it delays no run.
 
 mod pump;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +18,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use slatest_core::target::fault::ProxySpec;
+pub use settings::ProxySpec;
 
 /// Most connections at once when a proxy doesn't say.
 const CONNECTIONS_DEFAULT: u32 = 1000;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::profile::plan::{Aim, ObjectivePlan, Plan};
 use slatest_core::measure::Counter;
 use slatest_core::model::{Nanos, OperationId};
-use slatest_core::target::fault::FaultSpec;
+use slatest_faults::FaultSpec;
 use slatest_faults::steps::HealBy;
 use slatest_stats::{Asked, Component, Promise, Reading, SteadyLimit, fewest_operations};
 

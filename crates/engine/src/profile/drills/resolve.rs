@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::plan::{DrillPlan, DrillStart, RecoveryPlan};
 use super::spec::{DrillSpec, RecoverySpec};
+use crate::profile::Target;
 use crate::profile::file::ProfileFile;
 use crate::profile::objectives::Scope;
 use crate::profile::plan::{OperationPlan, ScenarioPlan};
@@ -12,10 +13,8 @@ use crate::profile::scenario::LeftOut;
 use slatest_core::model::{Nanos, OperationId, Problem, Problems, Span, suggest};
 use slatest_core::source::{Located, Source};
 use slatest_core::target::Guard;
-use slatest_core::target::fault::{FaultSpec, Injection};
-use slatest_drivers::Target;
-use slatest_faults::mistakes;
 use slatest_faults::steps::HealBy;
+use slatest_faults::{FaultSpec, InjectSpec, mistakes};
 use slatest_stats::{Asked, CELLS_MAX};
 
 /// Good windows in a row that are a recovery, when the profile doesn't say.
@@ -141,8 +140,8 @@ impl Drill<'_> {
         let written = &self.spec.inject;
         let target = self.stage.target;
         let name = match &written.value {
-            Injection::Inline(spec) => return self.inline(spec).map(|()| (None, spec.clone())),
-            Injection::Fault(name) => name,
+            InjectSpec::Inline(spec) => return self.inline(spec).map(|()| (None, spec.clone())),
+            InjectSpec::Fault(name) => name,
         };
         let Some(fault) = target.faults.get(name) else {
             let message = format!("the target `{}` ({}) has no fault `{name}`", target.name, self.stage.target_name);

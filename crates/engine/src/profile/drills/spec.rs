@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use slatest_core::model::Span;
 use slatest_core::source::Located;
-use slatest_core::target::fault::Injection;
+use slatest_faults::InjectSpec;
 use slatest_faults::steps::HealBy;
 
 /// A planned fault, and how its consequences are watched. One drill follows another.
@@ -25,7 +25,7 @@ pub struct DrillSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady_within: Option<Located<Span>>,
     /// What is broken: `fault: NAME` of the target's `faults`, or an injector with its settings.
-    pub inject: Located<Injection>,
+    pub inject: Located<InjectSpec>,
     /// How long the fault lasts before it is healed. Default: until nothing is watched any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Located<Span>>,

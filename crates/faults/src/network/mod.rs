@@ -1,12 +1,15 @@
 //! Breaks the connections through one of our own proxies.
 
+mod settings;
+
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+pub use settings::{NetworkMode, NetworkSpec};
+
 use super::registry::FaultContext;
-use super::{Condition, Fault, FaultError, Injected, Probe, Proxies, Proxy, Stopwatch, Undo};
-use slatest_core::target::fault::{NetworkMode, NetworkSpec};
+use super::{Condition, Fault, FaultError, Injected, Mistake, Probe, Proxies, Proxy, Stopwatch, Undo};
 
 /// Changes the condition of a proxy.
 pub(super) struct NetworkFault {
@@ -20,7 +23,7 @@ pub(super) struct NetworkFault {
 impl NetworkFault {
     /// # Errors
     /// When there is no proxy of its name.
-    pub fn new(spec: &NetworkSpec, context: &FaultContext) -> Result<Self, String> {
+    pub fn new(spec: &NetworkSpec, context: &FaultContext) -> Result<Self, Mistake> {
         let length =
             |span: Option<slatest_core::model::Span>| span.map_or_else(Default::default, |span| span.0.as_duration());
         let condition = match spec.mode {
@@ -37,7 +40,7 @@ impl NetworkFault {
         if let Some(proxies) = &context.proxies
             && proxies.get(&spec.proxy).is_none()
         {
-            return Err(format!("`{}` is none of the target's proxies", spec.proxy));
+            return Err(("proxy".into(), format!("`{}` is none of the target's proxies", spec.proxy)));
         }
         let proxies = context.proxies.clone();
         Ok(Self { name: spec.proxy.clone(), condition, proxies, stopwatch: context.stopwatch.clone() })
@@ -115,7 +118,7 @@ mod tests {
     use super::super::registry::tests::context;
     use super::super::{Soundness, compile};
     use super::*;
-    use slatest_core::target::fault::ProxySpec;
+    use crate::ProxySpec;
 
     #[tokio::test]
     async fn it_breaks_its_proxy_and_mends_it() {

@@ -1,6 +1,8 @@
 //! Runs a program of the user's: in a process group of its own, within a time, its output kept as far as it
 //! fits and without credentials.
 
+mod settings;
+
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::ExitStatusExt as _;
@@ -15,11 +17,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, interval, timeout, timeout_at};
 
+pub use settings::Program;
+
 use super::FaultError;
 use super::registry::path_from;
 use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Span, redact};
-use slatest_core::target::fault::Program;
+use slatest_core::target::Text;
 
 /// Longest that a program may take when it doesn't say.
 const TIMEOUT_DEFAULT: Span = Span(Nanos::from_secs(60));
@@ -119,7 +123,7 @@ impl Runner {
         for (name, text) in &self.program.env {
             let value = text.resolve(&self.folder).map_err(FaultError::Refused)?;
             command.env(name.as_str(), value.expose_secret());
-            if matches!(text, slatest_core::target::fault::Text::Secret(_)) {
+            if matches!(text, Text::Secret(_)) {
                 secrets.push(value);
             }
         }

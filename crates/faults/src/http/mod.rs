@@ -1,5 +1,7 @@
 //! Calls hooks that break, mend and look.
 
+mod settings;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,12 +10,13 @@ use reqwest::{Client, Method, RequestBuilder, Url, redirect};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use settings::{Hook, HttpSpec};
+
 use super::registry::FaultContext;
-use super::{Fault, FaultError, Injected, Probe, Stopwatch, Undo};
+use super::{Fault, FaultError, Injected, Mistake, Probe, Stopwatch, Undo};
 use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Span, redact};
-use slatest_core::target::fault::{Hook, HttpSpec, Text};
-use slatest_core::target::{Guard, client_config};
+use slatest_core::target::{Guard, Text, client_config};
 
 /// Longest wait for an answer when a hook doesn't say.
 const TIMEOUT_DEFAULT: Span = Span(Nanos::from_secs(30));
@@ -38,8 +41,9 @@ struct Answer {
 impl HttpFault {
     /// # Errors
     /// When TLS can't be set up.
-    pub fn new(spec: &HttpSpec, context: &FaultContext) -> Result<Self, String> {
-        let tls = client_config(spec.tls_files(), &context.folder, &[b"http/1.1"]).map_err(|e| e.to_string())?;
+    pub fn new(spec: &HttpSpec, context: &FaultContext) -> Result<Self, Mistake> {
+        let tls = client_config(spec.tls_files(), &context.folder, &[b"http/1.1"])
+            .map_err(|e| ("inject".to_owned(), e.to_string()))?;
         Ok(Self {
             spec: spec.clone(),
             folder: context.folder.clone(),

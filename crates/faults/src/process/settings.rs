@@ -1,11 +1,15 @@
 //! A fault by a signal.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Mistake, Program};
+use super::ProcessFault;
+use crate::program::Program;
+use crate::{Fault, FaultContext, FaultSection, Mistake};
+use slatest_core::target::Guard;
 
 /// Signals a process of this machine and all that it started.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -43,8 +47,16 @@ pub enum ProcessSignal {
     Continue,
 }
 
-impl ProcessSpec {
-    pub(super) fn mistakes(&self, folder: &Path, found: &mut Vec<Mistake>) {
+impl FaultSection for ProcessSpec {
+    fn programs(&self) -> Vec<&str> {
+        [&self.restart, &self.probe].into_iter().flatten().map(|program| program.program.as_str()).collect()
+    }
+
+    fn compile(&self, context: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
+        Ok(Arc::new(ProcessFault::new(self, context)))
+    }
+
+    fn mistakes(&self, folder: &Path, _: &Guard, found: &mut Vec<Mistake>) {
         if self.pid_file.trim().is_empty() {
             found.push(("pid_file".into(), "names no file".into()));
         }

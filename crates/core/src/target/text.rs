@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::super::Secret;
+use super::Secret;
 use crate::model::redact;
 use crate::source::CREDENTIAL_WRITTEN;
 

@@ -3,6 +3,8 @@
 //! A tree is killed in two rounds: it is stopped from its root, again until nobody new appears, and then killed.
 //! A parent that is killed first leaves orphans that go on: PostgreSQL's commit for some milliseconds more.
 
+mod settings;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,12 +12,13 @@ use futures_util::future::BoxFuture;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+pub use settings::{ProcessSignal, ProcessSpec};
+
 use super::process_tree::{Life, ProcessId, descendants};
 use super::program::Runner;
 use super::registry::{FaultContext, path_from};
 use super::{Fault, FaultError, Injected, Probe, Stopwatch, Undo};
 use slatest_core::model::{Nanos, Span};
-use slatest_core::target::fault::{ProcessSignal, ProcessSpec};
 
 /// How often new children are looked for while a tree is being stopped; each round finds fewer.
 const ROUNDS_MAX: usize = 50;

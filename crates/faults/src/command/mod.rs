@@ -1,11 +1,14 @@
 //! Programs that break, mend and look.
 
+mod settings;
+
 use futures_util::future::BoxFuture;
+
+pub use settings::CommandSpec;
 
 use super::program::Runner;
 use super::registry::FaultContext;
 use super::{Fault, FaultError, Injected, Probe, Stopwatch, Undo};
-use slatest_core::target::fault::CommandSpec;
 
 /// Runs programs.
 pub(super) struct CommandFault {
@@ -93,7 +96,7 @@ mod tests {
     use super::super::registry::tests::context;
     use super::super::{Soundness, compile};
     use super::*;
-    use slatest_core::target::fault::FaultSpec;
+    use crate::FaultSpec;
 
     #[tokio::test]
     async fn it_breaks_is_seen_broken_and_is_mended() {

@@ -1,14 +1,16 @@
-//! A fault of the network between slatest and an endpoint, and the proxy that makes it.
+//! A fault of the network between slatest and an endpoint.
 
-use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU64;
+use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mistake;
-use crate::model::Span;
-use crate::target::Guard;
+use super::NetworkFault;
+use crate::{Fault, FaultContext, FaultSection, Mistake};
+use slatest_core::model::Span;
+use slatest_core::target::Guard;
 
 /// Breaks the connections through a proxy of the target.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -47,8 +49,12 @@ pub enum NetworkMode {
     Slow,
 }
 
-impl NetworkSpec {
-    pub(super) fn mistakes(&self, found: &mut Vec<Mistake>) {
+impl FaultSection for NetworkSpec {
+    fn proxy(&self) -> Option<&str> {
+        Some(&self.proxy)
+    }
+
+    fn mistakes(&self, _: &Path, _: &Guard, found: &mut Vec<Mistake>) {
         let slow = self.mode == NetworkMode::Slow;
         if slow && self.latency.is_none() && self.bytes_per_second.is_none() {
             found.push(("mode".into(), "`slow` needs `latency` or `bytes_per_second`".into()));
@@ -65,36 +71,8 @@ impl NetworkSpec {
             found.push(("jitter".into(), "is more than `latency`: nothing arrives before it was sent".into()));
         }
     }
-}
 
-/// A TCP proxy of slatest between itself and an endpoint. The endpoint's address is that of the proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ProxySpec {
-    /// Where it listens, on loopback: `127.0.0.1:15432`.
-    #[schemars(with = "String")]
-    pub listen: SocketAddr,
-    /// Where it connects to, `host:port`.
-    pub upstream: String,
-    /// Most connections at once; more wait. Default 1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_connections: Option<NonZeroU32>,
-}
-
-impl ProxySpec {
-    /// What is wrong with it, by the key within it.
-    pub fn mistakes(&self, guard: &Guard) -> Vec<(String, String)> {
-        let mut found = Vec::new();
-        if !self.listen.ip().is_loopback() {
-            let message = format!("{} is not of loopback: others could connect through it", self.listen.ip());
-            found.push(("listen".into(), message));
-        }
-        match self.upstream.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
-                found.extend(guard.check(host).err().map(|why| ("upstream".to_owned(), why)));
-            }
-            _ => found.push(("upstream".into(), format!("`{}` is no address: write host:port", self.upstream))),
-        }
-        found
+    fn compile(&self, context: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
+        Ok(Arc::new(NetworkFault::new(self, context)?))
     }
 }

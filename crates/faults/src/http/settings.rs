@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use url::Url;
 
-use super::text::{holds_credential, is_credential};
-use super::{Mistake, Text};
-use crate::model::Span;
-use crate::source::CREDENTIAL_WRITTEN;
-use crate::target::{Guard, TlsFiles};
+use super::HttpFault;
+use crate::url::url_mistake;
+use crate::{Fault, FaultContext, FaultSection, Mistake};
+use slatest_core::model::Span;
+use slatest_core::source::CREDENTIAL_WRITTEN;
+use slatest_core::target::{Guard, Text, TlsFiles, holds_credential, is_credential};
 
 /// Calls hooks: one that breaks, one that mends, one that looks.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -166,28 +167,19 @@ fn json_holds_credential(value: &Value) -> bool {
     }
 }
 
-/// What is wrong with a URL that will be called. No credential in it is quoted.
-pub(in crate::target) fn url_mistake(url: &str, guard: &Guard) -> Option<String> {
-    match Url::parse(url) {
-        Err(e) => Some(format!("is not a URL: {e}")),
-        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() || holds_credential(url) => {
-            Some(format!("{CREDENTIAL_WRITTEN}: send it as a header, by where it comes from"))
-        }
-        Ok(url) if !["http", "https"].contains(&url.scheme()) => Some(format!("`{}` is not HTTP", url.scheme())),
-        Ok(url) => match url.host_str() {
-            Some(host) => guard.check(host).err(),
-            None => Some("names no host".into()),
-        },
-    }
-}
-
 impl HttpSpec {
     /// The files that secure its calls.
     pub fn tls_files(&self) -> TlsFiles<'_> {
         TlsFiles { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() }
     }
+}
 
-    pub(super) fn mistakes(&self, folder: &Path, guard: &Guard, found: &mut Vec<Mistake>) {
+impl FaultSection for HttpSpec {
+    fn compile(&self, context: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
+        Ok(Arc::new(HttpFault::new(self, context)?))
+    }
+
+    fn mistakes(&self, folder: &Path, guard: &Guard, found: &mut Vec<Mistake>) {
         self.inject.mistakes("inject", folder, guard, found);
         for (at, hook) in [("heal", &self.heal), ("probe", &self.probe)] {
             if let Some(hook) = hook {

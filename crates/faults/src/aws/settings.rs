@@ -1,12 +1,16 @@
 //! A fault that AWS makes of its own services.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Mistake;
-use crate::model::Span;
-use crate::target::Guard;
+use super::AwsFault;
+use crate::{Fault, FaultContext, FaultSection, Mistake};
+use slatest_core::model::Span;
+use slatest_core::target::Guard;
 
 /// Has AWS break one thing. Exactly one of the actions is written. Credentials are found as the `aws` program
 /// finds them: environment, profile, single sign-on, role of the machine.
@@ -159,8 +163,18 @@ impl AwsSpec {
             (Some(_), Some(_)) => Err("one fault breaks one thing: write two faults, and a drill for each".into()),
         }
     }
+}
 
-    pub(super) fn mistakes(&self, guard: &Guard, found: &mut Vec<Mistake>) {
+impl FaultSection for AwsSpec {
+    fn programs(&self) -> Vec<&str> {
+        self.program.as_deref().into_iter().collect()
+    }
+
+    fn compile(&self, context: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
+        Ok(Arc::new(AwsFault::new(self, context)))
+    }
+
+    fn mistakes(&self, _: &Path, guard: &Guard, found: &mut Vec<Mistake>) {
         let region = self.region.as_str();
         if region.is_empty() || !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             found.push(("region".into(), format!("`{region}` is no region: write it like us-east-1")));

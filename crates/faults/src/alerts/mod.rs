@@ -1,5 +1,7 @@
 //! When a fault was detected: the first alert that fires after it, as the target's Alertmanager tells.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +14,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+pub use settings::AlertsSpec;
+
 use super::http::chain;
 use super::{FaultError, Moment, Reported};
 use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Span, redact};
-use slatest_core::target::{AlertsSpec, Guard, client_config};
+use slatest_core::target::{Guard, client_config};
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,13 +1,4 @@
-//! What can be broken, as it is written: `faults` of a target, or inline in a drill of a profile. One file per
-//! injector, told apart by its only key. What they do is another room's: here is only what is said.
-
-mod aws;
-mod command;
-mod http;
-mod kubernetes;
-mod network;
-mod process;
-mod text;
+//! What can be broken, as it is written: `faults` of a target, or inline in a drill of a profile.
 
 use std::fmt;
 use std::path::Path;
@@ -16,39 +7,14 @@ use schemars::JsonSchema;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use aws::{AwsAction, AwsSpec, ClusterFailover, FisExperiment, MskReboot, RdsReboot, TestFailover};
-pub use command::{CommandSpec, Program};
-pub(super) use http::url_mistake;
-pub use http::{Hook, HookMethod, HttpSpec};
-pub use kubernetes::{CutZone, DeletePods, DrainNode, KubernetesAction, KubernetesSpec, ScaleDeployment};
-pub use network::{NetworkMode, NetworkSpec, ProxySpec};
-pub use process::{ProcessSignal, ProcessSpec};
-pub use text::{Text, check_sent};
-
-use super::{Fault as Mistake, Guard};
-
-/// What is broken in a sentence of YAML: an injector by its key, with its settings.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultSpec {
-    /// Runs a program.
-    Command(Box<CommandSpec>),
-    /// Signals a process.
-    Process(Box<ProcessSpec>),
-    /// Breaks the network between slatest and an endpoint.
-    Network(NetworkSpec),
-    /// Calls a hook.
-    Http(Box<HttpSpec>),
-    /// Breaks something of a Kubernetes cluster.
-    Kubernetes(Box<KubernetesSpec>),
-    /// Has AWS fail something over.
-    Aws(Box<AwsSpec>),
-}
+use super::FaultSpec;
+use super::injectors::alone;
+use slatest_core::target::{Guard, Mistake};
 
 /// What a drill injects: a fault of the target by its name, or one written in place.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Injection {
+pub enum InjectSpec {
     /// Name of one of the target's `faults`.
     Fault(String),
     /// One that is written here.
@@ -57,78 +23,29 @@ pub enum Injection {
 }
 
 impl FaultSpec {
-    /// The keys of all injectors.
-    pub const INJECTORS: &[&str] = &["command", "process", "network", "http", "kubernetes", "aws"];
-
-    /// The key of its injector.
-    pub const fn injector(&self) -> &'static str {
-        match self {
-            Self::Command(_) => "command",
-            Self::Process(_) => "process",
-            Self::Network(_) => "network",
-            Self::Http(_) => "http",
-            Self::Kubernetes(_) => "kubernetes",
-            Self::Aws(_) => "aws",
-        }
-    }
-
     /// The programs that it starts on this machine, by the names that the file gives them.
     pub fn programs(&self) -> Vec<&str> {
-        fn of<'p>(all: &[Option<&'p Program>]) -> Vec<&'p str> {
-            all.iter().flatten().map(|program| program.program.as_str()).collect()
-        }
-        match self {
-            Self::Command(spec) => {
-                of(&[spec.prepare.as_ref(), Some(&spec.inject), spec.heal.as_ref(), spec.probe.as_ref()])
-            }
-            Self::Process(spec) => of(&[spec.restart.as_ref(), spec.probe.as_ref()]),
-            Self::Aws(spec) => spec.program.as_deref().into_iter().collect(),
-            Self::Network(_) | Self::Http(_) | Self::Kubernetes(_) => Vec::new(),
-        }
+        self.section().programs()
+    }
+
+    /// Name of the target's proxy that it acts on.
+    pub fn proxy(&self) -> Option<&str> {
+        self.section().proxy()
     }
 
     /// Everything wrong with it that shows without contacting anybody, by the key within it: hosts that
     /// aren't allowed, credentials that aren't there or are written out, settings that exclude each other.
     /// `folder` is where relative paths start. No secret is quoted.
-    pub fn mistakes(&self, folder: &Path, guard: &Guard) -> Vec<(String, String)> {
-        let mut found: Vec<Mistake> = Vec::new();
-        match self {
-            Self::Command(spec) => spec.mistakes(folder, &mut found),
-            Self::Process(spec) => spec.mistakes(folder, &mut found),
-            Self::Network(spec) => spec.mistakes(&mut found),
-            Self::Http(spec) => spec.mistakes(folder, guard, &mut found),
-            Self::Kubernetes(spec) => spec.mistakes(&mut found),
-            Self::Aws(spec) => spec.mistakes(guard, &mut found),
-        }
-        for (key, _) in &mut found {
-            *key = if key.is_empty() { self.injector().into() } else { format!("{}.{key}", self.injector()) };
-        }
-        found
+    pub fn mistakes(&self, folder: &Path, guard: &Guard) -> Vec<Mistake> {
+        let mut found = Vec::new();
+        self.section().mistakes(folder, guard, &mut found);
+        found.into_iter().map(|mistake| self.under_its_key(mistake)).collect()
     }
-}
 
-fn injector<'de, A: MapAccess<'de>>(
-    key: &str,
-    map: &mut A,
-    known: &'static [&'static str],
-) -> Result<FaultSpec, A::Error> {
-    Ok(match key {
-        "command" => FaultSpec::Command(map.next_value()?),
-        "process" => FaultSpec::Process(map.next_value()?),
-        "network" => FaultSpec::Network(map.next_value()?),
-        "http" => FaultSpec::Http(map.next_value()?),
-        "kubernetes" => FaultSpec::Kubernetes(map.next_value()?),
-        "aws" => FaultSpec::Aws(map.next_value()?),
-        other => return Err(Error::unknown_field(other, known)),
-    })
-}
-
-fn alone<'de, A: MapAccess<'de>>(first: &str, map: &mut A) -> Result<(), A::Error> {
-    match map.next_key::<String>()? {
-        None => Ok(()),
-        Some(second) => Err(Error::custom(format!(
-            "`{first}` and `{second}`: one fault breaks one thing; write two faults, and a drill for each"
-        ))),
+    /// A mistake within the settings, with the injector's key before its own.
+    pub(super) fn under_its_key(&self, (key, reason): Mistake) -> Mistake {
+        let injector = self.injector();
+        (if key.is_empty() { injector.into() } else { format!("{injector}.{key}") }, reason)
     }
 }
 
@@ -148,7 +65,7 @@ impl<'de> Deserialize<'de> for FaultSpec {
                         FaultSpec::INJECTORS.join(", ")
                     )));
                 };
-                let spec = injector(&key, &mut map, FaultSpec::INJECTORS)?;
+                let spec = FaultSpec::read(&key, &mut map, FaultSpec::INJECTORS)?;
                 alone(&key, &mut map)?;
                 Ok(spec)
             }
@@ -157,25 +74,24 @@ impl<'de> Deserialize<'de> for FaultSpec {
     }
 }
 
-impl<'de> Deserialize<'de> for Injection {
+impl<'de> Deserialize<'de> for InjectSpec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const KNOWN: &[&str] = &["fault", "command", "process", "network", "http", "kubernetes", "aws"];
         struct Forms;
         impl<'de> Visitor<'de> for Forms {
-            type Value = Injection;
+            type Value = InjectSpec;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("{ fault: NAME } of the target, or an injector with its settings")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Injection, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<InjectSpec, A::Error> {
                 let Some(key) = map.next_key::<String>()? else {
                     return Err(A::Error::custom("nothing is named: write { fault: NAME } or an injector"));
                 };
-                let injection = match key.as_str() {
-                    "fault" => Injection::Fault(map.next_value()?),
-                    key => Injection::Inline(injector(key, &mut map, KNOWN)?),
+                let inject = match key.as_str() {
+                    "fault" => InjectSpec::Fault(map.next_value()?),
+                    key => InjectSpec::Inline(FaultSpec::read(key, &mut map, FaultSpec::INJECTED)?),
                 };
                 alone(&key, &mut map)?;
-                Ok(injection)
+                Ok(inject)
             }
         }
         deserializer.deserialize_map(Forms)
@@ -187,9 +103,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::Problem;
-    use crate::source::{Located, Source};
-    use crate::target::Allow;
+    use slatest_core::model::Problem;
+    use slatest_core::source::{Located, Source};
+    use slatest_core::target::Allow;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -236,14 +152,14 @@ mod tests {
 
     #[test]
     fn a_drill_names_a_fault_or_writes_one() {
-        let read = |text: &str| serde_saphyr::from_str::<Injection>(text).map_err(|e| e.to_string());
-        assert_eq!(read("{ fault: primary }").unwrap(), Injection::Fault("primary".into()));
+        let read = |text: &str| serde_saphyr::from_str::<InjectSpec>(text).map_err(|e| e.to_string());
+        assert_eq!(read("{ fault: primary }").unwrap(), InjectSpec::Fault("primary".into()));
         let inline = read("{ network: { proxy: db, mode: reset } }").unwrap();
-        assert!(matches!(inline, Injection::Inline(FaultSpec::Network(_))));
+        assert!(matches!(inline, InjectSpec::Inline(FaultSpec::Network(_))));
         assert!(read("{ fautl: primary }").unwrap_err().contains("expected one of"));
-        for injection in [Injection::Fault("primary".into()), inline] {
-            let json = serde_json::to_string(&injection).unwrap();
-            assert_eq!(serde_json::from_str::<Injection>(&json).unwrap(), injection, "{json}");
+        for inject in [InjectSpec::Fault("primary".into()), inline] {
+            let json = serde_json::to_string(&inject).unwrap();
+            assert_eq!(serde_json::from_str::<InjectSpec>(&json).unwrap(), inject, "{json}");
         }
     }
 

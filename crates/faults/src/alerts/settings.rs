@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::fault::url_mistake;
-use super::{Guard, Secret, TlsFiles};
+use crate::Mistake;
+use crate::url::url_mistake;
+use slatest_core::target::{Guard, Secret, TlsFiles};
 
 /// The Alertmanager of a target. A drill's fault was detected when one of its alerts fired.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -37,7 +38,7 @@ impl AlertsSpec {
 
     /// Everything wrong with it as it is written, by the key within it. Whether its token and certificates are there
     /// matters to drills alone, and is seen when they are made ready.
-    pub fn mistakes(&self, guard: &Guard) -> Vec<(String, String)> {
+    pub fn mistakes(&self, guard: &Guard) -> Vec<Mistake> {
         let mut found = Vec::new();
         found.extend(url_mistake(&self.alertmanager, guard).map(|why| ("alertmanager".to_owned(), why)));
         if self.alertmanager.contains(['?', '#']) {

@@ -1,4 +1,4 @@
-//! A fault that programs make and mend.
+//! A program as it is written.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,29 +6,11 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::text::holds_credential;
-use super::{Mistake, Text};
-use crate::model::Span;
-use crate::source::CREDENTIAL_WRITTEN;
-use crate::target::cluster_values::Variable;
-
-/// Runs programs: one that breaks, one that mends, one that looks.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CommandSpec {
-    /// Makes ready what breaking it needs, as holding back replication before a primary is lost. The fault's
-    /// instant comes after it, when `inject` is run; `heal` undoes both.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prepare: Option<Program>,
-    /// Breaks it. Exit code 0 says that it is broken.
-    pub inject: Program,
-    /// Mends it; run whatever happened, so it must do no harm where nothing is broken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heal: Option<Program>,
-    /// Looks: exit code 0 says that it is sound, any other that it is broken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Program>,
-}
+use crate::Mistake;
+use slatest_core::model::Span;
+use slatest_core::source::CREDENTIAL_WRITTEN;
+use slatest_core::target::cluster_values::Variable;
+use slatest_core::target::{Text, holds_credential};
 
 /// A program with its arguments. No shell reads them: who wants one names it, with `-c`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -52,7 +34,7 @@ pub struct Program {
 
 impl Program {
     /// What is wrong with it, by the key within it.
-    pub(super) fn mistakes(&self, at: &str, folder: &Path, found: &mut Vec<Mistake>) {
+    pub(crate) fn mistakes(&self, at: &str, folder: &Path, found: &mut Vec<Mistake>) {
         if self.program.trim().is_empty() {
             found.push((format!("{at}.program"), "names no program".into()));
         }
@@ -65,17 +47,6 @@ impl Program {
         }
         for (name, text) in &self.env {
             found.extend(text.mistake(name.as_str(), folder).map(|why| (format!("{at}.env.{name}"), why)));
-        }
-    }
-}
-
-impl CommandSpec {
-    pub(super) fn mistakes(&self, folder: &Path, found: &mut Vec<Mistake>) {
-        self.inject.mistakes("inject", folder, found);
-        for (at, program) in [("prepare", &self.prepare), ("heal", &self.heal), ("probe", &self.probe)] {
-            if let Some(program) = program {
-                program.mistakes(at, folder, found);
-            }
         }
     }
 }

@@ -1,13 +1,16 @@
 //! A fault of a Kubernetes cluster.
 
 use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Mistake;
-use crate::model::Span;
-use crate::target::cluster_values::{Key, Label, Name};
+use crate::{Fault, FaultContext, FaultSection, Mistake};
+use slatest_core::model::Span;
+use slatest_core::target::Guard;
+use slatest_core::target::cluster_values::{Key, Label, Name};
 
 /// Breaks one thing of a cluster. Exactly one of the actions is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -119,8 +122,20 @@ impl KubernetesSpec {
             (Some(_), Some(_)) => Err("one fault breaks one thing: write two faults, and a drill for each".into()),
         }
     }
+}
 
-    pub(super) fn mistakes(&self, found: &mut Vec<Mistake>) {
+impl FaultSection for KubernetesSpec {
+    #[cfg(feature = "kubernetes")]
+    fn compile(&self, context: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
+        Ok(Arc::new(super::KubernetesFault::new(self, context)))
+    }
+
+    #[cfg(not(feature = "kubernetes"))]
+    fn compile(&self, _: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
+        Err((String::new(), "this slatest was built without the feature `kubernetes`".into()))
+    }
+
+    fn mistakes(&self, _: &Path, _: &Guard, found: &mut Vec<Mistake>) {
         let selector = |at: &str, text: &str, found: &mut Vec<Mistake>| {
             if text.trim().is_empty() {
                 found.push((at.into(), "would select every pod: name at least one label".into()));
