@@ -1,6 +1,5 @@
 //! The agent's half of the conversation.
 
-use std::error::Error as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,6 +11,7 @@ use super::transport::{AGENT_MESSAGE_MAX, COORDINATOR_MESSAGE_MAX, Carrier, HAND
 use super::wire::coordinator_client::CoordinatorClient;
 use super::wire::{EnrollRequest, FromAgent, ToAgent};
 use super::{PROTOCOL, REFUSAL, REFUSED_FOR_GOOD};
+use slatest_core::model::with_causes;
 
 /// Why there is no conversation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,15 +109,6 @@ fn status_error(status: &Status) -> ClientError {
             "who listens there is no coordinator that this slatest can talk to; use the same slatest on both sides";
         return ClientError::Refused(words.to_owned());
     }
-    let mut words = format!("the connection to the coordinator failed: {}", status.message());
-    let mut source = status.source();
-    while let Some(error) = source {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        source = error.source();
-    }
-    ClientError::Lost(words)
+    let words = format!("the connection to the coordinator failed: {}", status.message());
+    ClientError::Lost(with_causes(words, status))
 }

@@ -3,6 +3,7 @@
 use kube::Error;
 
 use super::settings::SettingsError;
+use slatest_core::model::error_chain;
 
 /// Why agents can't be started on a cluster, or what was made there not taken away.
 #[derive(Debug, thiserror::Error)]
@@ -93,25 +94,10 @@ impl KubernetesError {
                     }
                 }
             }
-            Error::Auth(error) => Self::Unauthorized { doing, reason: chain(&error) },
-            Error::InferConfig(error) => Self::Config(chain(&error)),
-            Error::InferKubeconfig(error) => Self::Config(chain(&error)),
-            error => Self::Unreachable { doing, reason: chain(&error) },
+            Error::Auth(error) => Self::Unauthorized { doing, reason: error_chain(&error) },
+            Error::InferConfig(error) => Self::Config(error_chain(&error)),
+            Error::InferKubeconfig(error) => Self::Config(error_chain(&error)),
+            error => Self::Unreachable { doing, reason: error_chain(&error) },
         }
     }
-}
-
-/// An error with everything that it says it comes from.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }

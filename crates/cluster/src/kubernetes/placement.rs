@@ -9,6 +9,7 @@ use super::error::KubernetesError;
 use super::news::News;
 use super::running::{RunningJob, start};
 use super::settings::JobSettings;
+use slatest_core::model::error_chain;
 use slatest_core::say;
 
 /// Agents on a cluster.
@@ -114,7 +115,7 @@ impl Drop for Placement {
 async fn begin(settings: &JobSettings) -> Result<RunningJob, KubernetesError> {
     // The one provider that is compiled in; it may be installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::infer().await.map_err(|error| KubernetesError::Config(super::error::chain(&error)))?;
+    let config = Config::infer().await.map_err(|error| KubernetesError::Config(error_chain(&error)))?;
     let client = Client::try_from(config).map_err(|error| KubernetesError::new("reading the kubeconfig", error))?;
     start(client, settings).await
 }

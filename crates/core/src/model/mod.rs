@@ -4,6 +4,7 @@
 //! session says of one operation, a [`Verdict`] is what the judge says of one objective.
 
 mod arrival;
+mod causes;
 mod clock;
 mod completion;
 mod nearest;
@@ -16,6 +17,7 @@ mod verdict;
 mod write;
 
 pub use arrival::{Arrival, OperationId};
+pub use causes::{error_chain, with_causes};
 pub use clock::{Clock, MonotonicClock, SimulatedClock};
 pub use completion::{Completion, GENERATOR_FAULT, Traffic, WORKLOAD_FAULT};
 pub use nearest::{nearest, suggest};

@@ -16,10 +16,8 @@ use tokio::time::Instant;
 
 pub use settings::AlertsSpec;
 
-use super::http::chain;
 use super::{FaultError, Moment, Reported};
-use slatest_core::model::hide;
-use slatest_core::model::{Nanos, Span, redact};
+use slatest_core::model::{Nanos, Span, error_chain, hide, redact};
 use slatest_core::target::{Guard, client_config};
 
 /// How often it is asked.
@@ -150,9 +148,9 @@ impl AlertWatch {
         let failed = |reason: String| FaultError::failed(doing.clone(), reason);
         let slow = |e: reqwest::Error| match e.is_timeout() {
             true => FaultError::Slow { doing: doing.clone(), limit: ANSWER_WITHIN },
-            false => failed(chain(&e.without_url())),
+            false => failed(error_chain(&e.without_url())),
         };
-        let client = self.client().map_err(|e| failed(chain(&e)))?;
+        let client = self.client().map_err(|e| failed(error_chain(&e)))?;
         let mut request = client.get(self.url.clone());
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());

@@ -14,8 +14,7 @@ pub use settings::{Hook, HttpSpec};
 
 use super::registry::FaultContext;
 use super::{Fault, FaultError, Injected, Mistake, Probe, Stopwatch, Undo};
-use slatest_core::model::hide;
-use slatest_core::model::{Nanos, Span, redact};
+use slatest_core::model::{Nanos, Span, error_chain, hide, redact};
 use slatest_core::target::{Guard, Text, client_config};
 
 /// Longest wait for an answer when a hook doesn't say.
@@ -68,7 +67,7 @@ impl HttpFault {
             .no_proxy()
             .timeout(limit.0.as_duration())
             .build()
-            .map_err(|e| failed(chain(&e)))?;
+            .map_err(|e| failed(error_chain(&e)))?;
         let method = Method::from_bytes(method.name().as_bytes()).map_err(|e| failed(e.to_string()))?;
         let mut request = client.request(method, url);
         let mut secrets: Vec<SecretString> = Vec::new();
@@ -115,7 +114,7 @@ impl Call {
         let slow = |e: reqwest::Error| match e.is_timeout() {
             true => FaultError::Slow { doing: words.clone(), limit },
             // The URL stands in the words already, without its credentials.
-            false => failed(chain(&e.without_url())),
+            false => failed(error_chain(&e.without_url())),
         };
         let mut answer = request.send().await.map_err(slow)?;
         let status = answer.status();
@@ -144,17 +143,6 @@ impl Call {
 /// A call in words.
 fn words(hook: &Hook) -> String {
     hook.call().map_or_else(|reason| reason, |(method, url)| format!("{} {}", method.name(), redact(url)))
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    redact(&text).into_owned()
 }
 
 impl Fault for HttpFault {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::FaultError;
 use super::PodId;
+use slatest_core::model::error_chain;
 use slatest_core::target::Guard;
 
 /// Most pods or nodes that are touched at once.
@@ -44,12 +45,12 @@ impl Cluster {
                 Config::from_kubeconfig(&options).await.map_err(|e| {
                     FaultError::Refused(format!(
                         "the context `{context}` of the kubeconfig can't be used: {}",
-                        chain(&e)
+                        error_chain(&e)
                     ))
                 })?
             }
             None => Config::incluster().map_err(|e| {
-                let reason = chain(&e);
+                let reason = error_chain(&e);
                 FaultError::Refused(format!(
                     "no context is named, and this is no pod of a cluster ({reason}); name a `context`"
                 ))
@@ -179,21 +180,7 @@ fn said(doing: &str, error: Error) -> FaultError {
             _ if status.message.is_empty() => status.reason.clone(),
             _ => status.message.clone(),
         },
-        error => chain(&error),
+        error => error_chain(&error),
     };
     FaultError::failed(doing, reason)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }
