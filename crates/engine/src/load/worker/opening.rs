@@ -1,9 +1,10 @@
 //! Before the start, and where something is taken over: runners get ready, and their sessions are opened.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::mpsc::SyncSender;
 
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _, stream};
 
 use super::say;
 use crate::load::scenario_runner::ScenarioRunner;
@@ -28,10 +29,7 @@ pub(super) async fn open(runners: &[Rc<ScenarioRunner>], to_conductor: &SyncSend
             .map_err(|e| format!("scenario `{}` can't get ready: {e}", runner.scenario().name))?;
     }
     for runner in runners {
-        let contexts = runner.fixed_contexts(runner.share());
-        let mut opening = futures_util::stream::iter(contexts)
-            .map(|context| async move { open_one(runner, &context).await })
-            .buffered(OPENING_AT_ONCE);
+        let mut opening = pin!(sessions(runner, runner.share(), OPENING_TRIES));
         while let Some(opened) = opening.next().await {
             opened.map_err(|e| {
                 format!("a session of scenario `{}` can't be opened before the start: {e}", runner.scenario().name)
@@ -62,15 +60,9 @@ pub(super) async fn enter(
     }
     let ready = async {
         prepare(&runner, share).await?;
-        let mut opening = futures_util::stream::iter(runner.fixed_contexts(share))
-            .map(|context| async {
-                let context = context;
-                runner.connect(&context).await.map(|session| (context.index, session))
-            })
-            .buffered(OPENING_AT_ONCE);
+        let mut opening = pin!(sessions(&runner, share, 1));
         while let Some(opened) = opening.next().await {
-            let (number, session) = opened?;
-            runner.adopt(number, session);
+            opened?;
         }
         Ok::<(), ConnectError>(())
     };
@@ -83,20 +75,31 @@ pub(super) async fn enter(
     Some((runner, share, from.max(now)))
 }
 
-async fn open_one(runner: &Rc<ScenarioRunner>, context: &SessionContext) -> Result<(), ConnectError> {
+/// Opens the sessions of a share that are there before they are wanted, each tried so often.
+fn sessions(
+    runner: &Rc<ScenarioRunner>,
+    share: Share,
+    tries: u32,
+) -> impl Stream<Item = Result<(), ConnectError>> + '_ {
+    stream::iter(runner.fixed_contexts(share))
+        .map(move |context| async move { open_one(runner, &context, tries).await })
+        .buffered(OPENING_AT_ONCE)
+}
+
+async fn open_one(runner: &Rc<ScenarioRunner>, context: &SessionContext, tries: u32) -> Result<(), ConnectError> {
     let mut pause = OPENING_PAUSE;
-    let mut tries = 1;
+    let mut tried = 1;
     loop {
         match runner.connect(context).await {
             Ok(session) => {
                 runner.adopt(context.index, session);
                 return Ok(());
             }
-            Err(error) if tries == OPENING_TRIES => return Err(error),
+            Err(error) if tried == tries => return Err(error),
             Err(_) => {
                 tokio::time::sleep(pause.as_duration()).await;
                 pause = pause + pause;
-                tries += 1;
+                tried += 1;
             }
         }
     }
