@@ -9,6 +9,7 @@
 //! | [`source`] | files of users, and where in them each value stands |
 //! | [`measure`] | histograms, tallies, windows |
 //! | [`schedule`] | planned arrivals, seeded |
+//! | [`timer`] | waiting to some microseconds |
 //! | [`target`] | endpoints, secrets, TLS, the guard |
 //! | [`writes`] | the write ledger: every write that must not be lost, held against what a store has |
 
@@ -24,4 +25,5 @@ pub mod source;
 pub mod target;
 pub mod terminal;
 pub mod text;
+pub mod timer;
 pub mod writes;

@@ -2,15 +2,11 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::time::{Duration, Instant};
-
-use nix::sys::timer::{Expiration, TimerSetTimeFlags};
-use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
-use tokio::io::unix::AsyncFd;
+use std::time::Instant;
 
 use slatest_core::measure::Latencies;
 use slatest_core::model::{Clock, MonotonicClock, Nanos};
+use slatest_core::timer::KernelTimer;
 
 /// Most that the kernel's timer is set early. A timerfd wakes some 20–50 µs late (tokio's own timer
 /// about 1 ms); what is left after it woke is waited for by yielding, so that other tasks of the
@@ -28,24 +24,9 @@ const OFTEN: (u64, u64) = (150, 1_350);
 /// Waits of this length and more are seldom enough.
 const LONG: Nanos = Nanos::from_millis(1);
 
-/// nix's timer with both of the traits that tokio asks for.
-struct Fd(TimerFd);
-
-impl AsFd for Fd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsRawFd for Fd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
-
 /// A timer of one worker.
 pub struct Timer {
-    fd: AsyncFd<Fd>,
+    kernel: KernelTimer,
     /// How late the kernel's timer usually wakes, followed wake by wake: it is set so much early.
     early: Cell<Nanos>,
 }
@@ -56,11 +37,7 @@ impl Timer {
     /// # Errors
     /// When the kernel gives no timer (out of file descriptors).
     pub fn new() -> io::Result<Self> {
-        let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        // SAFETY: `Fd` owns its descriptor, always gives the same one, and closes it only when the
-        // `AsyncFd` around it is dropped.
-        let fd = unsafe { AsyncFd::register(Fd(fd))? };
-        Ok(Self { fd, early: Cell::new(EARLY_FIRST) })
+        Ok(Self { kernel: KernelTimer::new()?, early: Cell::new(EARLY_FIRST) })
     }
 
     /// Waits until the clock reads `due`. Safe to drop half-way.
@@ -75,12 +52,7 @@ impl Timer {
             if left <= early {
                 break;
             }
-            let timer = &self.fd.get_ref().0;
-            let after = Duration::from_nanos((left - early).0);
-            timer.set(Expiration::OneShot(after.into()), TimerSetTimeFlags::empty())?;
-            // An expiry needs no reading: setting the timer anew takes it back, and the next one is
-            // news again.
-            self.fd.readable().await?.clear_ready();
+            self.kernel.wait((left - early).as_duration()).await?;
             let woken = clock.now() + early;
             if woken >= due {
                 let late = woken - due > early;

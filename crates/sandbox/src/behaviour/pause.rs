@@ -1,28 +1,9 @@
 //! Waiting for an instant, to some microseconds: tokio's own timer is about 1 ms late, which is more
 //! than what is measured here may be off.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-use nix::sys::timer::{Expiration, TimerSetTimeFlags};
-use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
-use tokio::io::unix::AsyncFd;
-
-/// nix's timer with both of the traits that tokio asks for.
-struct Fd(TimerFd);
-
-impl AsFd for Fd {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsRawFd for Fd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
+use slatest_core::timer::KernelTimer;
 
 /// Waits as long, never shorter. Takes a file descriptor meanwhile; without one it is tokio's timer
 /// that waits.
@@ -30,18 +11,12 @@ pub async fn pause(length: Duration) {
     if length.is_zero() {
         return;
     }
-    match armed(length) {
-        Ok(timer) => drop(timer.readable().await),
-        Err(_) => tokio::time::sleep(length).await,
+    if let Ok(timer) = KernelTimer::new()
+        && timer.wait(length).await.is_ok()
+    {
+        return;
     }
-}
-
-fn armed(length: Duration) -> io::Result<AsyncFd<Fd>> {
-    let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-    timer.set(Expiration::OneShot(length.into()), TimerSetTimeFlags::empty())?;
-    // SAFETY: `Fd` owns its descriptor, always gives the same one, and closes it only when the
-    // `AsyncFd` around it is dropped.
-    Ok(unsafe { AsyncFd::register(Fd(timer))? })
+    tokio::time::sleep(length).await;
 }
 
 #[cfg(test)]
