@@ -154,7 +154,7 @@ impl HttpArgs {
                 return Err(QuickError::usage(format!("the header `{name}` is said twice")));
             }
             // What the readers of files take for a credential is never written down.
-            let value = match slatest_core::target::fault::check_sent(name, value) {
+            let value = match slatest_core::target::check_sent(name, value) {
                 Ok(()) => json!(value),
                 Err(_) => secrets.section(&variable(name), &SecretString::from(value), written)?,
             };

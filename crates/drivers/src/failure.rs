@@ -1,6 +1,7 @@
-//! Why something did not work, for drivers whose sessions share connections: outcome, kind, and
-//! whether the connection can still be used.
+//! Why something did not work: outcome, kind, what was said, and whether the connection can still be used. What an error
+//! of a protocol's library stands for is in the `failure.rs` of its driver.
 
+use super::ConnectError;
 use slatest_core::model::Outcome;
 
 /// Why an operation or a connection did not work.
@@ -10,7 +11,7 @@ pub(crate) struct Failure {
     pub(crate) outcome: Outcome,
     /// What it is counted as.
     pub(crate) kind: String,
-    /// For people: what the server or the network said. Only health checks show it.
+    /// For people: what the server or the network said; no credential. Only health checks and read-backs show it.
     pub(crate) detail: String,
     /// Whether the connection must not be used again.
     pub(crate) broken: bool,
@@ -41,6 +42,12 @@ impl Failure {
             self.kind = format!("connect: {rest}");
         }
         self.broken()
+    }
+}
+
+impl From<Failure> for ConnectError {
+    fn from(failure: Failure) -> Self {
+        Self { outcome: failure.outcome, kind: failure.kind }
     }
 }
 

@@ -28,7 +28,11 @@ mod dial;
 mod endpoint_url;
 #[cfg(any(feature = "amqp", feature = "kafka"))]
 mod envelope;
-#[cfg(any(feature = "redis", feature = "sql"))]
+// What only some drivers need of it is idle where those are left out.
+#[cfg_attr(
+    not(all(feature = "amqp", feature = "http", feature = "redis", feature = "sql", feature = "websocket")),
+    allow(dead_code)
+)]
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;

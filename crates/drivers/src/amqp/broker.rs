@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout};
 
 use super::AmqpEndpoint;
 use super::connection::{self, Connected};
-use super::failure::Failure;
 use super::frames::{FRAME_MAX, FRAME_MAX_DEFAULT, FRAME_MIN};
 use super::stream::Inbound;
 use crate::dial::Dial;
+use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, CompileContext, Finding};
 use slatest_core::model::hide;
 use slatest_core::model::{Nanos, Outcome, Problems, Span};
@@ -219,7 +219,7 @@ impl Broker {
                 // What one node refuses, each of them would.
                 Err(failure) if failure.outcome == Outcome::Rejected => return Err(failure),
                 Err(failure) => {
-                    tracing::debug!(node = node.address(), "can't connect: {}", failure.reason);
+                    tracing::debug!(node = node.address(), "can't connect: {}", failure.detail);
                     ended = failure;
                 }
             }
@@ -243,7 +243,7 @@ impl Broker {
                 // Who is given up by us is given up by lapin, too, whose thread would wait on.
                 inbound.abandon();
                 let reason = format!("no answer within {}", Span(Nanos::from(patience)));
-                Err(Failure { reason, ..Failure::new(Outcome::TimedOut, "connect: timed out") })
+                Err(Failure { detail: reason, ..Failure::new(Outcome::TimedOut, "connect: timed out") })
             }
         }
     }
@@ -256,7 +256,7 @@ impl Broker {
     /// A failure whose words don't have a password in them.
     pub(super) fn redacted(&self, failure: Failure) -> Failure {
         let passwords = self.nodes().map(|node| node.password.expose_secret());
-        let reason = passwords.fold(failure.reason, |reason, password| hide(&reason, password));
-        Failure { reason, ..failure }
+        let detail = passwords.fold(failure.detail, |detail, password| hide(&detail, password));
+        Failure { detail, ..failure }
     }
 }

@@ -20,9 +20,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use super::failure::Failure;
 use super::frames::FRAME_MAX_DEFAULT;
 use super::stream::{Checked, Inbound, Socket, Sockets};
+use crate::failure::Failure;
 
 /// The runtime of all connections. It lives as long as the process, so that connections can say
 /// goodbye whenever they are dropped.
@@ -37,7 +37,7 @@ where
 {
     match &*RUNTIME {
         Ok(runtime) => Ok(runtime.spawn(future)),
-        Err(error) => Err(Failure::io(error).during("thread")),
+        Err(error) => Err(Failure::of_socket(error).during("thread")),
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn open(
     name: &str,
     inbound: &Arc<Inbound>,
 ) -> Result<Connected, Failure> {
-    let socket = encrypt(socket, &uri.authority.host, tls).await.map_err(|error| Failure::io(&error))?;
+    let socket = encrypt(socket, &uri.authority.host, tls).await.map_err(|error| Failure::of_socket(&error))?;
     let frame_max = uri.query.frame_max.unwrap_or(FRAME_MAX_DEFAULT);
     let socket = Mutex::new(Some(Checked::new(socket, frame_max, Arc::clone(inbound))));
     // lapin dials once: what broke is dialled again by whoever needs it.

@@ -26,10 +26,10 @@ use tokio::task::JoinHandle;
 use super::broker::Broker;
 use super::connection::{self, Connected, Purpose};
 use super::envelope::{is_ours, recognise, returns_to, write_id};
-use super::failure::Failure;
 use super::wanted::Wanted;
 use crate::awaited::Awaited;
 use crate::envelope::Sender;
+use crate::failure::Failure;
 use slatest_core::model::{Clock, Nanos, Outcome};
 use slatest_core::writes::{LedgerSink, Record};
 
@@ -144,7 +144,7 @@ impl QueueConsumer {
                         destination.clogged.store(false, Ordering::Relaxed);
                     }
                     Err(failure) => {
-                        tracing::debug!(queue = source.name(), "can't consume: {}", failure.reason);
+                        tracing::debug!(queue = source.name(), "can't consume: {}", failure.detail);
                         sender.send_replace(Some(Err(failure)));
                     }
                 }
@@ -176,7 +176,7 @@ impl QueueConsumer {
             Ok(Ok(result)) => result.clone().unwrap_or(Ok(())),
             _ => {
                 let reason = format!("the queue `{}` could not be consumed in time", self.inlet.name());
-                Err(Failure { reason, ..Failure::new(Outcome::TimedOut, "consume: timed out") })
+                Err(Failure { detail: reason, ..Failure::new(Outcome::TimedOut, "consume: timed out") })
             }
         }
     }

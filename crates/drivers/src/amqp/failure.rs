@@ -1,4 +1,4 @@
-//! What went wrong, as an outcome with a kind that can be counted and words for people.
+//! What an error of the client library, or of the connection, stands for.
 
 use std::io;
 
@@ -7,25 +7,11 @@ use lapin::{Error, ErrorKind};
 
 use super::frames::Violation;
 use crate::dial::DialError;
-use crate::{ConnectError, generator_fault};
+use crate::failure::Failure;
+use crate::generator_fault;
 use slatest_core::model::{GENERATOR_FAULT, Outcome};
 
-/// Something that went wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) outcome: Outcome,
-    /// Without variable parts.
-    pub(super) kind: String,
-    /// For people; no credential.
-    pub(super) reason: String,
-}
-
 impl Failure {
-    /// One whose kind says it all.
-    pub(super) fn new(outcome: Outcome, kind: &str) -> Self {
-        Self { outcome, kind: kind.to_owned(), reason: kind.to_owned() }
-    }
-
     /// The same, met while doing something: `connect`, `queue declare`.
     pub(super) fn during(self, what: &str) -> Self {
         // What this machine ran out of stays countable, wherever it was met.
@@ -47,7 +33,7 @@ impl Failure {
     }
 
     /// An error of the connection.
-    pub(super) fn io(error: &io::Error) -> Self {
+    pub(super) fn of_socket(error: &io::Error) -> Self {
         if let Some(violation) = error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()) {
             return Self::violation(*violation);
         }
@@ -57,13 +43,13 @@ impl Failure {
             io::ErrorKind::UnexpectedEof => "connection closed".to_owned(),
             kind => generator_fault(error).map_or_else(|| kind.to_string(), str::to_owned),
         };
-        let reason = match kind.as_str() {
+        let detail = match kind.as_str() {
             "tls" => format!(
                 "TLS failed: {error}; set `ca` where the issuer is unknown, and use amqp:// where the port has no TLS"
             ),
             _ => error.to_string(),
         };
-        Self { outcome: Outcome::Disconnected, kind, reason }
+        Self::new(Outcome::Disconnected, kind).broken().with_detail(detail)
     }
 
     /// Why there is no socket.
@@ -77,19 +63,18 @@ impl Failure {
             DialError::NotAllowed(_) => "host not allowed".to_owned(),
             _ => error.kind(),
         };
-        Self { outcome, kind, reason: error.to_string() }
+        Self::new(outcome, kind).broken().with_detail(error.to_string())
     }
 
     /// What the broker may not say.
     fn violation(violation: Violation) -> Self {
-        let failure = Self::new(Outcome::Disconnected, &violation.to_string());
-        let reason = match violation {
+        let detail = match violation {
             Violation::NotAmqp => {
                 "what answers there is not plain AMQP 0-9-1; is it amqps:// (TLS), or another port?".into()
             }
             other => format!("the broker breaks a limit: {other}"),
         };
-        Self { reason, ..failure }
+        Self::new(Outcome::Disconnected, violation.to_string()).broken().with_detail(detail)
     }
 
     /// An error that the broker answered.
@@ -102,31 +87,26 @@ impl Failure {
         };
         // RabbitMQ begins its text with the name.
         let text = error.get_message().as_str();
-        let reason = if text.starts_with(name) { text.to_owned() } else { format!("{name}: {text}") };
-        Self { outcome, kind: name.to_owned(), reason }
+        let detail = if text.starts_with(name) { text.to_owned() } else { format!("{name}: {text}") };
+        let broken = outcome == Outcome::Disconnected;
+        Self { outcome, kind: name.to_owned(), detail, broken }
     }
 }
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::IOError(error) => Self::io(error),
+            ErrorKind::IOError(error) => Self::of_socket(error),
             ErrorKind::ProtocolError(error) => Self::protocol(error),
-            ErrorKind::MissingHeartbeatError => Self::new(Outcome::Disconnected, "no heartbeat"),
+            ErrorKind::MissingHeartbeatError => Self::new(Outcome::Disconnected, "no heartbeat").broken(),
             ErrorKind::InvalidChannel(_)
             | ErrorKind::InvalidChannelState(..)
             | ErrorKind::InvalidConnectionState(_)
-            | ErrorKind::RuntimeShutdownError(_) => Self::new(Outcome::Disconnected, "connection closed"),
+            | ErrorKind::RuntimeShutdownError(_) => Self::new(Outcome::Disconnected, "connection closed").broken(),
             ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_) => Self::violation(Violation::NotAmqp),
             ErrorKind::ChannelsLimitReached => Self::new(Outcome::Rejected, "too many channels"),
-            other => Self { reason: format!("{other:?}"), ..Self::new(Outcome::Rejected, "protocol") },
+            other => Self::new(Outcome::Rejected, "protocol").with_detail(format!("{other:?}")),
         }
-    }
-}
-
-impl From<Failure> for ConnectError {
-    fn from(failure: Failure) -> Self {
-        Self { outcome: failure.outcome, kind: failure.kind }
     }
 }
 
@@ -168,7 +148,7 @@ mod tests {
     fn an_answer_is_told_apart_from_a_lost_connection() {
         let missing = failure(404);
         assert_eq!((missing.outcome, missing.kind.as_str()), (Outcome::Rejected, "NOT_FOUND"));
-        assert_eq!(missing.reason, "NOT_FOUND: no exchange 'x' in vhost '/'");
+        assert_eq!(missing.detail, "NOT_FOUND: no exchange 'x' in vhost '/'");
         let forced = failure(320);
         assert_eq!((forced.outcome, forced.kind.as_str()), (Outcome::Disconnected, "CONNECTION_FORCED"));
         let refused = Failure::from(&Error::from(io::Error::from(io::ErrorKind::ConnectionRefused)));

@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout};
 
 use super::broker::Broker;
 use super::connection::{Connected, Purpose};
-use super::failure::Failure;
 use super::shared::Opened;
 use super::stream::Inbound;
+use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, Finding};
 use slatest_core::model::Outcome;
 
@@ -134,7 +134,7 @@ impl Pool {
         if let Err(failure) = &opened
             && failure.is_limit()
         {
-            self.refusal.get_or_init(|| failure.reason.clone());
+            self.refusal.get_or_init(|| failure.detail.clone());
         }
         opened
     }
@@ -171,7 +171,7 @@ impl Pool {
         let given =
             line.channels.iter().filter(|pooled_channel| pooled_channel.peek(|_| true).is_some()).count().max(1);
         line.allowed.fetch_min(given, Ordering::Relaxed);
-        let said = format!("{given} of {} channels of a connection ({})", line.channels.len(), failure.reason);
+        let said = format!("{given} of {} channels of a connection ({})", line.channels.len(), failure.detail);
         self.channel_refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(said);
         line.channels.iter().find_map(|pooled_channel| pooled_channel.peek(stands)).ok_or(failure)
     }

@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::Purpose;
 use super::envelope::write_id;
-use super::failure::Failure;
 use super::workload::Shared;
+use crate::failure::Failure;
 use crate::{ReadBack, ReadBackError};
 use slatest_core::writes::Found;
 
@@ -33,7 +33,7 @@ pub(super) async fn read_back(shared: &Shared, reading: &mut ReadBack<'_>) -> Re
         drained.map_err(|ended| match ended {
             Ended::Broker(failure) => {
                 let failure = shared.plan.broker.redacted(failure);
-                ReadBackError::Store(format!("{} queue {queue}: {}", shared.plan.broker.address(), failure.reason))
+                ReadBackError::Store(format!("{} queue {queue}: {}", shared.plan.broker.address(), failure.detail))
             }
             Ended::Own(error) => error,
         })?;
@@ -76,7 +76,7 @@ async fn drain(shared: &Shared, queue: &str, reading: &mut ReadBack<'_>) -> Resu
             Ok(None) => {
                 let reason = "the broker ended the consumer before the queue was drained".to_owned();
                 let failure = Failure::new(slatest_core::model::Outcome::Disconnected, "consumer cancelled");
-                return Err(Failure { reason, ..failure }.into());
+                return Err(Failure { detail: reason, ..failure }.into());
             }
             Err(_) => {
                 let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
@@ -88,7 +88,7 @@ async fn drain(shared: &Shared, queue: &str, reading: &mut ReadBack<'_>) -> Resu
                 if quiet >= patience.max(QUIET) {
                     let reason = format!("{} messages are ready and none is delivered", found.message_count());
                     let failure = Failure::new(slatest_core::model::Outcome::TimedOut, "not drained");
-                    return Err(Failure { reason, ..failure }.into());
+                    return Err(Failure { detail: reason, ..failure }.into());
                 }
             }
         }

@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use super::compile::{Action, Message, NAME_LENGTH_MAX, Route};
 use super::envelope;
-use super::failure::Failure;
 use super::file::Until;
 use super::pool::{Pool, PooledChannel};
 use super::take::Take;
@@ -22,6 +21,7 @@ use super::wanted::Wanted;
 use super::workload::Shared;
 use crate::awaited::{MessageId, Waiting};
 use crate::envelope::WRITE;
+use crate::failure::Failure;
 use crate::payload::Payload;
 use crate::workload::{RenderError, Values};
 use crate::{Session, SessionContext};

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection;
-use super::failure::Failure;
+use crate::failure::Failure;
 use slatest_core::model::Outcome;
 
 type Result<T> = std::result::Result<T, Failure>;

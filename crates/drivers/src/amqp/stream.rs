@@ -15,8 +15,8 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, watch};
 
-use super::failure::Failure;
 use super::frames::{FrameCheck, Notice, Violation};
+use crate::failure::Failure;
 use slatest_core::model::Outcome;
 
 /// Bytes of messages that lapin has and did not write yet, above which it is given no more.

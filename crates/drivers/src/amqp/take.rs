@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 use super::connection;
 use super::consumer::{Destination, Unacknowledged};
-use super::failure::Failure;
 use super::pool::PooledChannel;
 use super::stream::Inbound;
 use super::wanted::Asking;
+use crate::failure::Failure;
 use slatest_core::model::{Nanos, Outcome};
 
 /// Most messages that are delivered to one consumer before it acknowledges one.

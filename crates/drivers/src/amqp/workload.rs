@@ -17,7 +17,6 @@ use super::compile::{Action, Message};
 use super::connection::{Connected, Purpose};
 use super::consumer::{Destination, Inlet, QueueConsumer};
 use super::envelope::returns_queue;
-use super::failure::Failure;
 use super::file::{QueueSpec, QueueType, Until};
 use super::pool::Pool;
 use super::session::AmqpSession;
@@ -25,6 +24,7 @@ use super::take::PREFETCH;
 use super::wanted::Wanted;
 use crate::awaited::Awaited;
 use crate::envelope::Sender;
+use crate::failure::Failure;
 use crate::workload::Data;
 use crate::{
     CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext,
@@ -132,7 +132,7 @@ impl Shared {
         for consumer in self.consumers.get_or_try_init(start).await? {
             match consumer.ready().await {
                 Err(failure) if consumer.is_optional() => {
-                    tracing::warn!("messages that other agents consume will not be heard of: {}", failure.reason);
+                    tracing::warn!("messages that other agents consume will not be heard of: {}", failure.detail);
                 }
                 ready => ready?,
             }
@@ -228,9 +228,9 @@ fn missing(error: &lapin::Error, what: &str) -> Failure {
     let failure = Failure::from(error);
     let reason = match failure.kind.as_str() {
         "NOT_FOUND" => format!("{what} doesn't exist; create it before the run, or name a queue under settings.queues"),
-        _ => format!("{what} can't be used: {}", failure.reason),
+        _ => format!("{what} can't be used: {}", failure.detail),
     };
-    Failure { reason, ..failure }
+    Failure { detail: reason, ..failure }
 }
 
 /// A compiled workload.
@@ -279,7 +279,7 @@ impl Workload for AmqpWorkload {
                 Err(failure) => Err(Unreachable {
                     endpoint: plan.endpoint.clone(),
                     address: plan.broker.address(),
-                    reason: plan.broker.redacted(failure).reason,
+                    reason: plan.broker.redacted(failure).detail,
                 }),
             }
         })

@@ -4,7 +4,7 @@ use http::header::{HeaderMap, HeaderName};
 use regex::bytes;
 
 use super::check::wrong_pattern;
-use super::failure::Failure;
+use crate::failure::Failure;
 use slatest_core::model::Outcome;
 use slatest_core::target::{BlockSignature, BlockSignatures};
 use slatest_core::text::is_harmful;

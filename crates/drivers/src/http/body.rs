@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
 
 use super::connection::Connection;
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// Longest body that is taken, on the wire and unpacked, unless the workload says otherwise.
 pub(super) const ANSWER_MAX_MIB: u64 = 16;
@@ -45,5 +45,5 @@ pub(super) async fn read(
 
 /// A body that is longer than what is taken.
 pub(super) fn too_large(bytes_max: u64) -> Failure {
-    Failure::rejected(format!("body: larger than {} MiB", bytes_max >> 20))
+    Failure::rejected(format!("body: larger than {} MiB", bytes_max >> 20)).broken()
 }

@@ -5,8 +5,8 @@ use http::response::Parts;
 use regex::{Regex, bytes};
 use serde_json::Value;
 
-use super::failure::Failure;
 use super::file::{Check, Expect};
+use crate::failure::Failure;
 use crate::workload::JsonPath;
 use slatest_core::model::Problems;
 use slatest_core::source::{Located, Source};

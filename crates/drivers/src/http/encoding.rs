@@ -6,7 +6,7 @@ use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// Most codings that lie around one another: each costs its own time, and nobody uses three.
 const CODINGS_MAX: usize = 4;

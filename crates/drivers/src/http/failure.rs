@@ -1,30 +1,23 @@
 //! Why an execution was not ok: which outcome, and the kind that is counted.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
 use super::request::NotBuilt;
+use crate::failure::Failure;
 use slatest_core::model::Outcome;
 
-/// An end that is not ok. Its kind has no variable part and no secret.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) outcome: Outcome,
-    pub(super) kind: Cow<'static, str>,
-    /// Whether only one stream of an HTTP/2 connection ended, and the connection is as good as before.
-    pub(super) of_stream: bool,
-    /// Whether the server said that it did nothing for the request (REFUSED_STREAM).
-    pub(super) refused: bool,
-}
-
 impl Failure {
-    pub(super) fn rejected(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Rejected, kind: kind.into(), of_stream: false, refused: false }
+    pub(super) fn rejected(kind: impl Into<String>) -> Self {
+        Self::new(Outcome::Rejected, kind)
     }
 
-    pub(super) fn disconnected(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome: Outcome::Disconnected, kind: kind.into(), of_stream: false, refused: false }
+    pub(super) fn disconnected(kind: impl Into<String>) -> Self {
+        Self::new(Outcome::Disconnected, kind)
+    }
+
+    pub(super) fn timed_out(kind: &'static str) -> Self {
+        Self::new(Outcome::TimedOut, kind)
     }
 
     /// What the workload asks for can't be built: nothing was sent, and the target has no part in it.
@@ -35,11 +28,7 @@ impl Failure {
     /// The same, on a kept connection that the server closed while the request was on its way: it can't be repeated.
     pub(super) fn stale(self) -> Self {
         let how = self.kind.strip_prefix("answer: ").unwrap_or(&self.kind);
-        Self { kind: format!("stale connection: {how}").into(), ..self }
-    }
-
-    pub(super) fn timed_out(kind: &'static str) -> Self {
-        Self { outcome: Outcome::TimedOut, kind: Cow::Borrowed(kind), of_stream: false, refused: false }
+        Self { kind: format!("stale connection: {how}"), ..self }
     }
 
     /// What hyper says between the request's first byte and the answer's head.
@@ -53,30 +42,23 @@ impl Failure {
     }
 
     /// An answer that breaks the protocol was given, so it is rejected; everything else means that
-    /// the connection broke before the answer was whole.
+    /// the connection broke before the answer was whole. Only where a server ended one stream of HTTP/2 the connection
+    /// is as good as before.
     fn of(error: &hyper::Error, part: &'static str) -> Self {
         if error.is_parse() {
-            return Self::rejected(format!("{part}: malformed"));
+            return Self::rejected(format!("{part}: malformed")).broken();
         }
         if error.is_incomplete_message() {
-            return Self::disconnected(format!("{part}: connection closed"));
+            return Self::disconnected(format!("{part}: connection closed")).broken();
         }
         if let Some(h2) = cause::<h2::Error>(error) {
-            return match (h2.reason(), h2.get_io()) {
-                (Some(reason), _) => {
-                    let how = if h2.is_go_away() { "goaway" } else { "reset" };
-                    // What the client itself found wrong says nothing good of the server.
-                    let of_stream = h2.is_reset() && h2.is_remote();
-                    let refused = of_stream && reason == h2::Reason::REFUSED_STREAM;
-                    Self {
-                        of_stream,
-                        refused,
-                        ..Self::disconnected(format!("{part}: http2 {how} {}", reason_name(reason)))
-                    }
-                }
-                (None, Some(io)) => Self::disconnected(format!("{part}: {}", io.kind())),
-                (None, None) => Self::disconnected(format!("{part}: http2 error")),
+            let Some(reason) = h2.reason() else {
+                let how = h2.get_io().map_or_else(|| "http2 error".to_owned(), |io| io.kind().to_string());
+                return Self::disconnected(format!("{part}: {how}")).broken();
             };
+            let how = if h2.is_go_away() { "goaway" } else { "reset" };
+            let failure = Self::disconnected(format!("{part}: http2 {how} {}", reason_name(reason)));
+            return if is_reset_by_server(h2) { failure } else { failure.broken() };
         }
         if let Some(io) = cause::<io::Error>(error) {
             return match io.kind() {
@@ -85,10 +67,22 @@ impl Failure {
                     Self::rejected(format!("{part}: malformed"))
                 }
                 kind => Self::disconnected(format!("{part}: {kind}")),
-            };
+            }
+            .broken();
         }
-        Self::disconnected(format!("{part}: connection closed"))
+        Self::disconnected(format!("{part}: connection closed")).broken()
     }
+}
+
+/// Whether the server ended one stream. What the client itself found wrong says nothing good of the server.
+fn is_reset_by_server(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote()
+}
+
+/// Whether the server said that it did nothing for the request (REFUSED_STREAM).
+pub(super) fn is_refused(error: &hyper::Error) -> bool {
+    cause::<h2::Error>(error)
+        .is_some_and(|h2| is_reset_by_server(h2) && h2.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 /// The names of RFC 9113, section 7; a reason that it doesn't have is one kind, not many.

@@ -8,8 +8,8 @@ use http_body_util::Full;
 use tokio::time::timeout;
 
 use super::connection::{Body, Home};
-use super::failure::Failure;
 use super::{Http, body, encoding};
+use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, Health, Unreachable};
 use slatest_core::model::{Clock as _, MonotonicClock};
 
@@ -38,7 +38,7 @@ async fn ask(http: &Http) -> Result<Health, String> {
     *request.headers_mut() = http.health_headers.clone();
     server.origin.address(&mut request, dialed.connection.is_http2());
     let path = &http.health;
-    let failed = |failure: Failure| match failure.kind.as_ref() {
+    let failed = |failure: Failure| match failure.kind.as_str() {
         "answer: malformed" => {
             let help = "is the port right, and its URL https:// where it has TLS?";
             format!("GET {path} failed: what answers there isn't HTTP in plain text; {help}")

@@ -12,11 +12,11 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::encoding::{self, NotDecoded};
-use super::failure::Failure;
 use super::file::{Answer, Request};
 use super::ledger::LedgerPlan;
 use super::session::{HttpSession, Progress};
 use super::{Exchange, Http, body};
+use crate::failure::Failure;
 use slatest_core::model::{Problem, WriteOutcome, Written};
 use slatest_core::source::{Located, Source};
 

@@ -15,9 +15,9 @@ use tokio::time::{Instant, timeout_at};
 use url::form_urlencoded;
 
 use super::connection::{Body, Connection, Home};
-use super::failure::Failure;
 use super::file::HttpLedger;
 use super::{Http, body, path};
+use crate::failure::Failure;
 use crate::workload::Captures;
 use crate::{ReadBack, ReadBackError};
 use slatest_core::model::{MonotonicClock, Problem, WriteId, WriteOutcome, WritePlace};
@@ -205,7 +205,7 @@ impl Asker<'_> {
                     }
                     String::new()
                 }
-                Ok(Err(failure)) => failure.kind.into_owned(),
+                Ok(Err(failure)) => failure.kind,
                 Err(_) => "no answer".to_owned(),
             };
             if self.answered.get().elapsed() > self.patience {

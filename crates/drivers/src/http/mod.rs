@@ -64,7 +64,7 @@ use super::{
 use crate::workload::{Captures, Data, names_in};
 use slatest_core::model::{Nanos, Problem, Problems, Span};
 use slatest_core::source::Located;
-use slatest_core::target::fault::Text;
+use slatest_core::target::Text;
 use slatest_core::target::{Guard, TlsManner, client_config_in};
 
 /// Most that `answer_max_mib` may say.

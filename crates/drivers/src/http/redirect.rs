@@ -11,8 +11,8 @@ use http_body_util::Full;
 use url::Url;
 
 use super::connection::Body;
-use super::failure::Failure;
 use super::origin::Origin;
+use crate::failure::Failure;
 use slatest_core::target::Guard;
 
 /// Whether the answer points elsewhere.
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_not_allowed_is_not_followed() {
-        let kind = |location| follow(Method::GET, 302, location).unwrap_err().kind.into_owned();
+        let kind = |location| follow(Method::GET, 302, location).unwrap_err().kind;
         assert_eq!(kind("https://evil.test/"), "redirect: to a host that is not allowed");
         assert_eq!(kind("ftp://files.example/"), "redirect: no place that HTTP can reach");
     }

@@ -15,12 +15,13 @@ use tokio::time::timeout;
 
 use super::connection::{Body, Connection, Home};
 use super::cookies::Jar;
-use super::failure::Failure;
+use super::failure::is_refused;
 use super::file::{Answer, Connections};
 use super::metered::Meter;
 use super::origin::Origin;
 use super::pool::Pool;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
+use crate::failure::Failure;
 use crate::workload::Values;
 use crate::{CONNECT_TIMEOUT, Limit, Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Traffic, Written};
@@ -167,7 +168,7 @@ impl HttpSession {
         let done = progress.whole.unwrap_or_else(|| self.context.clock.now());
         let (outcome, error) = match result {
             Ok(()) => (Outcome::Ok, None),
-            Err(failure) => (failure.outcome, Some(failure.kind.into_owned())),
+            Err(failure) => (failure.outcome, Some(failure.kind)),
         };
         Completion {
             outcome,
@@ -320,10 +321,10 @@ impl HttpSession {
                 Ok(response) => response,
                 Err(mut error) => {
                     let failure = Failure::of_head(error.error());
-                    let passed_over = failure.refused || connection.was_passed_over();
-                    let closed = failure.outcome == Outcome::Disconnected && !failure.of_stream;
+                    let passed_over = is_refused(error.error()) || connection.was_passed_over();
+                    let closed = failure.outcome == Outcome::Disconnected && failure.broken;
                     let silent = closed && (connection.is_http2() || connection.bytes() == before);
-                    if failure.of_stream && at_home {
+                    if !failure.broken && at_home {
                         self.connection = Some(connection);
                     }
                     return Err(match error.take_message() {
@@ -357,7 +358,7 @@ impl HttpSession {
                     bytes
                 }
                 Err(failure) => {
-                    if failure.of_stream && at_home {
+                    if !failure.broken && at_home {
                         self.connection = Some(connection);
                     }
                     return Err(failure.into());

@@ -119,8 +119,7 @@ impl Workload for RedisWorkload {
         context: &'a SessionContext,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
-            let links = self.pool.links(context).await;
-            let links = links.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
+            let links = self.pool.links(context).await?;
             let session = RedisSession::new(Arc::clone(&self.compiled), Arc::clone(&self.pool), links, context.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })

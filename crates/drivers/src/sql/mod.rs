@@ -43,12 +43,12 @@ use self::run::Script;
 use self::server::Server;
 use self::session::SqlSession;
 use super::dial::Dial;
-use super::failure::Failure;
 use super::identity::Identity;
 use super::{
     CompileContext, ConnectError, Driver, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session,
     SessionContext, Unreachable, Workload,
 };
+use crate::failure::Failure;
 use crate::workload::{Captures, Data, Template};
 use slatest_core::model::{Nanos, Problems};
 
@@ -221,7 +221,7 @@ impl Workload for SqlWorkload {
     ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
         Box::pin(async move {
             let pools = Arc::clone(self.pools(context));
-            pools.filled(context.worker).await.map_err(|f| ConnectError { outcome: f.outcome, kind: f.kind })?;
+            pools.filled(context.worker).await?;
             let session = SqlSession::new(Arc::clone(&self.compiled), pools, context.clone());
             Ok(Box::new(session) as Box<dyn Session>)
         })

@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::broken::Broken;
 use super::document::{Comparison, Document};
+use super::failure;
 use super::workload::Shared;
 use crate::Finding;
+use crate::failure::Failure;
 use slatest_core::model::Nanos;
 
 /// Time between two looks.
@@ -61,8 +62,8 @@ impl ReadBack {
         let step = documents.len().div_ceil(READ_BACK_MAX).max(1);
         let reads = stream::iter(documents.iter().step_by(step)).map(async |(number, document)| {
             let fetched = timeout_at(deadline, shared.fetch(&number.to_string())).await;
-            let fetched = fetched.unwrap_or_else(|_| Err(Broken::timed_out("read back")))?;
-            Ok::<_, Broken>(document.is_kept_by(&fetched.replica))
+            let fetched = fetched.unwrap_or_else(|_| Err(failure::timed_out("read back")))?;
+            Ok::<_, Failure>(document.is_kept_by(&fetched.replica))
         });
         let mut found = Self::default();
         let mut reads = std::pin::pin!(reads.buffer_unordered(READ_BACK_AT_ONCE));

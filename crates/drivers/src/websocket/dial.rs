@@ -16,10 +16,11 @@ use tokio_util::either::Either;
 use url::{Host, Url};
 
 use super::WebsocketEndpoint;
-use super::broken::Broken;
+use super::failure;
 use crate::CompileContext;
 use crate::dial::{Dial, DialError};
 use crate::endpoint_url::refuse_extras;
+use crate::failure::Failure;
 use slatest_core::model::{Outcome, Problems};
 use slatest_core::target::client_config;
 
@@ -113,25 +114,25 @@ impl Dialer {
     }
 
     /// Opens one connection at `path` (with query) below the endpoint's URL.
-    pub(super) async fn dial(&self, path: &str) -> Result<Socket, Broken> {
+    pub(super) async fn dial(&self, path: &str) -> Result<Socket, Failure> {
         let deadline = Instant::now() + self.timeout;
         let tcp = self.tcp.connect(&self.host, self.port, self.timeout).await.map_err(|e| match e {
-            DialError::TimedOut(_) => Broken::timed_out("connect"),
-            DialError::Connect(error) => Broken::io("connect", &error),
-            other => Broken::new(Outcome::Disconnected, other.kind()).with_detail(other.to_string()),
+            DialError::TimedOut(_) => failure::timed_out("connect"),
+            DialError::Connect(error) => failure::io("connect", &error),
+            other => Failure::new(Outcome::Disconnected, other.kind()).with_detail(other.to_string()),
         })?;
         let wire = match &self.tls {
             None => Either::Left(tcp),
             Some((connector, name)) => {
                 let stream = within(deadline, "tls", connector.connect(name.clone(), tcp)).await?;
-                Either::Right(Box::new(stream.map_err(|e| Broken::io("tls", &e))?))
+                Either::Right(Box::new(stream.map_err(|e| failure::io("tls", &e))?))
             }
         };
         let mut request = self
             .url_of(path)
             .as_str()
             .into_client_request()
-            .map_err(|e| Broken::new(Outcome::Rejected, "path: no URL").with_detail(e.to_string()))?;
+            .map_err(|e| Failure::new(Outcome::Rejected, "path: no URL").with_detail(e.to_string()))?;
         if let Some(value) = &self.authorization {
             request.headers_mut().insert(http::header::AUTHORIZATION, value.clone());
         }
@@ -142,7 +143,7 @@ impl Dialer {
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let open = client_async_with_config(request, wire, Some(config));
-        let (socket, _) = within(deadline, "handshake", open).await?.map_err(|e| Broken::handshake(&e))?;
+        let (socket, _) = within(deadline, "handshake", open).await?.map_err(|e| failure::handshake(&e))?;
         Ok(socket)
     }
 
@@ -160,6 +161,6 @@ impl Dialer {
     }
 }
 
-async fn within<T>(deadline: Instant, step: &str, work: impl Future<Output = T>) -> Result<T, Broken> {
-    timeout_at(deadline, work).await.map_err(|_| Broken::timed_out(step))
+async fn within<T>(deadline: Instant, step: &str, work: impl Future<Output = T>) -> Result<T, Failure> {
+    timeout_at(deadline, work).await.map_err(|_| failure::timed_out(step))
 }

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use yrs::block::ClientID;
 
-use super::broken::Broken;
 use super::budget::Budget;
 use super::replica::{Replica, Taken};
 use super::text::mix;
+use crate::failure::Failure;
 use slatest_core::model::{Clock, Nanos, Outcome};
 
 /// Most replicas of one document: the outstanding ones of an edit are bits of one word.
@@ -59,7 +59,7 @@ struct Edit {
     /// Replicas that don't have it yet.
     outstanding: u64,
     spread: Option<Spread>,
-    over: oneshot::Sender<Result<Spread, Broken>>,
+    over: oneshot::Sender<Result<Spread, Failure>>,
 }
 
 /// An edit that was made and must be sent; forgotten when dropped.
@@ -71,7 +71,7 @@ pub(super) struct Pending {
     /// Who made it, and the clock that a replica has reached when it has it.
     pub(super) made: (ClientID, u32),
     /// Resolves when it is everywhere.
-    pub(super) over: oneshot::Receiver<Result<Spread, Broken>>,
+    pub(super) over: oneshot::Receiver<Result<Spread, Failure>>,
 }
 
 impl Drop for Pending {
@@ -132,7 +132,7 @@ impl Document {
     }
 
     /// A replica's connection is gone; its own edits have failed, those of others wait for it.
-    pub(super) fn lost(&self, slot: usize, reason: &Broken) {
+    pub(super) fn lost(&self, slot: usize, reason: &Failure) {
         let mut state = self.lock();
         if let Some(slot) = state.slot(slot) {
             slot.connected = false;
@@ -147,7 +147,7 @@ impl Document {
     ///
     /// # Errors
     /// See [`Replica::take`].
-    pub(super) fn receive(&self, slot: usize, message: &[u8], clock: &dyn Clock) -> Result<Taken, Broken> {
+    pub(super) fn receive(&self, slot: usize, message: &[u8], clock: &dyn Clock) -> Result<Taken, Failure> {
         let mut state = self.lock();
         let Some(place) = state.slot(slot) else { return Ok(Taken::default()) };
         let mut taken = place.replica.take(message)?;
@@ -274,7 +274,7 @@ impl State {
             {
                 author.acknowledged = author.acknowledged.max(edit.clock);
             }
-            let end = end.ok_or_else(|| Broken::new(Outcome::Unknown, "the replicas left"));
+            let end = end.ok_or_else(|| Failure::new(Outcome::Unknown, "the replicas left"));
             // Nobody listens any more where the operation was given up.
             let _ = edit.over.send(end);
         }

@@ -11,11 +11,12 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::broken::Broken;
 use super::check::Expectations;
 use super::connection::{Heard, Inbox};
+use super::failure;
 use super::session::Line;
 use crate::Session;
+use crate::failure::Failure;
 use crate::workload::{Captures, JsonPath, JsonTemplate, Template};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, Outcome};
 
@@ -33,7 +34,7 @@ pub(super) struct Call {
 struct Waiting {
     call: Arc<Call>,
     id: String,
-    answer: oneshot::Sender<Result<(Nanos, Value), Broken>>,
+    answer: oneshot::Sender<Result<(Nanos, Value), Failure>>,
 }
 
 /// Finds the answer to the request that is in flight.
@@ -61,7 +62,7 @@ impl Inbox for Mailbox {
         None
     }
 
-    fn receive(&self, message: Message) -> Result<Heard, Broken> {
+    fn receive(&self, message: Message) -> Result<Heard, Failure> {
         let mut waiting = self.waiting.borrow_mut();
         if let Some(open) = &*waiting
             && let Ok(document) = serde_json::from_slice::<Value>(&message.into_data())
@@ -75,7 +76,7 @@ impl Inbox for Mailbox {
         Ok(Heard::default())
     }
 
-    fn lost(&self, reason: &Broken) {
+    fn lost(&self, reason: &Failure) {
         if let Some(open) = self.waiting.borrow_mut().take() {
             let _ = open.answer.send(Err(reason.clone()));
         }
@@ -109,8 +110,8 @@ impl ExchangeSession {
         let (done, document) = match timeout_at(patience.answer_by(), &mut receiver).await {
             Ok(Ok(Ok(answered))) => answered,
             Ok(Ok(Err(reason))) => return line.failed(Some(sent), &reason),
-            Ok(Err(_)) => return line.failed(Some(sent), &Broken::new(Outcome::Unknown, "answer: given up")),
-            Err(_) => return line.failed(Some(sent), &Broken::timed_out("answer")),
+            Ok(Err(_)) => return line.failed(Some(sent), &Failure::new(Outcome::Unknown, "answer: given up")),
+            Err(_) => return line.failed(Some(sent), &failure::timed_out("answer")),
         };
         if let Err(kind) = call.check.hold(&document) {
             return Completion::failed(Outcome::Rejected, Some(sent), done, kind);

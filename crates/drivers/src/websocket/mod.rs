@@ -5,7 +5,6 @@
 //! `connection` (read) → `document`/`replica` or the mailbox → the session.
 
 mod bounded;
-mod broken;
 mod budget;
 mod check;
 mod compile;
@@ -15,6 +14,7 @@ mod dial;
 mod document;
 mod endpoint;
 mod exchange;
+mod failure;
 mod file;
 mod read_back;
 mod replica;

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use yrs::StateVector;
 use yrs::block::ClientID;
 
-use super::broken::Broken;
 use super::workload::Shared;
+use crate::failure::Failure;
 use crate::{ReadBack, ReadBackError};
 use slatest_core::model::WritePlace;
 use slatest_core::writes::Found;
@@ -70,7 +70,7 @@ pub(super) async fn read_back(shared: &Shared, reading: &mut ReadBack<'_>) -> Re
     let mut states: BTreeMap<u64, StateVector> = BTreeMap::new();
     let mut fetches = std::pin::pin!(fetches.buffer_unordered(READS));
     while let Some(fetched) = fetches.next().await {
-        let (document, state) = fetched.map_err(|(document, reason): (u64, Broken)| {
+        let (document, state) = fetched.map_err(|(document, reason): (u64, Failure)| {
             let address = shared.dialer.address();
             ReadBackError::Store(format!("{address}: document {document}: {}", reason.detail))
         })?;

@@ -13,8 +13,8 @@ use yrs::updates::encoder::Encode;
 use yrs::{Doc, GetString, Options, ReadTxn, StateVector, Text, TextRef, Transact};
 
 use super::bounded::{self, Bounded};
-use super::broken::Broken;
 use super::budget::{Budget, Share};
+use crate::failure::Failure;
 use slatest_core::model::Outcome;
 
 /// Kinds of messages, and of those of a sync (the protocols `y-sync` and `y-auth`).
@@ -132,14 +132,14 @@ impl Replica {
     ///
     /// # Errors
     /// A message that is not of the Yjs protocol, or a refusal.
-    pub(super) fn take(&self, message: &[u8]) -> Result<Taken, Broken> {
+    pub(super) fn take(&self, message: &[u8]) -> Result<Taken, Failure> {
         // The library asserts of some numbers in a message what it doesn't check (found by fuzzing);
         // a server must not be able to end a worker.
         let taken = catch_unwind(AssertUnwindSafe(|| self.read(message)));
         taken.unwrap_or_else(|_| Err(malformed("its numbers contradict themselves")))
     }
 
-    fn read(&self, message: &[u8]) -> Result<Taken, Broken> {
+    fn read(&self, message: &[u8]) -> Result<Taken, Failure> {
         let mut taken = Taken::default();
         let mut bounded = Bounded::new(message);
         let mut any = false;
@@ -173,7 +173,7 @@ impl Replica {
             MESSAGE_AUTH => {
                 if message.read_var::<u8>()? == AUTH_DENIED {
                     message.read_string()?;
-                    return Err(Broken::new(Outcome::Rejected, "sync: permission denied").into());
+                    return Err(Failure::new(Outcome::Rejected, "sync: permission denied").into());
                 }
             }
             MESSAGE_QUERY_AWARENESS => {}
@@ -183,7 +183,7 @@ impl Replica {
         Ok(())
     }
 
-    fn apply(&self, bytes: &[u8]) -> Result<(), Broken> {
+    fn apply(&self, bytes: &[u8]) -> Result<(), Failure> {
         let (update, blocks) = bounded::update(bytes).map_err(|e| malformed(&e.to_string()))?;
         self.doc.transact_mut().apply_update(update).map_err(|e| malformed(&e.to_string()))?;
         let waiting = if self.doc.transact().has_missing_updates() {
@@ -219,7 +219,7 @@ impl Replica {
 /// Why a message can't be taken.
 enum Unread {
     Encoding(Error),
-    Broken(Broken),
+    Broken(Failure),
 }
 
 impl From<Error> for Unread {
@@ -228,8 +228,8 @@ impl From<Error> for Unread {
     }
 }
 
-impl From<Broken> for Unread {
-    fn from(reason: Broken) -> Self {
+impl From<Failure> for Unread {
+    fn from(reason: Failure) -> Self {
         Self::Broken(reason)
     }
 }
@@ -244,12 +244,12 @@ const fn weight(bytes: usize, blocks: usize) -> usize {
     bytes.saturating_add(blocks.saturating_mul(BLOCK_BYTES))
 }
 
-fn too_large(detail: &str) -> Broken {
-    Broken::new(Outcome::Disconnected, "sync: document too large").with_detail(format!("sync: {detail}"))
+fn too_large(detail: &str) -> Failure {
+    Failure::new(Outcome::Disconnected, "sync: document too large").with_detail(format!("sync: {detail}"))
 }
 
-fn malformed(detail: &str) -> Broken {
-    Broken::new(Outcome::Disconnected, "sync: malformed message")
+fn malformed(detail: &str) -> Failure {
+    Failure::new(Outcome::Disconnected, "sync: malformed message")
         .with_detail(format!("sync: malformed message: {detail}"))
 }
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::broken::Broken;
 use super::connection::{Connection, Task};
+use super::failure;
 use super::workload::{Shared, WAIT_MAX};
 use crate::SessionContext;
+use crate::failure::Failure;
 use crate::workload::Values;
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome};
 
@@ -58,12 +59,12 @@ impl Line {
         match timeout_at(patience.end, self.connection.ready()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(reason)) => Err(self.failed(None, &reason)),
-            Err(_) => Err(self.failed(None, &Broken::timed_out("connect"))),
+            Err(_) => Err(self.failed(None, &failure::timed_out("connect"))),
         }
     }
 
     /// An execution that ended now.
-    pub(super) fn failed(&self, sent: Option<Nanos>, reason: &Broken) -> Completion {
+    pub(super) fn failed(&self, sent: Option<Nanos>, reason: &Failure) -> Completion {
         Completion::failed(reason.outcome, sent, self.context.clock.now(), reason.kind.clone())
     }
 

@@ -8,13 +8,13 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::broken::Broken;
 use super::connection::{Heard, Inbox};
 use super::document::{Document, Pending};
 use super::read_back::EditPlace;
 use super::session::Line;
 use super::text::{hash, mix, words};
 use crate::Session;
+use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::workload::Template;
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, Outcome, Written};
@@ -58,14 +58,14 @@ impl Inbox for Membership {
         self.document.greeting(self.slot)
     }
 
-    fn receive(&self, message: Message) -> Result<Heard, Broken> {
+    fn receive(&self, message: Message) -> Result<Heard, Failure> {
         // The protocol is binary; text is some extension of the server.
         let Message::Binary(bytes) = message else { return Ok(Heard::default()) };
         let taken = self.document.receive(self.slot, &bytes, &*self.clock)?;
         Ok(Heard { replies: taken.replies, ready: taken.synced })
     }
 
-    fn lost(&self, reason: &Broken) {
+    fn lost(&self, reason: &Failure) {
         self.document.lost(self.slot, reason);
     }
 }
@@ -124,8 +124,8 @@ impl SyncSession {
                 Completion::ok(sent, spread.last).with_timing(0, spread.first - sent).with_timing(1, spread.last - sent)
             }
             Ok(Ok(Err(reason))) => line.failed(Some(sent), &reason),
-            Ok(Err(_)) => line.failed(Some(sent), &Broken::new(Outcome::Unknown, "edit: given up")),
-            Err(_) => line.failed(Some(sent), &Broken::new(Outcome::TimedOut, "edit: not at every replica in time")),
+            Ok(Err(_)) => line.failed(Some(sent), &Failure::new(Outcome::Unknown, "edit: given up")),
+            Err(_) => line.failed(Some(sent), &Failure::new(Outcome::TimedOut, "edit: not at every replica in time")),
         }
     }
 }

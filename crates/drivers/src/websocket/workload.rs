@@ -10,18 +10,19 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::broken::Broken;
 use super::budget::Budget;
 use super::connection::{Connection, GOODBYE, Gauges, Inbox, Upkeep};
 use super::convergence;
 use super::dial::{Dialer, Socket};
 use super::document::Document;
 use super::exchange::{Call, ExchangeSession, Mailbox};
+use super::failure;
 use super::read_back;
 use super::replica::Replica;
 use super::session::Line;
 use super::sync::{Insert, Membership, SyncSession};
 use super::text::{hash, mix};
+use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::workload::{Data, Template, Values};
 use crate::{
@@ -103,8 +104,8 @@ impl Sync {
 
 impl Shared {
     /// The path of a connection; `document` is the number of the session's document in words.
-    fn path_of(&self, user: u64, document: &str) -> Result<String, Broken> {
-        let wrong = |e: crate::workload::RenderError| Broken::new(Outcome::Rejected, e.to_string());
+    fn path_of(&self, user: u64, document: &str) -> Result<String, Failure> {
+        let wrong = |e: crate::workload::RenderError| Failure::new(Outcome::Rejected, e.to_string());
         let mut captured = BTreeMap::new();
         // No arrival is behind it.
         let opening = Arrival { seq: 0, at: Nanos::ZERO, deadline: Nanos::ZERO, operation: 0, step: 0 };
@@ -130,7 +131,7 @@ impl Shared {
         document: &str,
         eager: bool,
         inbox: std::rc::Rc<dyn Inbox>,
-    ) -> Result<Line, Broken> {
+    ) -> Result<Line, Failure> {
         let path = self.path_of(context.index, document)?;
         let upkeep = self.upkeep(context.index, eager);
         let (connection, task) =
@@ -139,7 +140,7 @@ impl Shared {
         Ok(Line { shared, context: context.clone(), connection, captured: BTreeMap::new(), _task: task })
     }
 
-    async fn open(self: &Arc<Self>, context: &SessionContext) -> Result<Box<dyn Session>, Broken> {
+    async fn open(self: &Arc<Self>, context: &SessionContext) -> Result<Box<dyn Session>, Failure> {
         match &self.mode {
             Mode::Sync(sync) => {
                 let number = context.index / sync.replicas;
@@ -161,7 +162,7 @@ impl Shared {
     }
 
     /// Opens the document of this number (or name) once more and takes the server's whole state.
-    pub(super) async fn fetch(&self, document: &str) -> Result<Fetched, Broken> {
+    pub(super) async fn fetch(&self, document: &str) -> Result<Fetched, Failure> {
         let start = Instant::now();
         let mut socket = self.dialer.dial(&self.path_of(0, document)?).await?;
         let handshake = start.elapsed();
@@ -171,7 +172,7 @@ impl Shared {
         if matches!(self.mode, Mode::Sync(_)) {
             timeout(self.dialer.timeout, take_state(&mut socket, &replica)).await.map_err(|_| {
                 let detail = "it opens WebSockets, but doesn't answer the first step of the Yjs sync protocol";
-                Broken::timed_out("sync").with_detail(detail)
+                failure::timed_out("sync").with_detail(detail)
             })??;
         }
         let sync = start.elapsed();
@@ -180,7 +181,7 @@ impl Shared {
         Ok(Fetched { replica, handshake, sync })
     }
 
-    async fn probe(&self) -> Result<String, Broken> {
+    async fn probe(&self) -> Result<String, Failure> {
         let fetched = self.fetch("health").await?;
         let mut detail = format!("handshake in {}", Nanos::from(fetched.handshake));
         if matches!(self.mode, Mode::Sync(_)) {
@@ -197,15 +198,15 @@ pub(super) struct Fetched {
     sync: Duration,
 }
 
-async fn take_state(socket: &mut Socket, replica: &Replica) -> Result<(), Broken> {
-    socket.send(replica.greeting()).await.map_err(|e| Broken::stream(&e))?;
+async fn take_state(socket: &mut Socket, replica: &Replica) -> Result<(), Failure> {
+    socket.send(replica.greeting()).await.map_err(|e| failure::stream(&e))?;
     loop {
         match socket.next().await {
             Some(Ok(Message::Binary(bytes))) if replica.take(&bytes)?.synced => return Ok(()),
-            Some(Ok(Message::Close(frame))) => return Err(Broken::closed(frame.as_ref())),
+            Some(Ok(Message::Close(frame))) => return Err(failure::closed(frame.as_ref())),
             Some(Ok(_)) => {}
-            Some(Err(e)) => return Err(Broken::stream(&e)),
-            None => return Err(Broken::closed(None)),
+            Some(Err(e)) => return Err(failure::stream(&e)),
+            None => return Err(failure::closed(None)),
         }
     }
 }
@@ -231,7 +232,7 @@ impl Workload for WebsocketWorkload {
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
         Box::pin(async {
-            let unreachable = |reason: Broken| Unreachable {
+            let unreachable = |reason: Failure| Unreachable {
                 endpoint: self.0.endpoint.clone(),
                 address: self.0.dialer.address(),
                 reason: reason.detail,
@@ -244,10 +245,7 @@ impl Workload for WebsocketWorkload {
         &'a self,
         context: &'a SessionContext,
     ) -> LocalBoxFuture<'a, Result<Box<dyn Session>, ConnectError>> {
-        Box::pin(async {
-            let failed = |reason: Broken| ConnectError { outcome: reason.outcome, kind: reason.kind };
-            self.0.open(context).await.map_err(failed)
-        })
+        Box::pin(async { Ok(self.0.open(context).await?) })
     }
 
     fn settle(&self, patience: Nanos) -> LocalBoxFuture<'_, Vec<Finding>> {

@@ -39,7 +39,7 @@ fn decoded(values: &[&str], accepted: Option<&str>, body: impl Into<Bytes>) -> R
     let accepted = accepted.map(|accepted| accepted.parse().unwrap());
     decode(&headers(values), accepted.as_ref(), body.into(), MAX).map_err(|error| match error {
         NotDecoded::TooLarge => "too large".to_owned(),
-        NotDecoded::Failed(failure) => failure.kind.into_owned(),
+        NotDecoded::Failed(failure) => failure.kind,
     })
 }
 

@@ -22,9 +22,10 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
-use super::broken::Broken;
 use super::dial::{Dialer, Socket};
+use super::failure;
 use super::text::mix;
+use crate::failure::Failure;
 
 /// First and longest pause before a connection is opened again.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -42,10 +43,10 @@ pub(super) trait Inbox {
     ///
     /// # Errors
     /// When the connection can't be used any more.
-    fn receive(&self, message: Message) -> Result<Heard, Broken>;
+    fn receive(&self, message: Message) -> Result<Heard, Failure>;
 
     /// The connection is gone; what was in flight on it has failed.
-    fn lost(&self, reason: &Broken);
+    fn lost(&self, reason: &Failure);
 }
 
 /// What came of one message.
@@ -80,7 +81,7 @@ pub(super) struct Upkeep {
 enum Phase {
     Opening,
     Up { socket: Box<Socket>, ready: bool },
-    Down(Broken),
+    Down(Failure),
 }
 
 /// One session's connection.
@@ -151,7 +152,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why the attempt failed that was under way or that this call caused.
-    pub(super) async fn ready(&self) -> Result<(), Broken> {
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
         let downs = self.downs.get();
         loop {
             let changed = self.changed.notified();
@@ -174,20 +175,20 @@ impl Connection {
     ///
     /// # Errors
     /// When it is not open, or breaks here.
-    pub(super) fn send(&self, message: Message) -> Result<(), Broken> {
+    pub(super) fn send(&self, message: Message) -> Result<(), Failure> {
         let mut phase = self.phase.borrow_mut();
         let socket = match &mut *phase {
             Phase::Up { socket, .. } => socket,
             Phase::Down(reason) => return Err(reason.clone()),
             Phase::Opening => {
-                return Err(Broken::new(slatest_core::model::Outcome::Disconnected, "connection: not open"));
+                return Err(Failure::new(slatest_core::model::Outcome::Disconnected, "connection: not open"));
             }
         };
         // The write buffer is empty by configuration: this writes to the kernel as far as it takes.
-        Pin::new(&mut **socket).start_send(message).map_err(|e| Broken::stream(&e))?;
+        Pin::new(&mut **socket).start_send(message).map_err(|e| failure::stream(&e))?;
         let mut nobody = Context::from_waker(Waker::noop());
         match Pin::new(&mut **socket).poll_flush(&mut nobody) {
-            Poll::Ready(done) => done.map_err(|e| Broken::stream(&e)),
+            Poll::Ready(done) => done.map_err(|e| failure::stream(&e)),
             // The kernel's buffer is full: the task goes on when it empties.
             Poll::Pending => {
                 if let Some(reader) = &*self.reader.borrow() {

@@ -9,7 +9,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::{Connection, Inbox, Phase};
-use crate::websocket::broken::Broken;
+use crate::failure::Failure;
+use crate::websocket::failure;
 use slatest_core::model::Outcome;
 
 /// Messages taken in one go before other sessions get their turn.
@@ -24,7 +25,7 @@ enum Due {
 
 impl Connection {
     /// Reads and keeps alive until the connection ends; says why it did.
-    pub(super) async fn pump(&self, inbox: &dyn Inbox, opened_by: Instant) -> Broken {
+    pub(super) async fn pump(&self, inbox: &dyn Inbox, opened_by: Instant) -> Failure {
         let mut due = if self.is_ready() { Due::Ping } else { Due::Ready };
         let first = if due == Due::Ping { Instant::now() + self.upkeep.ping } else { opened_by };
         let mut timer = pin!(sleep_until(first));
@@ -38,9 +39,9 @@ impl Connection {
             }
             while timer.as_mut().poll(cx).is_ready() {
                 let next = match due {
-                    Due::Ready => return Poll::Ready(Broken::timed_out("sync")),
+                    Due::Ready => return Poll::Ready(failure::timed_out("sync")),
                     Due::Pong => {
-                        return Poll::Ready(Broken::new(Outcome::Disconnected, "ping: timed out"));
+                        return Poll::Ready(Failure::new(Outcome::Disconnected, "ping: timed out"));
                     }
                     Due::Ping => self.upkeep.pong_timeout,
                 };
@@ -51,7 +52,7 @@ impl Connection {
                 timer.as_mut().reset(Instant::now() + next);
             }
             match self.with_socket(|socket| Pin::new(socket).poll_flush(cx)) {
-                Some(Poll::Ready(Err(e))) => Poll::Ready(Broken::stream(&e)),
+                Some(Poll::Ready(Err(e))) => Poll::Ready(failure::stream(&e)),
                 _ => Poll::Pending,
             }
         })
@@ -65,13 +66,13 @@ impl Connection {
         inbox: &dyn Inbox,
         due: &mut Due,
         mut timer: Pin<&mut Sleep>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Failure> {
         for _ in 0..BURST {
             let message = match self.with_socket(|socket| socket.poll_next_unpin(cx)) {
                 Some(Poll::Pending) => return Ok(()),
                 Some(Poll::Ready(Some(Ok(message)))) => message,
-                Some(Poll::Ready(Some(Err(e)))) => return Err(Broken::stream(&e)),
-                Some(Poll::Ready(None)) | None => return Err(Broken::closed(None)),
+                Some(Poll::Ready(Some(Err(e)))) => return Err(failure::stream(&e)),
+                Some(Poll::Ready(None)) | None => return Err(failure::closed(None)),
             };
             // Anything that comes is a sign of life.
             if *due == Due::Pong {
@@ -83,7 +84,7 @@ impl Connection {
                     // The answer to it (RFC 6455, 5.5.1) is made by the library and waits to be written; a server
                     // that takes nothing any more goes without.
                     drop(self.with_socket(|socket| Pin::new(socket).poll_flush(cx)));
-                    return Err(Broken::closed(frame.as_ref()));
+                    return Err(failure::closed(frame.as_ref()));
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                 Message::Text(_) | Message::Binary(_) => {
