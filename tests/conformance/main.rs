@@ -39,6 +39,8 @@ mod kafka_faults;
 mod kafka_hostile;
 #[cfg(feature = "kafka")]
 mod kafka_limits;
+#[cfg(feature = "kafka")]
+mod kafka_mutated;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]

@@ -13,7 +13,6 @@ use rdkafka::types::{RDKafka, RDKafkaRespErr};
 
 use super::connecting::{self, Native};
 use super::context::{Context, Troubles};
-use super::handshake::{self, HandshakeError};
 use super::security::Security;
 use crate::dial::Dial;
 use crate::{CONNECT_TIMEOUT, ConnectError};
@@ -24,10 +23,8 @@ use slatest_core::target::Guard;
 /// and a far broker still gets its time.
 const METADATA_WAIT_MIN: Duration = Duration::from_millis(250);
 
-/// Longest wait for the answers to our own first questions.
-const GREETING_WAIT: Duration = Duration::from_secs(3);
 /// Largest answer that librdkafka reads, in bytes: a fetch, with one record over its bound.
-const ANSWER_BYTES_MAX: u32 = 64 << 20;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Largest fetch, in bytes, unless its first batch alone is larger.
 const FETCH_BYTES_MAX: u32 = 16 << 20;
 
@@ -97,8 +94,8 @@ impl Cluster {
             .set("bootstrap.servers", self.brokers.join(","))
             .set("client.id", "slatest")
             .set("socket.connection.setup.timeout.ms", CONNECT_TIMEOUT.as_duration().as_millis().to_string())
-            .set("socket.keepalive.enable", "true")
-            .set("socket.nagle.disable", "true")
+            // What clients tell brokers of themselves unasked would be load that nobody planned.
+            .set("enable.metrics.push", "false")
             // librdkafka waits up to 10 s before it tries a broker again: a recovery would be
             // measured with that.
             .set("reconnect.backoff.ms", "50")
@@ -123,7 +120,6 @@ impl Cluster {
             self.guard.check(host).map_err(|reason| not_allowed(reason, "is a bootstrap broker"))?;
         }
         let started = Instant::now();
-        self.greet()?;
         let context = Context::new(self, Look);
         let troubles = Arc::clone(&context.troubles);
         // A consumer without a group: unlike an idempotent producer it asks for nothing by itself.
@@ -136,35 +132,6 @@ impl Cluster {
         })?;
         let metadata = fetch(&client, &troubles, started)?;
         self.judge(&metadata, started.elapsed())
-    }
-
-    /// A first exchange of our own with each bootstrap broker that speaks plain text.
-    fn greet(&self) -> Result<(), Refusal> {
-        let Some(metadata) = self.security.plain() else { return Ok(()) };
-        let one = async |broker: &str| match split(broker) {
-            Some(place) => handshake::greet(&self.dial, place, metadata, GREETING_WAIT).await,
-            None => Ok(()),
-        };
-        let all = async { futures_util::future::join_all(self.brokers.iter().map(|broker| one(broker))).await };
-        // On a thread of its own: this may be called where a runtime runs already.
-        let greeted = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                let greeted = runtime.block_on(all);
-                runtime.shutdown_background();
-                std::io::Result::Ok(greeted)
-            });
-            thread.join().ok().and_then(Result::ok).unwrap_or_default()
-        });
-        for (broker, greeted) in self.brokers.iter().zip(greeted) {
-            // Where nothing was answered, librdkafka says why: another broker may be there.
-            if let Err(error @ HandshakeError::Broken { .. }) = greeted {
-                let help = "is the port right? One with TLS needs `security: ssl` or `sasl_ssl`";
-                let (kind, reason) = ("connect: broken answer".into(), format!("{broker}: {error}; {help}"));
-                return Err(Refusal { outcome: Outcome::Disconnected, kind, reason });
-            }
-        }
-        Ok(())
     }
 
     fn judge(&self, metadata: &Metadata, elapsed: Duration) -> Result<Topology, Refusal> {
@@ -224,6 +191,13 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
             let reason = format!("no broker answered within {} s: {error}", limit.as_secs());
             return Err(Refusal { outcome: Outcome::TimedOut, kind: "connect: timed out".into(), reason });
         };
+        if let Some(broken) = troubles.broken().filter(|_| over || troubles.down()) {
+            let reason = format!("{broken}; is the port right? One with TLS needs `security: ssl` or `sasl_ssl`");
+            return Err(Refusal { outcome: Outcome::Disconnected, kind: "connect: broken answer".into(), reason });
+        }
+        if let Some(reason) = troubles.untrusted().filter(|_| over || troubles.down()) {
+            return Err(Refusal { outcome: Outcome::Disconnected, kind: "connect: TLS".into(), reason });
+        }
         // Each has been tried and none let us in; a wrong password never gets right.
         if over || troubles.down() || code == RDKafkaErrorCode::Authentication {
             let reason = match code {

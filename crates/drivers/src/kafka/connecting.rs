@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::ptr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::libc::{self, EAI_FAIL, EAI_NONAME, EAI_SYSTEM, addrinfo, sockaddr, sockaddr_in, sockaddr_in6};
@@ -16,14 +18,11 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafka;
 
 use super::context::Context;
-use super::handshake::{self, HandshakeError};
+use super::filter;
 use crate::dial::{Dial, DialError};
 
 /// Longest that a broker's thread waits for a connection; librdkafka then tries again.
 const WITHIN: Duration = Duration::from_secs(3);
-/// Longest wait for the answers to our own first questions on a new connection. A broker that is silent is left to
-/// librdkafka, which reads nothing then.
-const GREETING_WITHIN: Duration = Duration::from_secs(1);
 
 type ResolveCallback = unsafe extern "C" fn(
     node: *const c_char,
@@ -46,8 +45,8 @@ thread_local! {
 
 struct Connected {
     address: SocketAddr,
-    /// The connection, or the system's number for why there is none.
-    stream: Result<std::net::TcpStream, c_int>,
+    /// Our end of the connection that librdkafka gets, or the system's number for why there is none.
+    stream: Result<UnixStream, c_int>,
 }
 
 /// A client of one kind.
@@ -153,38 +152,45 @@ unsafe extern "C" fn connect<R>(
     }
 }
 
-/// A connection to `host`, made where this is called. A broker that speaks plain text is asked by us first, each time:
-/// it may be another one than last time, or say something else.
+/// A connection to `host`, filtered; made where the client's connections live.
 fn dial<R>(context: &Context<R>, host: &str, port: u16) -> Result<Connected, DialError> {
     let dial: &Dial = &context.dial;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let dialled = runtime.block_on(async {
-        if let Some(metadata) = context.security.plain()
-            && let Err(error @ HandshakeError::Broken { .. }) =
-                handshake::greet(dial, (host, port), metadata, GREETING_WITHIN).await
-        {
-            let address = dial.addresses(host, port).await?.first().copied();
-            let address = address.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
-            context.troubles.break_off(format!("{host}:{port}: {error}"));
-            return Ok(Connected { address, stream: Err(libc::EPROTO) });
-        }
-        match dial.connect(host, port, WITHIN).await {
-            Ok(stream) => Ok(Connected { address: stream.peer_addr()?, stream: Ok(stream.into_std()?) }),
-            Err(error @ (DialError::NotAllowed(_) | DialError::Lookup { .. })) => Err(error),
+    let name = format!("{host}:{port}");
+    // The address to which librdkafka is told to connect, where there is no connection to it.
+    let any = async || {
+        let address = dial.addresses(host, port).await?.first().copied();
+        address.ok_or_else(|| DialError::from(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)))
+    };
+    let dialled = context.filter.wait(async {
+        let stream = match dial.connect(host, port, WITHIN).await {
+            Ok(stream) => stream,
+            Err(error @ (DialError::NotAllowed(_) | DialError::Lookup { .. })) => return Err(error),
             // The connection fails, not the name: librdkafka says so by itself.
             Err(error) => {
                 let code = match &error {
                     DialError::Connect(error) => error.raw_os_error().unwrap_or(libc::ECONNREFUSED),
                     _ => libc::ETIMEDOUT,
                 };
-                let address = dial.addresses(host, port).await?.first().copied().ok_or(error)?;
-                Ok(Connected { address, stream: Err(code) })
+                let address = any().await.map_err(|_| error)?;
+                return Ok(Connected { address, stream: Err(code) });
             }
+        };
+        let address = stream.peer_addr()?;
+        socket2::SockRef::from(&stream).set_keepalive(true)?;
+        let troubles = Arc::clone(&context.troubles);
+        let Some(tls) = context.security.tls() else {
+            return Ok(Connected { address, stream: Ok(filter::begin(stream, name, troubles)?) });
+        };
+        match tokio::time::timeout(WITHIN, tls.connect(host, stream)).await {
+            Ok(Ok(stream)) => Ok(Connected { address, stream: Ok(filter::begin(stream, name, troubles)?) }),
+            Ok(Err(reason)) => {
+                context.troubles.refuse_tls(format!("{name}: {reason}"));
+                Ok(Connected { address, stream: Err(libc::EPROTO) })
+            }
+            Err(_) => Ok(Connected { address, stream: Err(libc::ETIMEDOUT) }),
         }
     });
-    // A look-up that is still under way ends by itself.
-    runtime.shutdown_background();
-    dialled
+    dialled.unwrap_or_else(|| Err(std::io::Error::from(std::io::ErrorKind::NotConnected).into()))
 }
 
 /// An address as a list of one.

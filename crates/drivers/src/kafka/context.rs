@@ -10,6 +10,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::cluster::Cluster;
+use super::filter::Filter;
 use super::security::Security;
 use crate::dial::Dial;
 
@@ -22,6 +23,10 @@ pub(super) struct Troubles {
     fatal: AtomicBool,
     /// The latest that says more than "all brokers are down".
     latest: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    /// The latest answer that no broker gives.
+    broken: Mutex<Option<String>>,
+    /// Why a broker isn't trusted.
+    untrusted: Mutex<Option<String>>,
     /// The first host that the brokers advertised and the guard refused, and why.
     refused: Mutex<Option<(String, String)>>,
 }
@@ -61,11 +66,28 @@ impl Troubles {
         refused.get_or_insert_with(|| (host.to_owned(), reason));
     }
 
-    /// A broker answers what no broker says, so that librdkafka isn't let in.
+    /// A broker answers what no broker says, so that librdkafka doesn't get to read it.
     pub(super) fn break_off(&self, reason: String) {
         tracing::info!(target: "librdkafka", "{reason}");
+        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         *latest = Some((RDKafkaErrorCode::BrokerTransportFailure, reason));
+    }
+
+    /// The latest answer that no broker gives, in words.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A broker isn't trusted, or doesn't speak TLS.
+    pub(super) fn refuse_tls(&self, reason: String) {
+        tracing::info!(target: "librdkafka", "{reason}");
+        *self.untrusted.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// Why a broker isn't trusted, in words.
+    pub(super) fn untrusted(&self) -> Option<String> {
+        self.untrusted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The first host that was refused, and why.
@@ -93,13 +115,15 @@ pub(super) struct Context<R> {
     pub(super) troubles: Arc<Troubles>,
     /// Connects.
     pub(super) dial: Arc<Dial>,
+    /// What stands between librdkafka and the brokers.
+    pub(super) filter: Filter,
     pub(super) role: R,
 }
 
 impl<R> Context<R> {
     pub(super) fn new(cluster: &Cluster, role: R) -> Self {
         let (security, dial) = (Arc::clone(&cluster.security), Arc::clone(&cluster.dial));
-        Self { security, troubles: Arc::default(), dial, role }
+        Self { security, troubles: Arc::default(), dial, filter: Filter::default(), role }
     }
 }
 

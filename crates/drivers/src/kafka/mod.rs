@@ -5,7 +5,8 @@
 //! that reads what is awaited back, because a record may come back in any partition, and one from which operations take.
 //!
 //! librdkafka follows every host that the brokers advertise, at any time: names are looked up and sockets connected
-//! by callbacks that ask the allow list first.
+//! by callbacks that ask the allow list first. What a broker answers is held against the protocol's definition before
+//! librdkafka reads it.
 
 mod cluster;
 mod compile;
@@ -14,7 +15,7 @@ mod consumer;
 mod context;
 mod endpoint;
 mod file;
-mod handshake;
+mod filter;
 mod headers;
 mod limits;
 mod producer;

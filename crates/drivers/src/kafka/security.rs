@@ -1,12 +1,17 @@
-//! How connections to the brokers are secured, in librdkafka's words.
+//! How connections to the brokers are secured: TLS, which ends in front of librdkafka, and SASL in librdkafka's words.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rdkafka::ClientConfig;
 use rdkafka::client::OAuthToken;
+use rustls_pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::KafkaEndpoint;
 use super::endpoint::KafkaSecurity;
@@ -14,8 +19,7 @@ use crate::CompileContext;
 use slatest_core::files::read_bytes;
 use slatest_core::model::Problems;
 use slatest_core::model::hide;
-use slatest_core::target::PEM_BYTES_MAX;
-use slatest_core::target::Secret;
+use slatest_core::target::{PEM_BYTES_MAX, Secret, TlsError, client_config};
 
 /// SASL mechanisms, and whether they take a user and a password (else a token).
 const MECHANISMS: [(&str, bool); 4] =
@@ -37,6 +41,61 @@ pub(super) struct Security {
     username: Option<String>,
     password: Option<SecretString>,
     token: Option<TokenSource>,
+    tls: Option<Tls>,
+}
+
+/// Begins TLS with brokers.
+pub(super) struct Tls(TlsConnector);
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// Begins it on a connection to `host`.
+    ///
+    /// # Errors
+    /// In words, why the broker isn't trusted or doesn't speak TLS.
+    pub(super) async fn connect(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+        let name = host.trim_matches(['[', ']']).to_owned();
+        let name =
+            ServerName::try_from(name).map_err(|_| format!("`{host}` is no name that a certificate can have"))?;
+        self.0.connect(name, stream).await.map_err(|error| tls_reason(&error))
+    }
+}
+
+/// Why TLS did not come about, and what to do about the most usual of it.
+fn tls_reason(error: &std::io::Error) -> String {
+    use rustls::{CertificateError as C, Error as E, InvalidMessage};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<E>());
+    match inner {
+        Some(E::InvalidCertificate(C::UnknownIssuer)) => {
+            "the broker's certificate was signed by an issuer that is not known here; name its CA with `ca`".into()
+        }
+        Some(E::InvalidCertificate(C::Expired | C::ExpiredContext { .. })) => {
+            "the broker's certificate has expired".into()
+        }
+        Some(E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. })) => {
+            "the broker's certificate is for another name; name it as its certificate does".into()
+        }
+        Some(E::InvalidCertificate(other)) => format!("the broker's certificate is refused: {other:?}"),
+        Some(E::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the port has no TLS: leave `security: ssl` out (`sasl_plaintext` for `sasl_ssl`), or use another port"
+                .into()
+        }
+        Some(E::AlertReceived(alert)) => format!("the broker broke TLS off ({alert:?})"),
+        _ => format!("TLS did not come about: {error}"),
+    }
+}
+
+/// The key of an endpoint of which a mistake in TLS speaks.
+const fn tls_key(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::HalfIdentity => "cert",
+        TlsError::Pem { .. } | TlsError::Setup(_) => "ca",
+    }
 }
 
 impl Security {
@@ -50,30 +109,31 @@ impl Security {
         let mut problem = |key: &str, message: String| {
             problems.0.push(context.target.problem(format!("endpoints.{name}.{key}"), message));
         };
-        let (protocol, tls, sasl) = match endpoint.security {
-            KafkaSecurity::Plaintext => ("plaintext", false, false),
-            KafkaSecurity::Ssl => ("ssl", true, false),
-            KafkaSecurity::SaslPlaintext => ("sasl_plaintext", false, true),
-            KafkaSecurity::SaslSsl => ("sasl_ssl", true, true),
+        let (tls, sasl) = match endpoint.security {
+            KafkaSecurity::Plaintext => (false, false),
+            KafkaSecurity::Ssl => (true, false),
+            KafkaSecurity::SaslPlaintext => (false, true),
+            KafkaSecurity::SaslSsl => (true, true),
         };
-        let mut properties = vec![("security.protocol", protocol.to_owned())];
-        for (key, written) in endpoint.tls_files().named() {
-            let property = match key {
-                "ca" => "ssl.ca.location",
-                "cert" => "ssl.certificate.location",
-                _ => "ssl.key.location",
-            };
+        // What librdkafka sees: TLS ends in front of it.
+        let mut properties = vec![("security.protocol", if sasl { "sasl_plaintext" } else { "plaintext" }.to_owned())];
+        let files = endpoint.tls_files();
+        let mut readable_all = true;
+        for (key, written) in files.named() {
             let path = context.target_folder.join(written);
             if !tls {
                 problem(key, "has no effect without TLS: say `security: ssl` or `security: sasl_ssl`".into());
             } else if let Err(e) = readable(&path) {
                 problem(key, format!("{} can't be read: {e}", path.display()));
-            } else {
-                properties.push((property, path.display().to_string()));
+                readable_all = false;
             }
         }
-        if endpoint.cert.is_some() != endpoint.key.is_some() {
-            problem("cert", "`cert` and `key` go together: a client certificate needs both".into());
+        let mut connector = None;
+        if tls && readable_all {
+            match client_config(files, context.target_folder, &[]) {
+                Ok(config) => connector = Some(Tls(TlsConnector::from(config))),
+                Err(error) => problem(tls_key(&error), error.to_string()),
+            }
         }
         let credentials = [
             ("mechanism", endpoint.mechanism.is_some()),
@@ -81,7 +141,7 @@ impl Security {
             ("password", endpoint.password.is_some()),
             ("token", endpoint.token.is_some()),
         ];
-        let mut security = Self { properties: Vec::new(), username: None, password: None, token: None };
+        let mut security = Self { properties: Vec::new(), username: None, password: None, token: None, tls: connector };
         if !sasl {
             for (key, _) in credentials.iter().filter(|(_, there)| *there) {
                 problem(key, "has no effect without SASL: say `security: sasl_ssl` or `sasl_plaintext`".into());
@@ -140,14 +200,9 @@ impl Security {
         }
     }
 
-    /// Whether metadata can be had at once (no SASL first), where the brokers speak plain text; `None` with TLS.
-    pub(super) fn plain(&self) -> Option<bool> {
-        let protocol = self.properties.iter().find(|(key, _)| *key == "security.protocol");
-        match protocol?.1.as_str() {
-            "plaintext" => Some(true),
-            "sasl_plaintext" => Some(false),
-            _ => None,
-        }
+    /// Begins TLS, where the brokers want it.
+    pub(super) const fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// A fresh OAUTHBEARER token.
@@ -217,7 +272,7 @@ mod tests {
     fn bearer(folder: &Path, token: &str) -> Security {
         std::fs::write(folder.join("token"), token).unwrap();
         let source = TokenSource { secret: Secret::File("token".into()), folder: folder.to_path_buf() };
-        Security { properties: Vec::new(), username: None, password: None, token: Some(source) }
+        Security { properties: Vec::new(), username: None, password: None, token: Some(source), tls: None }
     }
 
     #[test]
