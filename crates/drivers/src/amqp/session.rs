@@ -172,7 +172,7 @@ impl AmqpSession {
     }
 
     fn render<'m>(&self, arrival: &Arrival, message: &'m Message) -> Result<Rendered<'m>, Failure> {
-        let failed = |error: RenderError| Failure::new(Outcome::Rejected, &error.to_string());
+        let failed = |error: RenderError| Failure::new(Outcome::Rejected, error.to_string());
         let plan = &self.shared.plan;
         let id = plan.sender.identity.execution(arrival, self.context.index);
         let values = Values { id, data: &plan.data, captured: &self.captured };
