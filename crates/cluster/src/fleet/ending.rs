@@ -111,11 +111,14 @@ impl Fleet {
         out.push(Output::Ended(FleetEnd { not_started: None, stopped: stopped.is_some(), agents }));
     }
 
-    /// How many arrivals those agents owned up to an instant who can't say so themselves: they were lost,
-    /// or ended before their time. What they did not send is owed.
+    /// How many arrivals those agents owned up to an instant who can't say so themselves: they were lost, or ended
+    /// before their time, or were to take something over, of which they may not have heard before their end. What they
+    /// did not send is owed.
     fn owned(&self, horizon: Nanos) -> BTreeMap<usize, u64> {
-        let short =
-            |slot: &&super::AgentSlot| !slot.ended || slot.finished.as_ref().is_some_and(|f| !f.early.is_empty());
+        let short = |slot: &&super::AgentSlot| {
+            let early = slot.finished.as_ref().is_some_and(|finished| !finished.early.is_empty());
+            !slot.ended || early || !slot.orders.is_empty()
+        };
         let cut = |piece: &Piece| Piece { until: piece.until.min(horizon), ..*piece };
         let pieces: Vec<(usize, Piece)> = self
             .taken()

@@ -56,7 +56,7 @@ impl Agent {
         Self {
             name: format!("agent-{number}"),
             offset,
-            incarnation: [number as u8; 16],
+            incarnation: [number as u8, 0].repeat(8).try_into().expect("sixteen bytes"),
             wire: None,
             dead: false,
             gone_home: false,
@@ -77,6 +77,15 @@ impl Agent {
             scheduled: 0,
             finished: None,
         }
+    }
+
+    /// The same as another process.
+    pub fn restart(&mut self, now: Nanos) {
+        let number = self.incarnation[0];
+        let generation = self.incarnation[1].wrapping_add(1);
+        let incarnation = [number, generation].repeat(8).try_into().expect("sixteen bytes");
+        let name = self.name.clone();
+        *self = Self { name, incarnation, heard: now, ..Self::new(0, self.offset) };
     }
 
     pub fn hello(&self) -> wire::Hello {

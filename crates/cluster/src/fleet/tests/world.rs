@@ -292,6 +292,11 @@ impl World {
         let agent = self.agents.iter_mut().find(|agent| agent.wire.as_ref().is_some_and(|w| w.peer == peer));
         if let Some(agent) = agent {
             agent.wire = None;
+            // Its place was given to another one before anything began: whoever reads that starts it again.
+            if matches!(refusal, Refusal::Unknown { .. }) && agent.zero.is_none() {
+                agent.restart(self.now);
+                return;
+            }
             let known =
                 matches!(refusal, Refusal::Superseded | Refusal::OutOfStep { .. } | Refusal::Silent | Refusal::Over);
             assert!(known, "a faithful agent was refused: {refusal}");
