@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use comfy_table::Table;
 
 use super::harmless::harmless;
-use super::phrases::{errors, explanation, grouped, headline, length, plain, rate, time, top_errors};
+use super::phrases::{errors, explanation, grouped, headline, length, plain, rate, severity, time, top_errors};
 use super::text::{align_right, table, wrapped_to};
 use super::{Render, Text, drills};
 use slatest_core::model::Verdict;
@@ -144,12 +144,7 @@ fn objectives_table(objectives: &[&JudgedObjective], columns: usize) -> Vec<Stri
 /// Objectives in the order in which a reader wants them: those that did not pass first, the worst of these first.
 pub(super) fn sorted(run: &RunRecord) -> Vec<&JudgedObjective> {
     let mut sorted: Vec<&JudgedObjective> = run.result.objectives.iter().collect();
-    sorted.sort_by_key(|one| match one.verdict {
-        Verdict::Fail => 0,
-        Verdict::Void => 1,
-        Verdict::Inconclusive => 2,
-        Verdict::Pass => 3,
-    });
+    sorted.sort_by_key(|one| severity(one.verdict));
     sorted
 }
 

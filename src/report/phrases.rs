@@ -184,6 +184,16 @@ pub(super) fn top_errors(run: &RunRecord) -> Vec<(u64, &str, &str)> {
     errors
 }
 
+/// The place of a verdict in lists: what did not pass comes first, the worst of it first.
+pub(super) const fn severity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Fail => 0,
+        Verdict::Void => 1,
+        Verdict::Inconclusive => 2,
+        Verdict::Pass => 3,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use super::phrases::plain;
 use slatest_core::model::Nanos;
+use slatest_core::schedule::Curve;
 use slatest_engine::profile::{ExecutorPlan, Plan};
 use slatest_engine::record::RunRecord;
 use slatest_stats::Heal;
@@ -90,21 +91,9 @@ pub(super) fn planned_rate(plan: &Plan, from: Nanos, to: Nanos) -> Option<f64> {
     let mut planned: Option<f64> = None;
     for scenario in &plan.scenarios {
         let ExecutorPlan::Arrivals { stages, .. } = &scenario.executor else { continue };
-        let sum = planned.get_or_insert(0.0);
-        let mut at = scenario.start;
-        for stage in stages {
-            let (start, end) = (at, at + stage.duration);
-            at = end;
-            let (since, until) = (start.max(from), end.min(to));
-            if until <= since {
-                continue;
-            }
-            // The rate is linear in a stage: its mean is that in the middle.
-            let middle = (since.0 - start.0) as f64 / 2.0 + (until.0 - start.0) as f64 / 2.0;
-            let share = middle / (stage.duration.0 as f64).max(1.0);
-            let mean = (stage.to - stage.from).mul_add(share, stage.from);
-            *sum += mean * (until.0 - since.0) as f64 / 1e9;
-        }
+        let curve = Curve::new(stages);
+        let level = |at: Nanos| curve.integral_to(at - scenario.start);
+        *planned.get_or_insert(0.0) += level(to) - level(from);
     }
     planned.map(|planned| planned / length)
 }

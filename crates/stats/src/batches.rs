@@ -124,13 +124,13 @@ pub fn judge_batches_above(batches: &[Batch], limit: f64) -> BatchJudgement {
     }
 }
 
-/// P(Bin(n, p) ≥ x), for real n and x.
-pub(super) fn at_least(n: f64, p: f64, x: f64) -> f64 {
+/// P(Bin(n, p) ≥ x), for real n and x: counts that were weighed by a design effect.
+pub fn at_least(n: f64, p: f64, x: f64) -> f64 {
     if x <= 0.0 { 1.0 } else { incomplete_beta(x, (n - x).max(0.0) + 1.0, p) }
 }
 
-/// P(Bin(n, p) ≤ x), for real n and x.
-pub(super) fn at_most(n: f64, p: f64, x: f64) -> f64 {
+/// P(Bin(n, p) ≤ x), likewise.
+pub fn at_most(n: f64, p: f64, x: f64) -> f64 {
     if x >= n { 1.0 } else { incomplete_beta(n - x, x + 1.0, 1.0 - p) }
 }
 

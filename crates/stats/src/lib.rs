@@ -28,7 +28,8 @@ mod validity;
 
 pub use arrival_law::{ARRIVAL_LAW_BOUND, GAPS_MAX, anderson_darling, gap_to_uniform};
 pub use batches::{
-    BATCHES, Batch, BatchJudgement, Worth, judge_batches_above, judge_batches_below, worth, worth_of_one,
+    BATCHES, Batch, BatchJudgement, Worth, at_least, at_most, judge_batches_above, judge_batches_below, worth,
+    worth_of_one,
 };
 pub use binomial::{ALPHA, Interval, Judgement, clopper_pearson, fewest_for_pass, judge_above, judge_below};
 pub use check::{Check, Effect};
