@@ -1,6 +1,8 @@
 //! Why something did not work: outcome, kind, what was said, and whether the connection can still be used. What an error
 //! of a protocol's library stands for is in the `failure.rs` of its driver.
 
+use std::error::Error;
+
 use super::ConnectError;
 use slatest_core::model::Outcome;
 
@@ -54,4 +56,16 @@ impl From<Failure> for ConnectError {
 /// What is said of a server that gave fewer connections than were asked for.
 pub(crate) fn shortage(given: usize, wanted: usize, refused: u64, addresses: &str) -> String {
     format!("the server gave {given} of {wanted} connections, and refused {refused} more: {addresses}")
+}
+
+/// The first error of a type in the chain of causes.
+pub(crate) fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }

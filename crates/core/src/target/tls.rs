@@ -23,6 +23,8 @@ pub enum TlsError {
     /// A PEM file that can't be read or holds nothing fit.
     #[error("{path} {reason}")]
     Pem {
+        /// The key that names it: `ca`, `cert` or `key`.
+        key: &'static str,
         /// The file.
         path: String,
         /// Why.
@@ -34,6 +36,17 @@ pub enum TlsError {
     /// A client certificate without its key, or the other way round.
     #[error("`cert` and `key` go together: a client certificate needs both")]
     HalfIdentity,
+}
+
+impl TlsError {
+    /// The key of an endpoint at which it is.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::Pem { key, .. } => key,
+            Self::Setup(_) => "ca",
+            Self::HalfIdentity => "cert",
+        }
+    }
 }
 
 /// The files that a TLS endpoint names, as written.
@@ -117,19 +130,19 @@ fn configured(
     folder: &Path,
     alpn: &[&[u8]],
 ) -> Result<Arc<ClientConfig>, TlsError> {
-    let pem = |path: &Path, reason: String| TlsError::Pem { path: path.display().to_string(), reason };
-    let certificates = |written: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = |key, path: &Path, reason: String| TlsError::Pem { key, path: path.display().to_string(), reason };
+    let certificates = |key, written: &str| -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let path = folder.join(written);
-        let text = read_bytes(&path, PEM_BYTES_MAX).map_err(|error| pem(&path, error.to_string()))?;
+        let text = read_bytes(&path, PEM_BYTES_MAX).map_err(|error| pem(key, &path, error.to_string()))?;
         let found = CertificateDer::pem_slice_iter(&text)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| pem(&path, "holds no certificate that can be read (PEM is wanted)".into()))?;
-        if found.is_empty() { Err(pem(&path, "holds no certificate".into())) } else { Ok(found) }
+            .map_err(|_| pem(key, &path, "holds no certificate that can be read (PEM is wanted)".into()))?;
+        if found.is_empty() { Err(pem(key, &path, "holds no certificate".into())) } else { Ok(found) }
     };
     let mut roots = RootCertStore::empty();
     match files.ca {
         Some(ca) => {
-            for certificate in certificates(ca)? {
+            for certificate in certificates("ca", ca)? {
                 roots.add(certificate)?;
             }
         }
@@ -157,10 +170,10 @@ fn configured(
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let path = folder.join(key);
-            let text = read_bytes(&path, PEM_BYTES_MAX).map_err(|error| pem(&path, error.to_string()))?;
+            let text = read_bytes(&path, PEM_BYTES_MAX).map_err(|error| pem("key", &path, error.to_string()))?;
             let key = PrivateKeyDer::from_pem_slice(&text)
-                .map_err(|_| pem(&path, "holds no private key that can be read (PEM is wanted)".into()))?;
-            builder.with_client_auth_cert(certificates(cert)?, key)?
+                .map_err(|_| pem("key", &path, "holds no private key that can be read (PEM is wanted)".into()))?;
+            builder.with_client_auth_cert(certificates("cert", cert)?, key)?
         }
         _ => return Err(TlsError::HalfIdentity),
     };

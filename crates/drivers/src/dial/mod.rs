@@ -6,6 +6,8 @@
 mod count;
 mod lookup;
 mod race;
+#[cfg(any(feature = "http", feature = "kafka"))]
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +23,8 @@ use super::generator::io_kind;
 use slatest_core::target::Guard;
 
 pub(crate) use lookup::LookupError;
+#[cfg(any(feature = "http", feature = "kafka"))]
+pub(crate) use tls::TlsFailure;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]

@@ -5,11 +5,10 @@ use std::fmt;
 use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, Home};
-use super::failure::cause;
 use super::file::Version;
 use super::origin::Origin;
 use crate::CONNECT_TIMEOUT;
-use crate::dial::{self, Dial};
+use crate::dial::{self, Dial, TlsFailure};
 use slatest_core::model::{Clock, Nanos};
 
 /// Opens connections.
@@ -69,7 +68,7 @@ impl Dialer {
             return Ok(Dialed { connection, connect, tls: None, tls_detail: None });
         };
         let connector = self.tls.as_ref().ok_or_else(|| DialError::same("tls: not set up"))?;
-        let stream = connector.connect(name.clone(), tcp).await.map_err(|e| tls_error(&e))?;
+        let stream = connector.connect(name.clone(), tcp).await.map_err(|e| TlsFailure::of(&e))?;
         let agreed = stream.get_ref().1;
         let http2 = agreed.alpn_protocol() == Some(b"h2");
         if self.version == Version::Http2 && !http2 {
@@ -85,6 +84,12 @@ impl Dialer {
     }
 }
 
+impl From<TlsFailure> for DialError {
+    fn from(failure: TlsFailure) -> Self {
+        Self { kind: failure.kind, words: failure.words }
+    }
+}
+
 impl From<dial::DialError> for DialError {
     fn from(error: dial::DialError) -> Self {
         Self { kind: error.kind(), words: error.to_string() }
@@ -93,32 +98,6 @@ impl From<dial::DialError> for DialError {
 
 fn handshake_error(error: &hyper::Error) -> DialError {
     DialError { kind: "connect: http handshake failed".into(), words: format!("no HTTP connection: {error}") }
-}
-
-fn tls_error(error: &std::io::Error) -> DialError {
-    use rustls::{CertificateError as C, Error as E};
-    let inner = error.get_ref().and_then(|e| cause::<E>(e));
-    let (kind, help) = match inner {
-        Some(E::InvalidCertificate(C::UnknownIssuer)) => (
-            "tls: certificate of an unknown issuer".into(),
-            "set `ca` of the endpoint to the certificate of the CA that signed the server's",
-        ),
-        Some(E::InvalidCertificate(C::Expired | C::ExpiredContext { .. })) => {
-            ("tls: certificate expired".into(), "renew the server's certificate")
-        }
-        Some(E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. })) => (
-            "tls: certificate for another name".into(),
-            "use the name that the certificate is for in the endpoint's URL",
-        ),
-        Some(E::InvalidCertificate(_)) => ("tls: certificate refused".into(), "look at the server's certificate"),
-        Some(E::AlertReceived(alert)) => (
-            format!("tls: alert {alert:?}"),
-            "the server refused the handshake; it may want a client certificate (`cert` and `key`)",
-        ),
-        Some(_) => ("tls: handshake failed".into(), "see whether the server speaks TLS on this port"),
-        None => (format!("tls: {}", error.kind()), "see whether the server speaks TLS on this port"),
-    };
-    DialError { kind, words: format!("TLS failed: {error}; {help}") }
 }
 
 impl fmt::Debug for Dialer {

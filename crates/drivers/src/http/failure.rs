@@ -1,10 +1,9 @@
 //! Why an execution was not ok: which outcome, and the kind that is counted.
 
-use std::error::Error;
 use std::io;
 
 use super::request::NotBuilt;
-use crate::failure::Failure;
+use crate::failure::{Failure, cause};
 use slatest_core::model::Outcome;
 
 impl Failure {
@@ -105,16 +104,4 @@ fn reason_name(reason: h2::Reason) -> &'static str {
         R::HTTP_1_1_REQUIRED => "HTTP_1_1_REQUIRED",
         _ => "of an unknown reason",
     }
-}
-
-/// The first error of a type in the chain of causes.
-pub(super) fn cause<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }

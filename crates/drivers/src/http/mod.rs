@@ -306,7 +306,7 @@ impl Server {
             match client_config_in(manner, endpoint.tls_files(), context.target_folder, alpn) {
                 Ok(config) => Some(config.into()),
                 Err(error) => {
-                    problems.0.push(wrong("ca", error.to_string()));
+                    problems.0.push(wrong(error.key(), error.to_string()));
                     None
                 }
             }

@@ -22,9 +22,12 @@ use super::origin::Origin;
 use super::pool::Pool;
 use super::{CONNECT, Exchange, FIRST_BYTE, Http, TLS, body, redirect};
 use crate::failure::Failure;
-use crate::workload::Values;
+use crate::workload::{ExecutionId, Values, unit};
 use crate::{CONNECT_TIMEOUT, Limit, Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Traffic, Written};
+
+/// The place of the draw that decides whether a connection is fresh, apart from those of templates.
+const FRESH_STREAM: u64 = u64::MAX;
 
 /// How much longer than its deadline an execution may take for looking at a large answer, which has come in time. Less
 /// than what the engine adds before it gives a session up.
@@ -152,7 +155,7 @@ impl HttpSession {
         if let Some(pool) = &self.pool {
             self.connection = pool.take();
         }
-        if http.fresh > 0.0 && is_fresh(http.fresh, arrival) {
+        if http.fresh > 0.0 && is_fresh(http.fresh, &http.identity.execution(arrival, self.context.index)) {
             self.let_go();
         }
         let result = match http.exchanges.get(arrival.operation) {
@@ -394,14 +397,10 @@ impl HttpSession {
     }
 }
 
-/// Whether an execution opens a connection of its own. By its numbers alone, so that a run can be repeated.
-fn is_fresh(share: f64, arrival: &Arrival) -> bool {
-    // SplitMix64 (Steele, Lea, Flood 2014): neighbouring numbers give unrelated ones.
-    let mut z = arrival.seq.wrapping_add(u64::from(arrival.step) << 40).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    let unit = ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
-    unit < share
+/// Whether an execution opens a connection of its own. By the run's seed and its numbers alone, so that a run can be
+/// repeated.
+fn is_fresh(share: f64, id: &ExecutionId) -> bool {
+    unit(id, FRESH_STREAM) < share
 }
 
 #[cfg(test)]
@@ -410,11 +409,14 @@ mod tests {
 
     #[test]
     fn as_many_connections_are_fresh_as_were_asked_for() {
-        let arrival = |seq| Arrival { seq, at: Nanos::ZERO, deadline: Nanos::ZERO, operation: 0, step: 0 };
+        let id = |seed, seq| ExecutionId { seed, run: "run".into(), scenario: "api".into(), seq, step: 0, user: 0 };
         for share in [0.0, 0.05, 0.5, 1.0] {
-            let fresh = (0..40_000).filter(|&seq| is_fresh(share, &arrival(seq))).count() as f64 / 40_000.0;
+            let fresh = (0..40_000).filter(|&seq| is_fresh(share, &id(1, seq))).count() as f64 / 40_000.0;
             // Five standard deviations of a half are 0.0125.
             assert!((fresh - share).abs() < 0.0125, "{fresh} of {share}");
         }
+        let which = |seed| (0..200).filter(|&seq| is_fresh(0.5, &id(seed, seq))).collect::<Vec<_>>();
+        assert_eq!(which(1), which(1));
+        assert_ne!(which(1), which(2), "they follow from the run's seed");
     }
 }

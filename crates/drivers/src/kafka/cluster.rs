@@ -196,7 +196,11 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
             return Err(Refusal { outcome: Outcome::Disconnected, kind: "connect: broken answer".into(), reason });
         }
         if let Some(reason) = troubles.untrusted().filter(|_| over || troubles.down()) {
-            return Err(Refusal { outcome: Outcome::Disconnected, kind: "connect: TLS".into(), reason });
+            return Err(Refusal {
+                outcome: Outcome::Disconnected,
+                kind: "connect: TLS".into(),
+                reason: helped(reason),
+            });
         }
         // Each has been tried and none let us in; a wrong password never gets right.
         if over || troubles.down() || code == RDKafkaErrorCode::Authentication {
@@ -218,10 +222,7 @@ fn helped(reason: String) -> String {
     let help = [
         ("Connection refused", "is the port right, and does the broker run?"),
         ("Failed to resolve", "is the name right, and does this machine know it?"),
-        (
-            "wrong version number",
-            "the port has no TLS: leave `security: ssl` out (`sasl_plaintext` for `sasl_ssl`), or use another port",
-        ),
+        ("speaks TLS on this port", "one without TLS takes `security: plaintext` or `sasl_plaintext`"),
     ];
     match help.iter().find(|(said, _)| reason.contains(said)) {
         Some((_, help)) => format!("{reason}; {help}"),

@@ -1,7 +1,7 @@
 //! How connections to the brokers are secured: TLS, which ends in front of librdkafka, and SASL in librdkafka's words.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -16,10 +16,10 @@ use tokio_rustls::client::TlsStream;
 use super::KafkaEndpoint;
 use super::endpoint::KafkaSecurity;
 use crate::CompileContext;
-use slatest_core::files::read_bytes;
+use crate::dial::TlsFailure;
 use slatest_core::model::Problems;
 use slatest_core::model::hide;
-use slatest_core::target::{PEM_BYTES_MAX, Secret, TlsError, client_config};
+use slatest_core::target::{Secret, client_config};
 
 /// SASL mechanisms, and whether they take a user and a password (else a token).
 const MECHANISMS: [(&str, bool); 4] =
@@ -62,39 +62,7 @@ impl Tls {
         let name = host.trim_matches(['[', ']']).to_owned();
         let name =
             ServerName::try_from(name).map_err(|_| format!("`{host}` is no name that a certificate can have"))?;
-        self.0.connect(name, stream).await.map_err(|error| tls_reason(&error))
-    }
-}
-
-/// Why TLS did not come about, and what to do about the most usual of it.
-fn tls_reason(error: &std::io::Error) -> String {
-    use rustls::{CertificateError as C, Error as E, InvalidMessage};
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<E>());
-    match inner {
-        Some(E::InvalidCertificate(C::UnknownIssuer)) => {
-            "the broker's certificate was signed by an issuer that is not known here; name its CA with `ca`".into()
-        }
-        Some(E::InvalidCertificate(C::Expired | C::ExpiredContext { .. })) => {
-            "the broker's certificate has expired".into()
-        }
-        Some(E::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. })) => {
-            "the broker's certificate is for another name; name it as its certificate does".into()
-        }
-        Some(E::InvalidCertificate(other)) => format!("the broker's certificate is refused: {other:?}"),
-        Some(E::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "the port has no TLS: leave `security: ssl` out (`sasl_plaintext` for `sasl_ssl`), or use another port"
-                .into()
-        }
-        Some(E::AlertReceived(alert)) => format!("the broker broke TLS off ({alert:?})"),
-        _ => format!("TLS did not come about: {error}"),
-    }
-}
-
-/// The key of an endpoint of which a mistake in TLS speaks.
-const fn tls_key(error: &TlsError) -> &'static str {
-    match error {
-        TlsError::HalfIdentity => "cert",
-        TlsError::Pem { .. } | TlsError::Setup(_) => "ca",
+        self.0.connect(name, stream).await.map_err(|error| TlsFailure::of(&error).words)
     }
 }
 
@@ -118,21 +86,15 @@ impl Security {
         // What librdkafka sees: TLS ends in front of it.
         let mut properties = vec![("security.protocol", if sasl { "sasl_plaintext" } else { "plaintext" }.to_owned())];
         let files = endpoint.tls_files();
-        let mut readable_all = true;
-        for (key, written) in files.named() {
-            let path = context.target_folder.join(written);
-            if !tls {
-                problem(key, "has no effect without TLS: say `security: ssl` or `security: sasl_ssl`".into());
-            } else if let Err(e) = readable(&path) {
-                problem(key, format!("{} can't be read: {e}", path.display()));
-                readable_all = false;
-            }
-        }
         let mut connector = None;
-        if tls && readable_all {
+        if tls {
             match client_config(files, context.target_folder, &[]) {
                 Ok(config) => connector = Some(Tls(TlsConnector::from(config))),
-                Err(error) => problem(tls_key(&error), error.to_string()),
+                Err(error) => problem(error.key(), error.to_string()),
+            }
+        } else {
+            for (key, _) in files.named() {
+                problem(key, "has no effect without TLS: say `security: ssl` or `security: sasl_ssl`".into());
             }
         }
         let credentials = [
@@ -237,10 +199,6 @@ impl Security {
     }
 }
 
-fn readable(path: &Path) -> Result<(), String> {
-    read_bytes(path, PEM_BYTES_MAX).map(drop).map_err(|error| error.to_string())
-}
-
 /// What slatest wants to know of a token; the brokers verify it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Claims {
@@ -263,6 +221,8 @@ impl Claims {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn jwt(claims: &str) -> String {

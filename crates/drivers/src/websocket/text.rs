@@ -1,11 +1,10 @@
 //! Text and numbers that follow from a seed alone, the same on every machine.
 
+use crate::workload;
+
 /// SplitMix64: spreads a number over all 64 bits.
 pub(super) const fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    workload::mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 /// FNV-1a of some texts; where one ends matters.

@@ -22,7 +22,7 @@ pub(super) fn stable_hash(bytes: &[u8]) -> u64 {
 }
 
 /// Spreads every bit of the input over the output (the finaliser of SplitMix64); a bijection.
-pub(super) const fn mix(mut z: u64) -> u64 {
+pub(crate) const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
@@ -33,6 +33,12 @@ pub(super) const fn mix(mut z: u64) -> u64 {
 pub(super) fn rng(id: &ExecutionId, stream: u64) -> ChaCha8Rng {
     // The first step's stream is the place itself.
     keyed([id.seed, stable_hash(id.scenario.as_bytes()), id.seq, stream ^ mix(u64::from(id.step))])
+}
+
+/// A number from 0 to 1 for one execution: what is decided of it beside its payload.
+#[cfg(feature = "http")]
+pub(crate) fn unit(id: &ExecutionId, stream: u64) -> f64 {
+    rng(id, stream).random()
 }
 
 /// The same for what all steps of an arrival's flow have in common.

@@ -22,6 +22,10 @@ mod values;
 
 pub use capture::{CaptureError, Captures};
 pub use data::{Data, DataSpec};
+#[cfg(feature = "websocket")]
+pub(crate) use draw::mix;
+#[cfg(feature = "http")]
+pub(crate) use draw::unit;
 pub use file::{FlowSpec, OperationSpec, StepSpec, WorkloadFile, WorkloadHead};
 pub use json_path::{JsonPath, TooLarge};
 pub use json_template::JsonTemplate;

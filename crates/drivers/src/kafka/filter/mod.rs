@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::{Builder, Runtime};
@@ -131,11 +131,13 @@ async fn ask<B: AsyncWrite>(
 
 /// Passes answers on that a broker may give.
 async fn answer<B: AsyncRead>(
-    mut broker: ReadHalf<B>,
+    broker: ReadHalf<B>,
     mut client: OwnedWriteHalf,
     questions: Arc<Mutex<Questions>>,
 ) -> Result<(), Ended> {
     let lock = || questions.lock().unwrap_or_else(PoisonError::into_inner);
+    // A small answer is read at once, length and all.
+    let mut broker = BufReader::with_capacity(CHUNK_BYTES, broker);
     let mut frame = Vec::new();
     loop {
         let length = broker.read_i32().await?;
