@@ -18,8 +18,7 @@ use slatest_core::schedule::{ArrivalLaw, Curve, StagePlan};
 use slatest_core::target::Environment;
 use slatest_core::terminal::print_all;
 use slatest_engine::load::reach;
-use slatest_engine::profile::Target;
-use slatest_engine::profile::{AddressNeed, ExecutorPlan, Plan, ScenarioPlan, addresses_needed, peak_rate};
+use slatest_engine::profile::{AddressNeed, ExecutorPlan, Plan, ScenarioPlan, Target, addresses_needed, peak_rate};
 use slatest_engine::record::HealthLine;
 
 /// Columns of what is printed.

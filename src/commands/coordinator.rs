@@ -46,9 +46,8 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
-    if let Err(reason) = args.telling.files.check() {
-        say!("slatest: {reason}");
-        return Exit::Usage;
+    if let Err(exit) = args.telling.ready() {
+        return exit;
     }
     if let Some(run) = &args.resume {
         return coordinate::resume(&args.out, run, &args.join_options, &args.telling, &stop);

@@ -15,8 +15,7 @@ use slatest_core::model::{Problems, Rate, Span};
 use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_core::target::Environment;
-use slatest_engine::profile::Target;
-use slatest_engine::profile::{Library, Overrides, Plan, Resolved, addresses_needed, resolve};
+use slatest_engine::profile::{Library, Overrides, Plan, Resolved, Target, addresses_needed, resolve};
 
 /// The target that needs nothing else.
 pub const SANDBOX: &str = "sandbox";
@@ -151,9 +150,12 @@ impl Found {
         Ok(Self { library, profile, target, name: name.to_owned(), sandbox: None })
     }
 
-    /// The process that was started for it.
-    pub fn into_sandbox(self) -> Option<SandboxProcess> {
-        self.sandbox
+    /// Checks and resolves it for one run, with what was started for it. Says what is wrong by itself.
+    ///
+    /// # Errors
+    /// As [`Found::resolve`].
+    pub fn prepare(self, args: &PlanArgs) -> Result<Prepared, Exit> {
+        Ok(Prepared { resolved: self.resolve(args)?, sandbox: self.sandbox })
     }
 
     /// Checks and resolves it for one run. Says what is wrong by itself.
@@ -257,8 +259,7 @@ pub fn run_name() -> String {
 /// # Errors
 /// The exit code that tells why it can't be run.
 pub fn prepare(args: &PlanArgs) -> Result<Prepared, Exit> {
-    let found = find(args)?;
-    Ok(Prepared { resolved: found.resolve(args)?, sandbox: found.sandbox })
+    find(args)?.prepare(args)
 }
 
 /// Real users are met only on purpose: the target is named on the command line (not by a variable

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum as _};
 
+use super::Exit;
 use super::report::Format;
 use crate::report::{Brief, Markdown, Render, Text};
 use slatest_core::say;
@@ -26,6 +27,19 @@ pub struct Telling {
     pub verbose: bool,
     #[command(flatten)]
     pub files: ReportFiles,
+}
+
+impl Telling {
+    /// Whether all that is asked for can be written, before anything is sent. Says what is wrong by itself.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`], when something can't.
+    pub(super) fn ready(&self) -> Result<(), Exit> {
+        self.files.check().map_err(|reason| {
+            say!("slatest: {reason}");
+            Exit::Usage
+        })
+    }
 }
 
 /// Reports that are written when a run is over, beside what its folder holds.

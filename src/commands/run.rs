@@ -11,7 +11,7 @@ use super::coordinate::{Bringing, JoinOptions, Leading, lead};
 use super::drills;
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
-use super::prepare::{Found, PlanArgs, find, spread};
+use super::prepare::{Found, PlanArgs, Prepared, find, spread};
 use super::process::{NothingSentYet, begin, realtime, workers_default};
 use super::report_files::Telling;
 use super::run_recorder::{Ended, NotRun, RunRecorder, tell};
@@ -114,9 +114,8 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
-    if let Err(reason) = args.telling.files.check() {
-        say!("slatest: {reason}");
-        return Exit::Usage;
+    if let Err(exit) = args.telling.ready() {
+        return exit;
     }
     if args.realtime
         && let Err(exit) = realtime(args.by_pods())
@@ -142,9 +141,8 @@ pub fn run(args: &RunArgs) -> Exit {
 
 /// Runs what was found without files of its own.
 pub(super) fn run_found(args: &RunArgs, found: Found) -> Exit {
-    if let Err(reason) = args.telling.files.check() {
-        say!("slatest: {reason}");
-        return Exit::Usage;
+    if let Err(exit) = args.telling.ready() {
+        return exit;
     }
     match begin() {
         Ok(stop) => run_prepared(args, found, NothingSentYet::begin(), &stop),
@@ -153,12 +151,10 @@ pub(super) fn run_found(args: &RunArgs, found: Found) -> Exit {
 }
 
 fn run_prepared(args: &RunArgs, found: Found, idle: NothingSentYet, stop: &Stop) -> Exit {
-    let resolved = match found.resolve(&args.plan) {
-        Ok(resolved) => resolved,
+    let Prepared { resolved, sandbox } = match found.prepare(&args.plan) {
+        Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    // The sandbox goes last: sessions have said goodbye by then.
-    let _sandbox = found.into_sandbox();
     if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
         return exit;
     }
@@ -167,10 +163,13 @@ fn run_prepared(args: &RunArgs, found: Found, idle: NothingSentYet, stop: &Stop)
         Err(exit) => return exit,
     };
     drop(idle);
-    match one(args, resolved, proxies, stop, &mut |_| Ok(())) {
+    let exit = match one(args, resolved, proxies, stop, &mut |_| Ok(())) {
         Ok(ended) => tell(&ended),
         Err(not) => not.say(),
-    }
+    };
+    // The sandbox goes last: sessions have said goodbye by now.
+    drop(sandbox);
+    exit
 }
 
 /// One run to its record. `begun` is told of its folder before anything is sent.

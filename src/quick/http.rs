@@ -6,11 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::load::LoadArgs;
 use super::secrets::Secrets;
+use super::words::{contents, json_contents, login};
 use super::{QuickError, Request, dsn};
-use slatest_core::files::read_text;
-
-/// Largest body that is read from a file.
-const BODY_BYTES_MAX: u64 = 1 << 20;
 
 /// Methods that slatest sends.
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"];
@@ -131,11 +128,7 @@ impl HttpArgs {
 
     fn body(&self) -> Result<Option<(String, Value)>, QuickError> {
         if let Some(written) = &self.json {
-            let text = contents(written, "--json")?;
-            let value: Value = serde_json::from_str(&text).map_err(|error| {
-                QuickError::usage(format!("--json is not JSON: line {}, column {}", error.line(), error.column()))
-            })?;
-            return Ok(Some(("json".into(), value)));
+            return Ok(Some(("json".into(), json_contents(written, "--json")?)));
         }
         match &self.data {
             Some(written) => Ok(Some(("body".into(), json!(contents(written, "--data")?)))),
@@ -164,9 +157,7 @@ impl HttpArgs {
             if headers.keys().any(|known| known.eq_ignore_ascii_case("authorization")) {
                 return Err(QuickError::usage("-u and the header `Authorization` say the same thing: leave one out"));
             }
-            if !user.contains(':') {
-                return Err(QuickError::usage("-u takes user and password with a colon between them"));
-            }
+            login(user)?;
             use base64::Engine as _;
             let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user));
             headers.insert("Authorization".into(), secrets.section("AUTHORIZATION", &SecretString::from(basic), user)?);
@@ -183,11 +174,4 @@ fn variable(header: &str) -> String {
 /// A number where it is one, so that the file says `status: 200`.
 fn status_value(written: &str) -> Value {
     written.parse::<u16>().map_or_else(|_| json!(written), |number| json!(number))
-}
-
-/// What is written, or what stands in the file that `@FILE` names.
-pub(super) fn contents(written: &str, option: &str) -> Result<String, QuickError> {
-    let Some(path) = written.strip_prefix('@') else { return Ok(written.to_owned()) };
-    read_text(path.as_ref(), BODY_BYTES_MAX)
-        .map_err(|error| QuickError::usage(format!("{option} names the file `{path}`, which {error}")))
 }

@@ -10,6 +10,7 @@ mod queues;
 mod secrets;
 mod stores;
 mod websocket;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,9 @@ use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value, json};
 
-use super::http::contents;
 use super::load::LoadArgs;
 use super::secrets::Secrets;
+use super::words::{contents, json_contents, login};
 use super::{QuickError, Request, dsn};
 
 /// What is sent where nothing was said.
@@ -31,11 +31,7 @@ impl Message {
     /// The key and the value of its section; text stands under `text_key`.
     fn section(&self, text_key: &str) -> Result<(String, Value), QuickError> {
         if let Some(written) = &self.json {
-            let text = contents(written, "--json")?;
-            let value = serde_json::from_str(&text).map_err(|error| {
-                QuickError::usage(format!("--json is not JSON: line {}, column {}", error.line(), error.column()))
-            })?;
-            return Ok(("json".into(), value));
+            return Ok(("json".into(), json_contents(written, "--json")?));
         }
         let text = match &self.value {
             Some(written) => contents(written, "--value")?,
@@ -106,9 +102,7 @@ impl KafkaArgs {
         };
         endpoint.insert("security".into(), json!(security));
         if let Some(typed) = &self.user {
-            let (user, password) = typed
-                .split_once(':')
-                .ok_or_else(|| QuickError::usage("-u takes user and password with a colon between them"))?;
+            let (user, password) = login(typed)?;
             endpoint.insert("mechanism".into(), json!(self.mechanism));
             endpoint.insert("username".into(), json!(user));
             endpoint

@@ -1,10 +1,10 @@
 //! `slatest ws`: a message and its answer, or edits of shared documents.
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use super::http::contents;
 use super::load::LoadArgs;
+use super::words::json_contents;
 use super::{QuickError, Request, dsn};
 
 /// Arguments of `slatest ws`.
@@ -59,10 +59,7 @@ impl WebsocketArgs {
         }
         let (operation, request) = match (&self.send, self.edit) {
             (Some(send), _) => {
-                let text = contents(send, "--send")?;
-                let message: Value = serde_json::from_str(&text).map_err(|error| {
-                    QuickError::usage(format!("--send is not JSON: line {}, column {}", error.line(), error.column()))
-                })?;
+                let message = json_contents(send, "--send")?;
                 ("message", json!({ "send": message, "correlate": self.correlate }))
             }
             (None, bytes) => ("edit", json!({ "edit": { "bytes": bytes.unwrap_or(40) } })),

@@ -15,8 +15,7 @@ use slatest_core::model::MonotonicClock;
 use slatest_core::say;
 use slatest_core::source::Source;
 use slatest_core::target::{Environment, Guard};
-use slatest_engine::profile::Target;
-use slatest_engine::profile::{Library, ProfileFile, Shelf};
+use slatest_engine::profile::{Library, ProfileFile, Shelf, Target};
 use slatest_faults::{Fault, FaultContext, FaultSpec, InjectSpec, Proxies, Stopwatch, compile};
 
 /// What is said of a fault.

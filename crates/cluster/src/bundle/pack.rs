@@ -16,8 +16,7 @@ use slatest_core::source::{Located, Source};
 use slatest_core::target::Secret;
 use slatest_drivers::Endpoint;
 use slatest_drivers::workload::DataSpec;
-use slatest_engine::profile::Target;
-use slatest_engine::profile::{Library, Overrides, Plan, ProfileFile};
+use slatest_engine::profile::{Library, Overrides, Plan, ProfileFile, Target};
 
 /// What an assignment is made of.
 #[derive(Clone, Copy)]

@@ -13,8 +13,7 @@ use super::{BYTES_MAX, FILES_MAX, PlanDigest, digest};
 use crate::wire;
 use slatest_core::model::{Nanos, Problems, Rate, Span};
 use slatest_core::source::Source;
-use slatest_engine::profile::Target;
-use slatest_engine::profile::{Library, Overrides, Resolved, resolve};
+use slatest_engine::profile::{Library, Overrides, Resolved, Target, resolve};
 
 /// Why an assignment can't be taken on.
 #[derive(Debug, thiserror::Error)]

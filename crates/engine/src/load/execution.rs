@@ -144,7 +144,7 @@ impl Acting<'_> {
     /// One operation; whether it was ok. One that the target refused because it didn't know the user is done again
     /// once, after the user has signed in again. Both are counted, and the kind of the first says what came of it.
     async fn operation(&mut self, (index, step): (usize, u32), intended: Nanos, ticket: Ticket) -> bool {
-        let first = self.arrival((index, step), intended, &ticket);
+        let first = self.arrival(self.seq, (index, step), intended, &ticket);
         let write = self.runner.write(&first);
         let mut completion = self.execute(first).await;
         let refused = completion.outcome != Outcome::Ok && self.session.is_unauthorized();
@@ -160,7 +160,7 @@ impl Acting<'_> {
         }
         let now = self.now();
         let ticket = self.runner.begin(index, now);
-        let arrival = self.arrival((index, step), now, &ticket);
+        let arrival = self.arrival(self.seq, (index, step), now, &ticket);
         let completion = self.execute(arrival).await;
         ticket.end(&completion);
         if completion.outcome != Outcome::Ok && self.session.is_unauthorized() {
@@ -169,9 +169,9 @@ impl Acting<'_> {
         ended(write, &completion)
     }
 
-    fn arrival(&self, (operation, step): (usize, u32), at: Nanos, ticket: &Ticket) -> Arrival {
+    fn arrival(&self, seq: u64, (operation, step): (usize, u32), at: Nanos, ticket: &Ticket) -> Arrival {
         let deadline = ticket.fired() + self.runner.timeout(operation);
-        Arrival { seq: self.seq, at, deadline, operation, step }
+        Arrival { seq, at, deadline, operation, step }
     }
 
     /// What the user does once. `ticket` stands for its first operation where that was fired.
@@ -187,8 +187,7 @@ impl Acting<'_> {
                 }
                 Step::Operation(index) => {
                     let ticket = ticket.take().unwrap_or_else(|| runner.begin(index, intended));
-                    let deadline = ticket.fired() + runner.timeout(index);
-                    let arrival = Arrival { seq: self.number, at: intended, deadline, operation: index, step };
+                    let arrival = self.arrival(self.number, (index, step), intended, &ticket);
                     let completion = self.execute(arrival).await;
                     ticket.end(&completion);
                     if completion.outcome != Outcome::Ok {
