@@ -13,29 +13,22 @@ use crate::url::url_mistake;
 use crate::{Fault, FaultContext, FaultSection, Mistake};
 use slatest_core::model::Span;
 use slatest_core::source::CREDENTIAL_WRITTEN;
-use slatest_core::target::{Guard, Text, TlsFiles, holds_credential, is_credential};
+use slatest_core::target::{Guard, Text, holds_credential, is_credential};
+use slatest_core::with_tls;
 
-/// Calls hooks: one that breaks, one that mends, one that looks.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpSpec {
-    /// Breaks it.
-    pub inject: Hook,
-    /// Mends it; called whatever happened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heal: Option<Hook>,
-    /// Looks: the expected status says that it is sound, any other that it is broken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probe: Option<Hook>,
-    /// CA certificates (PEM) that replace the system's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// Client certificate (PEM); goes with `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    /// Client key (PEM).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+with_tls! {
+    /// Calls hooks: one that breaks, one that mends, one that looks.
+    #[derive(PartialEq)]
+    pub struct HttpSpec {
+        /// Breaks it.
+        pub inject: Hook,
+        /// Mends it; called whatever happened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub heal: Option<Hook>,
+        /// Looks: the expected status says that it is sound, any other that it is broken.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub probe: Option<Hook>,
+    }
 }
 
 /// One call. Redirects are not followed.
@@ -167,12 +160,7 @@ fn json_holds_credential(value: &Value) -> bool {
     }
 }
 
-impl HttpSpec {
-    /// The files that secure its calls.
-    pub fn tls_files(&self) -> TlsFiles<'_> {
-        TlsFiles { ca: self.ca.as_deref(), cert: self.cert.as_deref(), key: self.key.as_deref() }
-    }
-}
+impl HttpSpec {}
 
 impl FaultSection for HttpSpec {
     fn compile(&self, context: &FaultContext) -> Result<Arc<dyn Fault>, Mistake> {
