@@ -2,6 +2,8 @@
 
 use std::io;
 
+use csv::{Terminator, WriterBuilder};
+
 use super::Render;
 use super::harmless::harmless;
 use slatest_core::model::Nanos;
@@ -44,11 +46,12 @@ pub struct Csv;
 impl Render for Csv {
     fn render(&self, run: &RunRecord, out: &mut dyn io::Write) -> io::Result<()> {
         let run = &*harmless(run);
-        write!(out, "{}\r\n", COLUMNS.join(","))?;
+        let mut csv = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
+        csv.write_record(COLUMNS)?;
         for operation in run.result.operations.iter().chain([&run.result.total]) {
-            write!(out, "{}\r\n", row(run, operation).join(","))?;
+            csv.write_record(row(run, operation))?;
         }
-        Ok(())
+        csv.flush()
     }
 }
 
@@ -58,9 +61,7 @@ fn row(run: &RunRecord, operation: &OperationFigures) -> Vec<String> {
     let ms = |times: Option<&TimeFigures>, of: fn(&TimeFigures) -> Nanos| {
         times.map_or_else(String::new, |times| format!("{:.3}", of(times).0 as f64 / 1e6))
     };
-    let countable = operation.count.saturating_sub(outcomes.blocked);
-    let errors =
-        if countable == 0 { String::new() } else { format!("{:.6}", outcomes.failures() as f64 / countable as f64) };
+    let errors = operation.error_share().map_or_else(String::new, |share| format!("{share:.6}"));
     let counts = [
         outcomes.ok,
         outcomes.rejected,
@@ -71,12 +72,12 @@ fn row(run: &RunRecord, operation: &OperationFigures) -> Vec<String> {
         outcomes.unknown,
     ];
     let mut cells = vec![
-        quoted(&run.id),
-        quoted(&run.plan.profile),
-        quoted(&run.target.name),
+        harmless_cell(&run.id),
+        harmless_cell(&run.plan.profile),
+        harmless_cell(&run.target.name),
         run.started.to_string(),
         run.result.verdict.name().to_owned(),
-        quoted(&operation.address),
+        harmless_cell(&operation.address),
         operation.planned.to_string(),
         operation.count.to_string(),
         format!("{:.3}", operation.rate),
@@ -98,11 +99,6 @@ fn row(run: &RunRecord, operation: &OperationFigures) -> Vec<String> {
 }
 
 /// A cell that a spreadsheet takes for text: what begins like a formula is none (OWASP, CSV injection).
-fn quoted(text: &str) -> String {
-    let guarded = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    if guarded.contains([',', '"', '\n', '\r', '\'']) {
-        format!("\"{}\"", guarded.replace('"', "\"\""))
-    } else {
-        guarded
-    }
+fn harmless_cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

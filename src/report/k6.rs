@@ -71,10 +71,9 @@ fn metric(indicator: &str) -> &str {
 }
 
 fn add_operation(metrics: &mut Map<String, Value>, tag: &str, operation: &OperationFigures) {
-    let outcomes = &operation.outcomes;
-    let countable = operation.count.saturating_sub(outcomes.blocked);
-    let failures = outcomes.failures().min(countable);
-    let share = if countable == 0 { 0.0 } else { failures as f64 / countable as f64 };
+    let countable = operation.countable();
+    let failures = operation.outcomes.failures().min(countable);
+    let share = operation.error_share().unwrap_or(0.0);
     metrics.insert(format!("http_reqs{tag}"), json!({ "count": operation.count, "rate": operation.rate }));
     // k6 counts here what is true, and failed is true of a failure.
     metrics.insert(

@@ -2,7 +2,7 @@
 
 pub(crate) use slatest_core::text::plain;
 
-use slatest_core::model::{Nanos, Verdict};
+use slatest_core::model::{Nanos, OperationId, Verdict};
 use slatest_engine::record::{OperationFigures, RunRecord, Status, TimeFigures};
 use slatest_stats::Heal;
 
@@ -44,11 +44,10 @@ pub(crate) fn length(length: Nanos) -> String {
 /// Errors of an operation with their share: `12 (0.05%)`, `0`.
 pub(super) fn errors(operation: &OperationFigures) -> String {
     let failures = operation.outcomes.failures();
-    let countable = operation.count.saturating_sub(operation.outcomes.blocked);
-    if failures == 0 || countable == 0 {
-        return grouped(failures);
+    match operation.error_share().filter(|_| failures > 0) {
+        Some(share) => format!("{} ({})", grouped(failures), slatest_stats::Reading::Share(share)),
+        None => grouped(failures),
     }
-    format!("{} ({})", grouped(failures), slatest_stats::Reading::Share(failures as f64 / countable as f64))
 }
 
 /// How often requests of an operation were sent again: `retried: stale 19 (of 240)`.
@@ -182,6 +181,11 @@ pub(super) fn top_errors(run: &RunRecord) -> Vec<(u64, &str, &str)> {
         .collect();
     errors.sort_by(|a, b| b.0.cmp(&a.0).then(a.cmp(b)));
     errors
+}
+
+/// The address of an operation by its id, harmless.
+pub(super) fn address(run: &RunRecord, id: OperationId) -> String {
+    run.plan.operations.get(id.index()).map_or_else(|| "?".into(), |operation| plain(&operation.address))
 }
 
 /// The place of a verdict in lists: what did not pass comes first, the worst of it first.

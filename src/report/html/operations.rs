@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::rows::table_of_times;
 use crate::report::course::{Course, QUANTILES};
 use crate::report::phrases::{errors, grouped, plain, rate, retried, time};
-use slatest_core::model::{Nanos, OperationId, Verdict};
+use slatest_core::model::{Nanos, Verdict};
 use slatest_engine::record::{OperationFigures, RunRecord};
 
 /// Most operations whose rows and parts stand in the page itself; the rest is in its data, page by page.
@@ -138,9 +138,4 @@ pub(super) fn rest(run: &RunRecord) -> Value {
     let shown: BTreeSet<usize> = in_page(run).into_iter().collect();
     let rest = run.result.operations.iter().enumerate().filter(|(i, _)| !shown.contains(i));
     rest.map(|(_, figures)| json!([plain(&figures.address), cells(figures)])).collect()
-}
-
-/// The address of an operation by its id.
-pub(super) fn address(run: &RunRecord, id: OperationId) -> String {
-    run.plan.operations.get(id.index()).map_or_else(|| "?".into(), |operation| plain(&operation.address))
 }

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::causes::{Cause, causes};
 use super::objectives::{Objective, objectives};
-use super::operations::{self, Operation, address, cells, operations as rows_of};
+use super::operations::{self, Operation, cells, operations as rows_of};
 use super::picture::{Picture, picture};
 use crate::report::course::Course;
-use crate::report::phrases::{culprits, explanation, grouped, headline, length, plain, time};
+use crate::report::phrases::{address, culprits, explanation, grouped, headline, length, plain, time};
 use crate::report::timeline::{MarkKind, marks};
 use crate::report::why::clock;
 use crate::report::{agents, drills, ledger};

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::address;
 use crate::report::course::{Course, QUANTILES};
-use crate::report::phrases::{grouped, plain};
+use crate::report::phrases::{address, grouped, plain};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_engine::record::RunRecord;
 use slatest_stats::JudgedObjective;

@@ -8,7 +8,6 @@ mod parts;
 mod tests;
 
 use super::course::{Course, Track};
-use super::phrases::plain;
 use slatest_core::model::{Nanos, OperationId, Verdict};
 use slatest_engine::record::RunRecord;
 use slatest_stats::{BadStretch, JudgedObjective, Reading, worst_stretch};
@@ -112,9 +111,4 @@ fn since(
 pub(super) fn clock(run: &RunRecord, at: Nanos) -> String {
     let instant = run.started.checked_add(at.as_duration()).unwrap_or(run.started);
     format!("{} UTC", instant.strftime("%H:%M:%S"))
-}
-
-/// The address of an operation, harmless.
-fn address(run: &RunRecord, id: OperationId) -> String {
-    run.plan.operations.get(id.index()).map_or_else(|| "?".into(), |operation| plain(&operation.address))
 }

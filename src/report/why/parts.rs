@@ -1,8 +1,7 @@
 //! Which part of the time grew.
 
-use super::address;
 use crate::report::course::Course;
-use crate::report::phrases::plain;
+use crate::report::phrases::{address, plain};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_engine::record::RunRecord;
 use slatest_stats::JudgedObjective;

@@ -261,6 +261,19 @@ pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
+impl OperationFigures {
+    /// How many can be told ok from failed: what a firewall blocked says nothing of the target.
+    pub const fn countable(&self) -> u64 {
+        self.count.saturating_sub(self.outcomes.blocked)
+    }
+
+    /// The share of these that failed; `None` where there are none.
+    pub fn error_share(&self) -> Option<f64> {
+        let countable = self.countable();
+        (countable > 0).then(|| self.outcomes.failures() as f64 / countable as f64)
+    }
+}
+
 fn of_operation(
     address: &str,
     judged: &Tally,
