@@ -263,7 +263,7 @@ fn mistakes_in_the_endpoint_are_found_in_the_target_file() {
         ("{ http: 'https://api.elsewhere' }", "http", "allow list"),
         ("{ http: 'http://api.example', ca: ca.pem }", "ca", "no TLS"),
         ("{ http: 'https://api.example', ca: ca.pem }", "ca", "/nowhere/ca.pem"),
-        ("{ http: 'https://api.example', cert: c.pem }", "ca", "both"),
+        ("{ http: 'https://api.example', cert: c.pem }", "cert", "both"),
         ("{ http: 'https://api.example', token: { env: SLATEST_NO_SUCH_TOKEN } }", "token", "SLATEST_NO_SUCH_TOKEN"),
         ("{ http: 'https://api.example', block: { status: 403, header: 'a b' } }", "block", "name of a header"),
     ] {
