@@ -9,18 +9,20 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::Exit;
-use super::drills::put_up_proxies;
+use super::failure::tell;
 use super::forecast::forecasts;
-use super::prepare::{Found, PlanArgs, find, spread};
-use super::process::{NothingSentYet, begin, workers_default};
+use super::prepare::{Found, PlanArgs, find};
+use super::process::{begin, workers_default};
+use super::terminal::Terminal;
 use crate::capacity::{CapacityReport, Ceiling, Limits, Next, Search, Step, StepVerdict, VERSION, step_plan};
 use slatest_core::measure::Tally;
 use slatest_core::model::{Nanos, Outcome, Rate, Span, Verdict};
 use slatest_core::say;
 use slatest_drivers::Workload;
-use slatest_engine::load::{Engine, EngineError, Judged, RunFacts, Stop, judge, reach};
+use slatest_engine::load::{EngineError, Judged, RunFacts, Stop, reach};
 use slatest_engine::profile::{ExecutorPlan, Plan, Resolved, addresses_needed};
 use slatest_engine::record::{Machine, TargetRecord, redact, result_folder, save_json};
+use slatest_engine::run::{Measured, Observer as _, RunError, Silent, measure, put_up_proxies};
 
 /// Sent before a step is judged: connections open, caches fill, what the step before left drains.
 const WARM_UP: Nanos = Nanos::from_secs(3);
@@ -122,9 +124,10 @@ fn search(args: &CapacityArgs) -> Result<(CapacityReport, Option<String>), Exit>
         allow_commands: false,
         sandbox_flags: args.sandbox_flags.clone(),
     };
-    let idle = NothingSentYet::begin();
-    let found = find(&plan_args)?;
-    let resolved = found.resolve(&plan_args)?;
+    let refused = |error: RunError| tell(&error);
+    let mut terminal = Terminal::new(true);
+    let mut found = find(&plan_args).map_err(refused)?;
+    let resolved = found.resolve(&mut terminal).map_err(refused)?;
     if let Some(drill) = resolved.plan.drills.first() {
         let profile = &resolved.plan.profile;
         let reason = format!(
@@ -142,19 +145,16 @@ fn search(args: &CapacityArgs) -> Result<(CapacityReport, Option<String>), Exit>
         // may all be sent at the highest rate of all.
         let (longest, _) = step_plan(&resolved.plan, &args.scenario, limits.most, WARM_UP, need.limit.per.0)
             .map_err(said(Exit::Invalid))?;
-        spread(&plan_args, &longest, &resolved.target, 1)?;
+        found.selection.check_addresses(&longest, &resolved.target, 1, &mut terminal).map_err(refused)?;
     }
     let workload = resolved.workloads.get(index).map(Arc::clone).into_iter().collect::<Vec<_>>();
-    let _proxies = put_up_proxies(&resolved.target)?;
-    if let Err(unreachable) = reach(&first, &workload) {
-        unreachable.iter().for_each(|error| say!("slatest: {error}"));
-        return Err(Exit::Unreachable);
-    }
-    drop(idle);
+    let _proxies = put_up_proxies(&resolved.target).map_err(refused)?;
+    reach(&first, &workload).map_err(RunError::Unreachable).map_err(refused)?;
+    terminal.reached();
     // Every step has the seed of the first.
-    let plan_args = PlanArgs { seed: Some(resolved.plan.seed), ..plan_args };
+    found.selection.overrides.seed = Some(resolved.plan.seed);
     let report = open(args, &resolved, &first, limits).map_err(said(Exit::Unexpected))?;
-    let mut climb = Climb { args, plan_args, found, stop, report, folder: args.out.clone(), unsaved: None };
+    let mut climb = Climb { args, found, stop, report, folder: args.out.clone(), unsaved: None };
     climb.folder = args.out.join(&climb.report.id);
     climb.save()?;
     climb.climb()?;
@@ -212,7 +212,6 @@ fn open(
 /// A search under way.
 struct Climb<'a> {
     args: &'a CapacityArgs,
-    plan_args: PlanArgs,
     found: Found,
     stop: Stop,
     report: CapacityReport,
@@ -273,7 +272,7 @@ impl Climb<'_> {
 
     /// A plan that is long enough to tell, freshly resolved: nothing is left over from the step before.
     fn step(&self, rate: f64, attempt: u8) -> Result<(Plan, Vec<Arc<dyn Workload>>), Exit> {
-        let resolved = self.found.resolve(&self.plan_args)?;
+        let resolved = self.found.resolve(&mut Silent).map_err(|error| tell(&error))?;
         let step =
             |judged| step_plan(&resolved.plan, &self.args.scenario, rate, WARM_UP, judged).map_err(said(Exit::Invalid));
         let shortest = self.args.step.0;
@@ -292,7 +291,7 @@ impl Climb<'_> {
         let again = if attempt > 1 { ", once more" } else { "" };
         say!("slatest: {} at {} for {}{again}", self.args.scenario, Rate(rate), Span(judged_length));
         let workers = self.args.workers.map_or_else(workers_default, usize::from);
-        let engine = Engine::alone(Arc::new(step.clone()), workloads.to_vec(), workers, self.stop.clone());
+        let plan = Arc::new(step.clone());
         let blank = Step {
             rate,
             attempt,
@@ -306,11 +305,8 @@ impl Climb<'_> {
             verdict: StepVerdict::Inconclusive,
             message: String::new(),
         };
-        match engine.run(&mut |_| {}) {
-            Ok(facts) => {
-                let judged = judge(step, &facts);
-                Ok(measured(blank, &facts, &judged, judged_length))
-            }
+        match measure(&plan, workloads.to_vec(), workers, self.stop.clone(), &mut Silent) {
+            Ok(Measured { facts, judged }) => Ok(measured(blank, &facts, &judged, judged_length)),
             // Not a word on how the target does at this rate; it is asked again.
             Err(error @ EngineError::NotReady(_)) => Ok(Step { message: error.to_string(), ..blank }),
             Err(error @ EngineError::Worker(_)) => {

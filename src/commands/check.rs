@@ -9,8 +9,10 @@ use console::Style;
 
 use super::Exit;
 use super::drills;
+use super::failure::tell;
 use super::forecast::{Forecast, Outlook, arrivals, forecasts};
-use super::prepare::{PlanArgs, Prepared, prepare};
+use super::prepare::{PlanArgs, find};
+use super::terminal::Terminal;
 use crate::report::phrases::{grouped, length as spoken, plain};
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
@@ -20,6 +22,7 @@ use slatest_core::terminal::print_all;
 use slatest_engine::load::reach;
 use slatest_engine::profile::{AddressNeed, ExecutorPlan, Plan, ScenarioPlan, Target, addresses_needed, peak_rate};
 use slatest_engine::record::HealthLine;
+use slatest_engine::run::{RunError, alerts, put_up_proxies};
 
 /// Columns of what is printed.
 const WIDTH: usize = 100;
@@ -46,43 +49,40 @@ pub struct CheckArgs {
 
 /// Runs it.
 pub fn run(args: &CheckArgs) -> Exit {
-    let Prepared { resolved, sandbox, .. } = match prepare(&args.plan) {
-        Ok(prepared) => prepared,
-        Err(exit) => return exit,
-    };
-    if let Err(reason) = drills::alerts(&resolved) {
-        say!("slatest: {reason}");
-        return Exit::Invalid;
+    match check(args) {
+        Ok(()) => Exit::Pass,
+        Err(error) => {
+            let exit = tell(&error);
+            if let RunError::Unreachable(endpoints) = &error {
+                let noun = if endpoints.len() == 1 { "endpoint" } else { "endpoints" };
+                say!("slatest: {} {noun} can't be used; no load was sent", endpoints.len());
+            }
+            exit
+        }
     }
+}
+
+fn check(args: &CheckArgs) -> Result<(), RunError> {
+    let found = find(&args.plan)?;
+    let resolved = found.resolve(&mut Terminal::new(true))?;
+    alerts(&resolved)?;
     let plan = &resolved.plan;
     let objectives = outlook(&forecasts(plan), console::colors_enabled());
     let needs = addresses(&addresses_needed(plan, &resolved.target));
     print_all(&[head(plan, &resolved.target), scenarios(plan), objectives, drilled(plan), needs].concat());
     if args.offline {
         print_all("\nThe files are valid. Endpoints were not contacted (--offline); nothing was sent.\n");
-        return Exit::Pass;
+        return Ok(());
     }
-    let proxies = match drills::put_up_proxies(&resolved.target) {
-        Ok(proxies) => proxies,
-        Err(exit) => return exit,
-    };
-    let found = reach(&resolved.plan, &resolved.workloads);
-    drop((proxies, sandbox));
-    match found {
-        Ok(lines) => {
-            print_all(&format!("{}\nReady to run; no load was sent.\n", endpoints(&lines)));
-            Exit::Pass
-        }
-        Err(unreachable) => {
-            print_all("\n");
-            for error in &unreachable {
-                say!("slatest: {error}");
-            }
-            let noun = if unreachable.len() == 1 { "endpoint" } else { "endpoints" };
-            say!("slatest: {} {noun} can't be used; no load was sent", unreachable.len());
-            Exit::Unreachable
-        }
-    }
+    let proxies = put_up_proxies(&resolved.target)?;
+    let reached = reach(&resolved.plan, &resolved.workloads);
+    drop((proxies, found));
+    let lines = reached.map_err(|endpoints| {
+        print_all("\n");
+        RunError::Unreachable(endpoints)
+    })?;
+    print_all(&format!("{}\nReady to run; no load was sent.\n", endpoints(&lines)));
+    Ok(())
 }
 
 fn head(plan: &Plan, target: &Target) -> String {

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Exit;
-use super::coordinate::{self, Bringing, JoinOptions};
+use super::agents::{ByHand, JoinOptions};
+use super::conclude::conclude;
+use super::failure::{tell, tell_led};
 use super::prepare::{PlanArgs, find};
 use super::process::begin;
 use super::report_files::Telling;
+use super::terminal::Terminal;
+use slatest_cluster::lead::{lead, resume};
 use slatest_core::say;
 
 /// Arguments of `slatest coordinator`.
@@ -49,24 +53,25 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
     if let Err(exit) = args.telling.ready() {
         return exit;
     }
-    if let Some(run) = &args.resume {
-        return coordinate::resume(&args.out, run, &args.join_options, &args.telling, &stop);
+    let mut terminal = Terminal::new(args.telling.quiet);
+    let outcome = if let Some(run) = &args.resume {
+        resume(&args.out, run, args.join_options.wait.0, &stop, &mut terminal)
+    } else {
+        let (Some(plan), Some(agents)) = (&args.plan, args.agents) else {
+            say!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
+            return Exit::Usage;
+        };
+        let found = match find(plan) {
+            Ok(found) => found,
+            Err(error) => return tell(&error),
+        };
+        let command = std::env::args().collect();
+        let options = args.join_options.lead_options(agents, agents, args.out.clone(), command);
+        let by_hand = ByHand { join_options: args.join_options.clone(), certificates: args.certificates.clone() };
+        lead(&found.selection, &options, &by_hand, &stop, &mut terminal)
+    };
+    match outcome {
+        Ok(outcome) => conclude(&outcome, &args.telling),
+        Err(error) => tell_led(&error),
     }
-    let (Some(plan), Some(agents)) = (&args.plan, args.agents) else {
-        say!("slatest: name a profile with --profile, or a run to go on with: --resume RUN");
-        return Exit::Usage;
-    };
-    let found = match find(plan) {
-        Ok(found) => found,
-        Err(exit) => return exit,
-    };
-    let leading = coordinate::Leading {
-        plan,
-        agents,
-        addresses: agents,
-        join_options: &args.join_options,
-        out: &args.out,
-        telling: &args.telling,
-    };
-    coordinate::lead(found, &leading, Bringing::ByHand { certificates: args.certificates.clone() }, &stop)
 }

@@ -1,19 +1,13 @@
-//! Drills before anything is sent: whether they are allowed here, what they would do, and whether what is
-//! watched can tell what is asked.
+//! Drills before anything is sent: what they would do, and whether what is watched can tell what is asked.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use super::Exit;
 use super::forecast::arrivals;
 use crate::report::phrases::{grouped, plain};
 use slatest_core::model::{Nanos, OperationId, Span};
-use slatest_core::say;
 use slatest_core::schedule::Curve;
-use slatest_core::target::{Environment, Guard};
-use slatest_engine::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan, Resolved, Target};
+use slatest_engine::profile::{Aim, DrillPlan, DrillStart, ExecutorPlan, Plan, RecoveryPlan};
 use slatest_faults::steps::HealBy;
-use slatest_faults::{AlertWatch, Proxies};
 use slatest_stats::{ALPHA, Asked, Reading, clopper_pearson, fewest_operations};
 
 /// Share of failures that is reckoned with where no objective promises one: what a clean steady state of some
@@ -22,73 +16,6 @@ const USUAL_FAILURES: f64 = 0.001;
 /// A window must hold so many standard deviations more operations than it takes, or chance leaves some unknown: a row
 /// of thirty is then whole in 999 of 1,000 cases.
 const MARGIN: f64 = 4.0;
-
-/// Why a plan's drills may not be done on a target; `None` where they may. `asked` is whether the command line asks
-/// for them.
-pub fn refusal(plan: &Plan, target: &Target, asked: bool) -> Option<String> {
-    let first = plan.drills.first()?;
-    if !target.allow.drills {
-        return Some(format!(
-            "the profile `{}` breaks things on purpose (drill `{}`), and the target `{}` does not say `allow: {{ drills: true }}`",
-            plan.profile, first.name, target.name
-        ));
-    }
-    if target.environment != Environment::Sandbox && !asked {
-        let kind = match target.environment {
-            Environment::Production => "production",
-            Environment::Staging | Environment::Sandbox => "no sandbox",
-        };
-        return Some(format!(
-            "the profile `{}` breaks things on purpose (drill `{}`), and the target `{}` is {kind}: say --drills if you mean it",
-            plan.profile, first.name, target.name
-        ));
-    }
-    None
-}
-
-/// Why a plan's drills may not start programs here; `None` where they may. A profile alone never starts one: what it
-/// writes itself needs `--allow-commands`, what the target names needs that or `--drills`.
-pub fn commands_refusal(plan: &Plan, drills: bool, allowed: bool) -> Option<String> {
-    if allowed {
-        return None;
-    }
-    let refused = |drill: &&DrillPlan| !drill.injector.programs().is_empty() && (drill.fault.is_none() || !drills);
-    let drill = plan.drills.iter().find(refused)?;
-    let programs = drill.injector.programs().join("`, `");
-    let (whose, way) = match &drill.fault {
-        None => ("written in the profile".to_owned(), "--allow-commands"),
-        Some(fault) => (format!("fault `{fault}` of the target"), "--drills"),
-    };
-    Some(format!(
-        "the drill `{}` starts programs on this machine, as this user: `{programs}` ({whose}); say {way} if you mean it",
-        drill.name
-    ))
-}
-
-/// Puts up the target's proxies, which stand between this process and its endpoints from now on. Says what is
-/// wrong by itself.
-///
-/// # Errors
-/// [`Exit::Unexpected`], when an address can't be had.
-pub fn put_up_proxies(target: &Target) -> Result<Arc<Proxies>, Exit> {
-    let specs = target.proxies.iter().map(|(name, spec)| (name.as_str(), &spec.value));
-    Proxies::start(specs).map(Arc::new).map_err(|error| {
-        say!("slatest: {error}");
-        Exit::Unexpected
-    })
-}
-
-/// Who says when a drill's fault was detected, where there are drills and the target names somebody.
-///
-/// # Errors
-/// In words, when it can't be asked as it is written.
-pub fn alerts(resolved: &Resolved) -> Result<Option<AlertWatch>, String> {
-    let Some(spec) = resolved.target.alerts.as_ref().filter(|_| !resolved.plan.drills.is_empty()) else {
-        return Ok(None);
-    };
-    let guard = Guard::new(&resolved.target.allow)?;
-    AlertWatch::new(spec, &resolved.target_folder, &guard).map(Some)
-}
 
 /// What the drills of a plan would do, as paragraphs; empty where there are none.
 pub fn outlook(plan: &Plan) -> Vec<Vec<String>> {
@@ -323,39 +250,6 @@ mod tests {
             }],
         }];
         plan
-    }
-
-    fn target(environment: Environment, drills: bool) -> Target {
-        Target {
-            name: "staging".into(),
-            description: None,
-            environment,
-            allow: slatest_core::target::Allow { hosts: vec![], max_rate: None, max_users: None, drills }.into(),
-            endpoints: Default::default(),
-            absent: Default::default(),
-            agents: None,
-            faults: Default::default(),
-            proxies: Default::default(),
-            alerts: None,
-        }
-    }
-
-    #[test]
-    fn drills_need_the_target_s_word_and_outside_a_sandbox_the_user_s() {
-        let drilled = plan(Nanos::from_secs(1), Nanos::from_secs(60));
-        for (environment, drills, asked, fine) in [
-            (Environment::Sandbox, false, true, false),
-            (Environment::Sandbox, true, false, true),
-            (Environment::Staging, true, false, false),
-            (Environment::Staging, true, true, true),
-            (Environment::Production, true, false, false),
-            (Environment::Production, false, true, false),
-            (Environment::Production, true, true, true),
-        ] {
-            let refused = refusal(&drilled, &target(environment, drills), asked);
-            assert_eq!(refused.is_none(), fine, "{environment:?} {drills} {asked}: {refused:?}");
-        }
-        assert_eq!(refusal(&night(), &target(Environment::Production, false), false), None);
     }
 
     #[test]

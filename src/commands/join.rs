@@ -2,37 +2,26 @@
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::coordinate::JoinOptions;
-use slatest_cluster::identity::{RunAuthority, Token};
+use super::agents::JoinOptions;
+use slatest_cluster::lead::{BringError, JoinInfo};
 use slatest_core::model::Span;
 use slatest_core::say;
-
-/// Where agents get in.
-pub(super) struct JoinInfo<'a> {
-    /// Where the coordinator listens.
-    pub address: SocketAddr,
-    /// What lets them in.
-    pub token: Token,
-    /// Who certifies them.
-    pub authority: &'a RunAuthority,
-}
 
 /// Writes the token where only its owner reads it.
 ///
 /// # Errors
 /// When the file can't be written.
-pub(super) fn write_token(join: &JoinInfo<'_>, path: &Path) -> Result<(), String> {
+pub(super) fn write_token(join: &JoinInfo<'_>, path: &Path) -> Result<(), BringError> {
     let written = || -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
         // The mode above is for a file that is made: one that was there keeps its own.
         file.set_permissions(Permissions::from_mode(0o600))?;
         writeln!(file, "{}", join.token)
     };
-    written().map_err(|error| format!("{}: the token can't be written: {error}", path.display()))
+    written().map_err(|error| BringError::Token { path: path.display().to_string(), error })
 }
 
 /// Tells a person how to start the agents, with a token or with certificates made beforehand.
@@ -41,11 +30,10 @@ pub(super) fn write_token(join: &JoinInfo<'_>, path: &Path) -> Result<(), String
 /// When token or certificates can't be written.
 pub(super) fn hand_out(
     join: &JoinInfo<'_>,
-    agents: u64,
     join_options: &JoinOptions,
     certificates: Option<&Path>,
-) -> Result<(), String> {
-    let address = join.address;
+) -> Result<(), BringError> {
+    let (address, agents) = (join.address, join.agents);
     let plural = if agents == 1 { "agent" } else { "agents" };
     say!("slatest: listening on {address}, waiting for {agents} {plural}");
     let host = if address.ip().is_unspecified() {
@@ -70,8 +58,8 @@ pub(super) fn hand_out(
     if let Some(folder) = certificates {
         for number in 0..agents {
             let name = format!("agent-{number}");
-            let identity = join.authority.identity(&name).map_err(|error| error.to_string())?;
-            identity.write(&folder.join(&name)).map_err(|error| error.to_string())?;
+            let identity = join.authority.identity(&name)?;
+            identity.write(&folder.join(&name))?;
         }
         say!(
             "  or with files of {0}/agent-N, another one each: --ca ca.pem --cert agent.pem --key agent.key",

@@ -5,13 +5,17 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 
 use super::Exit;
-use super::prepare::{Found, PlanArgs, SANDBOX, find, spread};
+use super::failure::tell;
+use super::prepare::{PlanArgs, SANDBOX, find};
+use super::terminal::Terminal;
 use slatest_cluster::kubernetes::{ByHand, MountedFile, by_hand};
+use slatest_cluster::lead::assignment;
 use slatest_cluster::wire;
 use slatest_core::say;
 use slatest_core::source::to_yaml;
 use slatest_core::terminal::print_all;
 use slatest_engine::profile::Resolved;
+use slatest_engine::run::Selection;
 
 /// Arguments of `slatest kubernetes`.
 #[derive(Clone, Debug, Args)]
@@ -72,9 +76,12 @@ fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
         said(&"the sandbox is a process of one machine, which pods can't reach: name a target with --target");
         return Err(Exit::Usage);
     }
-    let found = find(&args.plan)?;
-    let resolved = found.resolve(&args.plan)?;
-    spread(&args.plan, &resolved.plan, &resolved.target, args.agents.into())?;
+    let refused = |error| tell(&error);
+    let mut terminal = Terminal::new(true);
+    let found = find(&args.plan).map_err(refused)?;
+    let selection = &found.selection;
+    let resolved = found.resolve(&mut terminal).map_err(refused)?;
+    selection.check_addresses(&resolved.plan, &resolved.target, args.agents.into(), &mut terminal).map_err(refused)?;
     let section = resolved.target.agents.clone().and_then(|agents| agents.kubernetes).unwrap_or_default();
     let namespace = args.namespace.clone().or_else(|| section.namespace.as_ref().map(ToString::to_string));
     let Some(namespace) = namespace else {
@@ -83,7 +90,7 @@ fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
         );
         return Err(Exit::Usage);
     };
-    let (files, arguments) = files(args, &found, &resolved)?;
+    let (files, arguments) = files(args, selection, &resolved)?;
     let wanted = ByHand {
         profile: resolved.plan.profile.clone(),
         namespace,
@@ -111,9 +118,13 @@ fn manifest(args: &ManifestArgs) -> Result<String, Exit> {
 }
 
 /// The files that make the run, and what the coordinator is told to make the same of them.
-fn files(args: &ManifestArgs, found: &Found, resolved: &Resolved) -> Result<(Vec<MountedFile>, Vec<String>), Exit> {
+fn files(
+    args: &ManifestArgs,
+    selection: &Selection,
+    resolved: &Resolved,
+) -> Result<(Vec<MountedFile>, Vec<String>), Exit> {
     let plan = &args.plan;
-    let packed = found.pack(plan, &resolved.plan, "manifest")?;
+    let packed = assignment(selection, &resolved.plan, "manifest").map_err(|error| tell(&error))?;
     let path = |file: &Option<wire::File>| file.as_ref().map(|file| file.path.clone()).unwrap_or_default();
     let mut arguments =
         vec!["--profile".to_owned(), path(&packed.profile), "--target".to_owned(), path(&packed.target)];

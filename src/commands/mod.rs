@@ -1,23 +1,24 @@
 //! The command line: one file per verb.
 
 mod agent;
+mod agents;
 mod capacity;
 mod check;
 mod color;
 mod completions;
-mod coordinate;
+mod conclude;
 mod coordinator;
 mod doctor;
 mod drill;
 mod drills;
 mod exit;
+mod failure;
 mod fleet_line;
 mod forecast;
 mod init;
 mod join;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
-mod local_agents;
 mod log;
 #[cfg(feature = "kubernetes")]
 mod pods;
@@ -28,7 +29,6 @@ mod quick;
 mod report;
 mod report_files;
 mod run;
-mod run_recorder;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 #[cfg(feature = "sandbox")]
@@ -36,9 +36,8 @@ mod sandbox_process;
 mod schema;
 #[cfg(feature = "sandbox")]
 mod selftest;
-mod series;
+mod terminal;
 mod usage;
-mod writes;
 
 use std::process::ExitCode;
 

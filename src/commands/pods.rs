@@ -6,12 +6,9 @@ use clap::Args;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::Exit;
-use super::join::JoinInfo;
-use slatest_cluster::kubernetes::{JobSettings, KubernetesError, Placement, SettingsError};
+use slatest_cluster::kubernetes::{JobSettings, News, Placement};
+use slatest_cluster::lead::{BringAgents, BringError, BroughtAgents, JoinInfo};
 use slatest_core::say;
-use slatest_engine::profile::Plan;
-use slatest_engine::profile::Target;
 
 /// How pods are started.
 #[derive(Clone, Debug, Default, Args)]
@@ -33,22 +30,13 @@ pub struct PodArgs {
     pub advertise: Option<String>,
 }
 
-impl PodArgs {
-    /// Starts them, to make this plan.
-    ///
-    /// # Errors
-    /// Why not, with the exit code.
-    pub(super) fn start(
-        &self,
-        join: &JoinInfo<'_>,
-        agents: u64,
-        (plan, target): (&Plan, &Target),
-        news: Sender<String>,
-    ) -> Result<Placement, (Exit, String)> {
+impl BringAgents for PodArgs {
+    fn bring(&self, join: &JoinInfo<'_>, news: Sender<String>) -> Result<Box<dyn BroughtAgents>, BringError> {
+        let (plan, target) = (join.plan, join.target);
         let section = target.agents.as_ref().and_then(|agents| agents.kubernetes.clone()).unwrap_or_default();
         let settings = JobSettings {
             namespace: self.namespace.clone(),
-            agents: u32::try_from(agents).unwrap_or(u32::MAX),
+            agents: u32::try_from(join.agents).unwrap_or(u32::MAX),
             // The Job is called after it; two runs of one profile have two.
             run: format!("{}-{}", plan.profile, &Uuid::new_v4().simple().to_string()[..8]),
             coordinator_address: address(self.advertise.clone().or(section.coordinator.clone()), join.address),
@@ -65,8 +53,17 @@ impl PodArgs {
             );
         }
         // Nobody listens any more when the run is over.
-        let tell = move |told: slatest_cluster::kubernetes::News| drop(news.send(told.message));
-        Placement::start(settings, tell).map_err(|error| (exit(&error), error.to_string()))
+        let tell = move |told: News| drop(news.send(told.message));
+        Ok(Box::new(Pods(Placement::start(settings, tell)?)))
+    }
+}
+
+/// Pods that are there until they are ended.
+struct Pods(Placement);
+
+impl BroughtAgents for Pods {
+    fn end(self: Box<Self>) -> Result<(), String> {
+        self.0.end().map_err(|error| error.to_string())
     }
 }
 
@@ -76,13 +73,5 @@ fn address(said: Option<String>, listening: std::net::SocketAddr) -> String {
         None => listening.to_string(),
         Some(said) if said.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => said,
         Some(host) => format!("{host}:{}", listening.port()),
-    }
-}
-
-const fn exit(error: &KubernetesError) -> Exit {
-    match error {
-        KubernetesError::Settings(SettingsError::Agents(_)) => Exit::Usage,
-        KubernetesError::Settings(_) => Exit::Invalid,
-        _ => Exit::Unreachable,
     }
 }

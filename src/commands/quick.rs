@@ -29,12 +29,9 @@ fn try_run(load: &LoadArgs, request: impl FnOnce(&Secrets) -> Result<Request, Qu
     let secrets = Secrets::kept()?;
     let files = Files::new(&request(&secrets)?, load)?;
     let here = std::env::current_dir().unwrap_or_default();
-    let found = match Found::put(files.library(&here), files.name) {
-        Ok(found) => found,
-        Err(exit) => return Ok(exit),
-    };
+    let args = RunArgs::quick(files.name, load, secrets.hide(std::env::args()));
     // The credentials stay where they are until the run is over.
-    let exit = run_found(&RunArgs::quick(files.name, load, secrets.hide(std::env::args())), found);
+    let exit = run_found(&args, Found::put(files.library(&here), files.name, &args.plan));
     drop(secrets);
     Ok(exit)
 }

@@ -1,29 +1,26 @@
 //! `slatest run`: a profile against a target, to its verdict.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
 
 use super::Exit;
-use super::coordinate::{Bringing, JoinOptions, Leading, lead};
-use super::drills;
+use super::agents::{JoinOptions, LocalAgents};
+use super::conclude::{conclude, conclude_series};
+use super::failure::{tell, tell_led};
 #[cfg(feature = "kubernetes")]
 use super::pods::PodArgs;
-use super::prepare::{Found, PlanArgs, Prepared, find, spread};
-use super::process::{NothingSentYet, begin, realtime, workers_default};
+use super::prepare::{Found, PlanArgs, find};
+use super::process::{begin, realtime, workers_default};
 use super::report_files::Telling;
-use super::run_recorder::{Ended, NotRun, RunRecorder, tell};
-use super::series;
-use super::writes::Writes;
+use super::terminal::Terminal;
 use crate::quick::LoadArgs;
+use slatest_cluster::lead::{BringAgents, LeadOptions, lead};
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
-use slatest_engine::load::{DrillGround, Engine, EngineError, Stop, reach};
-use slatest_engine::profile::Resolved;
-use slatest_engine::record::{Opening, REPEATS_MAX, RunWriter, TargetRecord};
-use slatest_faults::Proxies;
+use slatest_engine::load::Stop;
+use slatest_engine::record::REPEATS_MAX;
+use slatest_engine::run::{RunError, RunOptions, series, single};
 
 /// Arguments of `slatest run`.
 #[derive(Clone, Debug, Args)]
@@ -110,171 +107,96 @@ impl RunArgs {
 
 /// Runs it.
 pub fn run(args: &RunArgs) -> Exit {
-    let stop = match begin() {
+    let stop = match ready(args) {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
-    if let Err(exit) = args.telling.ready() {
-        return exit;
+    if args.repeat.is_some() && args.by_agents() {
+        say!("slatest: --repeat repeats drills, and those are led by one process: leave the agents out");
+        return Exit::Usage;
     }
-    if args.realtime
-        && let Err(exit) = realtime(args.by_pods())
-    {
-        return exit;
+    let terminal = Terminal::new(args.telling.quiet);
+    match find(&args.plan) {
+        Ok(found) => go(args, &found, &stop, terminal),
+        Err(error) => tell(&error),
     }
+}
+
+/// Runs what is said on the command line alone.
+pub(super) fn run_found(args: &RunArgs, found: Result<Found, RunError>) -> Exit {
+    match (ready(args), found) {
+        (Err(exit), _) => exit,
+        (_, Err(error)) => tell(&error),
+        (Ok(stop), Ok(found)) => go(args, &found, &stop, Terminal::new(args.telling.quiet)),
+    }
+}
+
+/// Sets this process up, and refuses what could not be told in the end.
+fn ready(args: &RunArgs) -> Result<Stop, Exit> {
+    let stop = begin()?;
+    args.telling.ready()?;
+    if args.realtime {
+        realtime(args.by_pods())?;
+    }
+    if args.repeat.is_some() && !args.telling.files.is_empty() {
+        say!("slatest: --report is of one run; for a series: slatest report SERIES --format markdown, and so on");
+        return Err(Exit::Usage);
+    }
+    Ok(stop)
+}
+
+/// The sandbox is part of `found`, and goes last: sessions have said goodbye by then.
+fn go(args: &RunArgs, found: &Found, stop: &Stop, mut terminal: Terminal) -> Exit {
+    let selection = &found.selection;
+    let options = || RunOptions {
+        out: args.out.clone(),
+        command: args.command(),
+        workers: args.workers.map_or_else(workers_default, usize::from),
+    };
     if let Some(repeats) = args.repeat {
-        if !args.telling.files.is_empty() {
-            say!("slatest: --report is of one run; for a series: slatest report SERIES --format markdown, and so on");
-            return Exit::Usage;
-        }
-        return series::run(args, repeats, &stop);
+        return match series(selection, repeats, &options(), stop, &mut terminal) {
+            Ok(outcome) => conclude_series(&outcome),
+            Err(error) => tell(&error),
+        };
     }
     if args.by_agents() {
-        return by_agents(args, &stop);
+        let (options, agents) = args.lead_options();
+        return match lead(selection, &options, &*agents, stop, &mut terminal) {
+            Ok(outcome) => conclude(&outcome, &args.telling),
+            Err(error) => tell_led(&error),
+        };
     }
-    let idle = NothingSentYet::begin();
-    match find(&args.plan) {
-        Ok(found) => run_prepared(args, found, idle, &stop),
-        Err(exit) => exit,
-    }
-}
-
-/// Runs what was found without files of its own.
-pub(super) fn run_found(args: &RunArgs, found: Found) -> Exit {
-    if let Err(exit) = args.telling.ready() {
-        return exit;
-    }
-    match begin() {
-        Ok(stop) => run_prepared(args, found, NothingSentYet::begin(), &stop),
-        Err(exit) => exit,
+    match single(selection, &options(), stop, &mut terminal) {
+        Ok(outcome) => conclude(&outcome, &args.telling),
+        Err(error) => tell(&error),
     }
 }
 
-fn run_prepared(args: &RunArgs, found: Found, idle: NothingSentYet, stop: &Stop) -> Exit {
-    let Prepared { resolved, sandbox } = match found.prepare(&args.plan) {
-        Ok(prepared) => prepared,
-        Err(exit) => return exit,
-    };
-    if let Err(exit) = spread(&args.plan, &resolved.plan, &resolved.target, 1) {
-        return exit;
+impl RunArgs {
+    /// The command line as it may be recorded.
+    fn command(&self) -> Vec<String> {
+        self.command.clone().unwrap_or_else(|| std::env::args().collect())
     }
-    let proxies = match drills::put_up_proxies(&resolved.target) {
-        Ok(proxies) => proxies,
-        Err(exit) => return exit,
-    };
-    drop(idle);
-    let exit = match one(args, resolved, proxies, stop, &mut |_| Ok(())) {
-        Ok(ended) => tell(&ended),
-        Err(not) => not.say(),
-    };
-    // The sandbox goes last: sessions have said goodbye by now.
-    drop(sandbox);
-    exit
-}
 
-/// One run to its record. `begun` is told of its folder before anything is sent.
-///
-/// # Errors
-/// Why there is no record.
-pub(super) fn one(
-    args: &RunArgs,
-    resolved: Resolved,
-    proxies: Arc<Proxies>,
-    stop: &Stop,
-    begun: &mut dyn FnMut(&RunWriter) -> Result<(), NotRun>,
-) -> Result<Ended, NotRun> {
-    let alerts = drills::alerts(&resolved).map_err(|reason| NotRun::new(Exit::Invalid, reason))?;
-    let idle = NothingSentYet::begin();
-    let health = reach(&resolved.plan, &resolved.workloads).map_err(|unreachable| {
-        let each: Vec<String> = unreachable.iter().map(ToString::to_string).collect();
-        NotRun::new(Exit::Unreachable, each.join("\nslatest: "))
-    })?;
-    drop(idle);
-    NothingSentYet::is_over();
-    if stop.is_asked() {
-        return Err(NotRun::new(Exit::Interrupted, "interrupted before anything was sent"));
+    /// How agents are led, and how they come.
+    fn lead_options(&self) -> (LeadOptions, Box<dyn BringAgents>) {
+        let (agents, addresses, bring, listen) = self.bringing();
+        let listen = self.listen.clone().unwrap_or_else(|| listen.into());
+        let join_options = JoinOptions { listen, wait: self.wait, token_ttl: self.wait, token_file: None };
+        let (out, command) = (self.out.clone(), self.command());
+        (join_options.lead_options(agents, addresses, out, command), bring)
     }
-    let opening = Opening {
-        plan: resolved.plan.clone(),
-        target: TargetRecord::new(&resolved.target),
-        command: args.command.clone().unwrap_or_else(|| std::env::args().collect()),
-        health,
-        started: Timestamp::now(),
-    };
-    let writer = RunWriter::create(&args.out, opening).map_err(|error| NotRun::new(Exit::Unexpected, error))?;
-    begun(&writer)?;
-    let workers = args.workers.map_or_else(workers_default, usize::from);
-    let ground = DrillGround {
-        hosts: resolved.target.allow.hosts.clone(),
-        folders: resolved.fault_folders,
-        proxies,
-        alerts,
-        folder: writer.folder().to_owned(),
-    };
-    let mut engine = Engine::alone(Arc::new(resolved.plan), resolved.workloads, workers, stop.clone());
-    engine.drills = Some(ground);
-    let writes = Writes::begin(&mut engine, &resolved.run, writer.folder()).map_err(|error| {
-        let folder = writer.folder().display();
-        NotRun::new(Exit::Unexpected, format!("the ledger of writes can't be begun in {folder}: {error}"))
-    })?;
-    conduct(engine, writer, writes, &args.telling)
-}
 
-/// Sends the load, writing and showing it as it goes.
-fn conduct(engine: Engine, writer: RunWriter, writes: Option<Writes>, telling: &Telling) -> Result<Ended, NotRun> {
-    let mut recorder = RunRecorder::new(Arc::clone(&engine.plan), writer, telling);
-    let stop = engine.stop.clone();
-    let facts = engine.run(&mut |event| recorder.take(&event));
-    match facts {
-        Ok(mut facts) => {
-            if writes.is_some() && !facts.drills.is_empty() {
-                recorder.say("reading back what was written".into());
-            }
-            if let Some(flaw) = writes.and_then(|writes| writes.conclude(&mut facts, &stop)) {
-                recorder.note(flaw);
-            }
-            Ok(recorder.record(&facts))
+    /// How many agents, from how many addresses, how they come, and where they find the coordinator by default.
+    fn bringing(&self) -> (u64, u64, Box<dyn BringAgents>, &'static str) {
+        #[cfg(feature = "kubernetes")]
+        if let Some(agents) = self.pods.agents.filter(|_| self.pods.kubernetes) {
+            return (agents.into(), agents.into(), Box::new(self.pods.clone()), "127.0.0.1:7420");
         }
-        Err(error @ EngineError::NotReady(_)) => {
-            recorder.quieten();
-            Err(NotRun::new(Exit::Unreachable, error))
-        }
-        Err(error @ EngineError::Worker(_)) => {
-            recorder.quieten();
-            let folder = recorder.folder().display();
-            Err(NotRun::new(Exit::Void, format!("{error}; what was measured until then is in {folder}")))
-        }
+        let agents = self.local_agents.unwrap_or(1);
+        // The processors are shared out; what is left over is nobody's.
+        let each = (workers_default() / usize::try_from(agents).unwrap_or(usize::MAX)).max(1);
+        let workers = self.workers.map_or(each, usize::from);
+        (agents, 1, Box::new(LocalAgents { workers, realtime: self.realtime }), "127.0.0.1:0")
     }
-}
-
-/// The same by agents that this process leads.
-fn by_agents(args: &RunArgs, stop: &Stop) -> Exit {
-    let idle = NothingSentYet::begin();
-    let found = match find(&args.plan) {
-        Ok(found) => found,
-        Err(exit) => return exit,
-    };
-    drop(idle);
-    let (agents, addresses, bringing) = bringing(args);
-    let listen = args.listen.clone().unwrap_or_else(|| match bringing {
-        Bringing::Local { .. } => "127.0.0.1:0".into(),
-        _ => "127.0.0.1:7420".into(),
-    });
-    let join_options = JoinOptions { listen, wait: args.wait, token_ttl: args.wait, token_file: None };
-    let (plan, out, telling) = (&args.plan, &args.out, &args.telling);
-    let leading = Leading { plan, agents, addresses, join_options: &join_options, out, telling };
-    lead(found, &leading, bringing, stop)
-}
-
-/// How many agents, from how many addresses, and how they come.
-fn bringing(args: &RunArgs) -> (u64, u64, Bringing) {
-    #[cfg(feature = "kubernetes")]
-    if let Some(agents) = args.pods.agents.filter(|_| args.pods.kubernetes) {
-        return (agents.into(), agents.into(), Bringing::Kubernetes(Box::new(args.pods.clone())));
-    }
-    let agents = args.local_agents.unwrap_or(1);
-    // The processors are shared out; what is left over is nobody's.
-    let each = (workers_default() / usize::try_from(agents).unwrap_or(usize::MAX)).max(1);
-    let workers = args.workers.map_or(each, usize::from);
-    (agents, 1, Bringing::Local { workers, realtime: args.realtime })
 }

@@ -1,6 +1,6 @@
 //! Phrases that several formats share.
 
-pub(crate) use slatest_core::text::plain;
+pub(crate) use slatest_core::text::{grouped, plain};
 
 use slatest_core::model::{Nanos, OperationId, Verdict};
 use slatest_engine::record::{OperationFigures, RunRecord, Status, TimeFigures};
@@ -11,19 +11,6 @@ pub(super) const ERRORS_SHOWN: usize = 10;
 
 /// Most incidents that are shown.
 pub(super) const INCIDENTS_SHOWN: usize = 10;
-
-/// A count with its thousands apart: `84,000`.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// A rate with one decimal, or two where it is small: `300.0`, `0.25`.
 pub(super) fn rate(per_sec: f64) -> String {

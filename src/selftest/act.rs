@@ -8,8 +8,9 @@ use super::cases::workloads;
 use slatest_core::measure::Tally;
 use slatest_core::model::{Nanos, Problems};
 use slatest_core::source::Source;
-use slatest_engine::load::{Engine, EngineError, Judged, RunFacts, Stop, judge};
+use slatest_engine::load::{EngineError, Judged, RunFacts, Stop};
 use slatest_engine::profile::{Library, Overrides, Plan, resolve};
+use slatest_engine::run::{Measured, Silent, measure};
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +68,7 @@ impl Act {
         let resolved = resolve(&library, &profile, target, &Overrides::default(), "slatest-selftest");
         let resolved = resolved.map_err(ActError::Plan)?;
         let plan = Arc::new(resolved.plan);
-        let engine = Engine::alone(Arc::clone(&plan), resolved.workloads, workers, stop);
-        let facts = engine.run(&mut |_| {})?;
-        let judged = judge(&plan, &facts);
+        let Measured { facts, judged } = measure(&plan, resolved.workloads, workers, stop, &mut Silent)?;
         Ok(Played { plan: Arc::unwrap_or_clone(plan), facts, judged })
     }
 }

@@ -14,6 +14,7 @@ pub mod coordinator;
 pub mod fleet;
 pub mod identity;
 pub mod journal;
+pub mod lead;
 pub mod service;
 pub mod transport;
 pub mod wire;

@@ -27,6 +27,19 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_harmful) { Cow::Owned(plain(text)) } else { Cow::Borrowed(text) }
 }
 
+/// A count with its thousands apart: `84,000`.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 fn escape(text: &str, kept: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -10,7 +10,9 @@ use super::faults::{Described, Ready, permission, place, ready};
 use super::list::{line, lines};
 use super::runtime;
 use crate::commands::Exit;
+use crate::commands::failure::tell;
 use crate::commands::prepare::{PlanArgs, find, target_name};
+use crate::commands::terminal::Terminal;
 use crate::report::phrases::plain;
 use slatest_core::model::Span;
 use slatest_core::say;
@@ -83,9 +85,9 @@ fn check(args: &CheckArgs) -> Result<Exit, Exit> {
         }
         Some(profile) => {
             let plan = PlanArgs::looking(profile.clone(), args.target.clone(), args.allow_commands);
-            let found = find(&plan)?;
+            let found = find(&plan).map_err(|error| tell(&error))?;
             // A profile without drills has none to refuse.
-            let resolved = found.resolve(&plan)?;
+            let resolved = found.resolve(&mut Terminal::new(true)).map_err(|error| tell(&error))?;
             let mut faults: Vec<(String, FaultSpec, std::path::PathBuf)> = Vec::new();
             for (drill, folder) in resolved.plan.drills.iter().zip(&resolved.fault_folders) {
                 let named = drill.fault.clone();

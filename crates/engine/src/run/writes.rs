@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::load::{Engine, RunFacts, Stop};
+use crate::profile::{Plan, ScenarioPlan};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_core::writes::{LEDGER_FOLDER, Ledger, LedgerWriter};
 use slatest_drivers::{Workload, check_ledger};
-use slatest_engine::load::{Engine, RunFacts, Stop};
-use slatest_engine::profile::{Plan, ScenarioPlan};
 use slatest_stats::LedgerOf;
 
 /// Longest that a store may give no answer, or nothing new, while it is read back.
@@ -21,7 +21,7 @@ const PATIENCE: Nanos = Nanos::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The ledger of a run that has writes for it.
-pub struct Writes {
+pub(super) struct Writes {
     writer: LedgerWriter,
     plan: Arc<Plan>,
     workloads: Vec<Arc<dyn Workload>>,
@@ -35,7 +35,7 @@ impl Writes {
     ///
     /// # Errors
     /// When the disk doesn't take it.
-    pub fn begin(engine: &mut Engine, run: &str, folder: &Path) -> io::Result<Option<Self>> {
+    pub(super) fn begin(engine: &mut Engine, run: &str, folder: &Path) -> io::Result<Option<Self>> {
         if engine.plan.drills.is_empty() || !engine.workloads.iter().any(|workload| keeps(&**workload)) {
             return Ok(None);
         }
@@ -49,7 +49,7 @@ impl Writes {
     /// Ends it, reads the stores back for each drill that broke something, and puts what was found into the
     /// facts. Gives what is wrong with the ledger itself, in words.
     /// A wish to stop that comes meanwhile ends it: what was not read back then is said not to be.
-    pub fn conclude(self, facts: &mut RunFacts, stop: &Stop) -> Option<String> {
+    pub(super) fn conclude(self, facts: &mut RunFacts, stop: &Stop) -> Option<String> {
         let end = self.writer.finish();
         facts.resources.writes_missed = end.missed;
         let times = stop.times();
