@@ -1,4 +1,4 @@
-//! What came of a run: told on the terminal and in files, and turned into an exit code.
+//! What came of a run or a series: told on the terminal and in files, and turned into an exit code.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,17 +7,16 @@ use std::path::Path;
 use super::Exit;
 use super::report_files::Telling;
 use crate::report::phrases::plain;
-use crate::report::{Junit, Render as _, RenderSeries as _, Text};
+use crate::report::{Junit, RenderSeries as _, Text};
 use slatest_core::model::Verdict;
 use slatest_core::say;
 use slatest_engine::record::{EndedEarly, RunRecord, Status};
 use slatest_engine::run::{RunOutcome, SeriesOutcome};
 use slatest_stats::Heal;
 
-/// Writes what other tools read and the reports that were asked for, shows the summary, and gives the exit code.
+/// Writes the reports that were asked for, shows the summary, and gives the exit code.
 pub fn conclude(outcome: &RunOutcome, telling: &Telling) -> Exit {
     let RunOutcome { record, unsaved } = outcome;
-    let junit = write_junit(&record.folder, |file| Junit.render(record, file));
     let written = telling.write(record);
     telling.show(record);
     let mut exit = exit_of(record);
@@ -25,8 +24,6 @@ pub fn conclude(outcome: &RunOutcome, telling: &Telling) -> Exit {
         say!("slatest: NOT ALL REPORTS ARE WRITTEN: {reason}");
         exit = exit.unsaved();
     }
-    // What failed first is the cause.
-    let unsaved = unsaved.as_ref().map(ToString::to_string).or(junit.err());
     let Some(reason) = unsaved else { return exit };
     say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
     say!("slatest: the verdict above is of the whole run, and stands nowhere else");
@@ -57,7 +54,10 @@ pub fn conclude_series(outcome: &SeriesOutcome) -> Exit {
 }
 
 /// Writes `junit.xml` into a folder of results.
-fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), String> {
+///
+/// # Errors
+/// When the file system says no, in words.
+pub(super) fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), String> {
     let path = folder.join("junit.xml");
     File::create(&path)
         .and_then(|mut file| fill(&mut file))

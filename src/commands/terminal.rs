@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::conclude::write_junit;
 use super::fleet_line::fleet_line;
 use super::process::NothingSentYet;
 use crate::report::phrases::{explanation, plain};
-use crate::report::{Progress, latest};
+use crate::report::{Junit, Progress, Render as _, latest};
 use slatest_cluster::fleet::FleetView;
 use slatest_cluster::lead::LeadObserver;
 use slatest_core::say;
@@ -54,6 +55,10 @@ impl Observer for Terminal {
         if let Some(progress) = self.progress.take() {
             progress.finish();
         }
+    }
+
+    fn recorded(&mut self, run: &RunRecord) -> Result<(), String> {
+        write_junit(&run.folder, |file| Junit.render(run, file))
     }
 
     /// Also where somebody asked for quiet: this must be heard.

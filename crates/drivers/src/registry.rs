@@ -19,8 +19,8 @@ protocols! {
     http::HttpDriver if (feature = "http") { Http(HttpEndpoint) = "http" }
     websocket::WebsocketDriver if (feature = "websocket") { Websocket(WebsocketEndpoint) = "websocket" }
     kafka::KafkaDriver if (feature = "kafka") { Kafka(KafkaEndpoint) = "kafka" }
-    sql::Sql if (feature = "sql") { Postgres(PostgresEndpoint) = "postgres", Sqlite(SqliteEndpoint) = "sqlite" }
-    redis::Redis if (feature = "redis") { Redis(RedisEndpoint) = "redis" }
+    sql::SqlDriver if (feature = "sql") { Postgres(PostgresEndpoint) = "postgres", Sqlite(SqliteEndpoint) = "sqlite" }
+    redis::RedisDriver if (feature = "redis") { Redis(RedisEndpoint) = "redis" }
     amqp::AmqpDriver if (feature = "amqp") { Amqp(AmqpEndpoint) = "amqp" }
     #[cfg(test)] toy::ToyDriver if (test) { Toy(ToyEndpoint) = "toy" }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::broker::Broker;
-use super::file::{Check, Publish, QueueSpec, QueueType, Request, Settings, Until};
+use super::file::{Check, File, Publish, QueueSpec, QueueType, Request, Until};
 use super::frames::BODY_BYTES_MAX_DEFAULT;
-use super::workload::{AmqpWorkload, Plan};
+use super::plan::{Action, Message, Plan, Route};
+use super::workload::AmqpWorkload;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
-use crate::workload::{OperationSpec, SentValue, Template, WorkloadFile};
+use crate::workload::{OperationSpec, SentValue, Template};
 use crate::{CompileContext, Endpoint, Operation, Outline, outline};
 use slatest_core::model::Problems;
 use slatest_core::source::{Located, Source};
@@ -25,35 +26,6 @@ const ANSWER_MIB_MAX: u32 = 512;
 /// RabbitMQ negotiates 2,047 channels a connection.
 const CHANNELS_MAX: u32 = 1000;
 const PREFETCH_DEFAULT: u32 = 256;
-
-/// A workload file of this driver.
-pub(super) type File = WorkloadFile<Settings, Request, Check>;
-
-/// What an operation does.
-#[derive(Debug)]
-pub(super) enum Action {
-    Publish(Message),
-    Consume { queue: String },
-}
-
-/// Where a message is routed.
-#[derive(Debug)]
-pub(super) enum Route {
-    Template(Template),
-    Queue(String),
-}
-
-/// A message to publish.
-#[derive(Debug)]
-pub(super) struct Message {
-    /// Empty for the default exchange.
-    pub(super) exchange: String,
-    pub(super) route: Route,
-    pub(super) body: Option<Payload>,
-    pub(super) headers: Vec<(String, SentValue)>,
-    pub(super) persistent: bool,
-    pub(super) until: Until,
-}
 
 /// Compiles a workload file.
 pub(super) fn compile(context: &CompileContext<'_>) -> Result<AmqpWorkload, Problems> {

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::workload::WorkloadFile;
 use slatest_core::source::Located;
 use slatest_core::target::Text;
+
+/// A workload file of this driver.
+pub(super) type File = WorkloadFile<Settings, Request, Check>;
 
 /// How a queue keeps its messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]

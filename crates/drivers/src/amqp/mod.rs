@@ -13,6 +13,8 @@ mod envelope;
 mod failure;
 mod file;
 mod frames;
+mod health;
+mod plan;
 mod pool;
 mod read_back;
 mod session;
@@ -49,7 +51,7 @@ impl Driver for AmqpDriver {
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(compile::File)
+        schema_for!(file::File)
     }
 }
 

@@ -12,9 +12,10 @@ use lapin::types::{AMQPValue, ShortString};
 use lapin::{Confirmation, PublisherConfirm};
 use tokio::time::timeout;
 
-use super::compile::{Action, Message, NAME_LENGTH_MAX, Route};
+use super::compile::NAME_LENGTH_MAX;
 use super::envelope;
 use super::file::Until;
+use super::plan::{Action, Message, Route};
 use super::pool::{Pool, PooledChannel};
 use super::take::Take;
 use super::wanted::Wanted;

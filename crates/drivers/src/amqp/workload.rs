@@ -1,65 +1,31 @@
 //! A compiled workload: what all of its sessions share.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::Confirmation;
+use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Confirmation, ExchangeKind};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::broker::Broker;
-use super::compile::{Action, Message};
 use super::connection::{Connected, Purpose};
 use super::consumer::{Destination, Inlet, QueueConsumer};
 use super::envelope::returns_queue;
-use super::file::{QueueSpec, QueueType, Until};
+use super::file::{QueueType, Until};
+use super::plan::{Action, Message, Plan};
 use super::pool::Pool;
 use super::session::AmqpSession;
 use super::take::PREFETCH;
-use super::wanted::Wanted;
 use crate::awaited::Awaited;
-use crate::envelope::Sender;
 use crate::failure::Failure;
-use crate::workload::Data;
 use crate::{
     CONNECT_TIMEOUT, ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext,
     Unreachable, Workload,
 };
 use slatest_core::model::{Nanos, Outcome};
 use slatest_core::writes::LedgerSink;
-
-/// What was compiled.
-pub(super) struct Plan {
-    /// Name of the endpoint.
-    pub(super) endpoint: String,
-    pub(super) operations: Vec<Operation>,
-    /// As `operations`.
-    pub(super) actions: Vec<Action>,
-    pub(super) flows: Vec<Flow>,
-    pub(super) data: Arc<Data>,
-    pub(super) broker: Arc<Broker>,
-    pub(super) sender: Arc<Sender>,
-    /// Queues that are declared before the run.
-    pub(super) declared: Vec<QueueSpec>,
-    /// Queues that operations use.
-    pub(super) needed: BTreeSet<String>,
-    /// Queues that ledgered operations fill.
-    pub(super) ledger_queues: BTreeSet<String>,
-    /// Exchanges that operations use.
-    pub(super) exchanges: BTreeSet<String>,
-    /// Queues in which messages are awaited.
-    pub(super) awaited: BTreeSet<String>,
-    /// Those of them from which operations take messages, too.
-    pub(super) wanted: BTreeMap<String, Arc<Wanted>>,
-    pub(super) connections: u32,
-    pub(super) channels: u32,
-    pub(super) prefetch: u16,
-}
 
 /// What sessions share.
 pub(super) struct Shared {
@@ -163,7 +129,7 @@ impl Shared {
     }
 
     /// A connection to ask with: one that operations have anyhow, because the broker may give no more.
-    async fn any_connection(&self) -> Result<Arc<Connected>, Failure> {
+    pub(super) async fn any_connection(&self) -> Result<Arc<Connected>, Failure> {
         match self.pools().next() {
             Some(pool) => pool.any_connection().await,
             None => self.plan.broker.connect().await.map(Arc::new),
@@ -171,66 +137,17 @@ impl Shared {
     }
 
     /// The pools that operations use.
-    fn pools(&self) -> impl Iterator<Item = &Pool> {
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Pool> {
         let publishes = self.plan.actions.iter().any(|action| matches!(action, Action::Publish(_)));
         let takes = self.plan.actions.iter().any(|action| matches!(action, Action::Consume { .. }));
         publishes.then_some(&self.publishers).into_iter().chain(takes.then_some(&self.takers))
     }
-
-    /// Signs in and looks for what must be there already.
-    async fn inspect(&self) -> Result<String, Failure> {
-        let plan = &self.plan;
-        let started = Instant::now();
-        let connection = self.any_connection().await?;
-        let elapsed = Nanos::from(started.elapsed());
-        let mut found = Vec::new();
-        let declared = |name: &String| plan.declared.iter().any(|q| q.name.value == *name);
-        for queue in plan.needed.iter().filter(|name| !declared(name)) {
-            let (messages, consumers) = look_for_queue(&connection, queue).await?;
-            found.push(format!("queue {queue} ({messages} messages, {consumers} consumers)"));
-        }
-        for exchange in &plan.exchanges {
-            look_for_exchange(&connection, exchange).await?;
-            found.push(format!("exchange {exchange}"));
-        }
-        for pool in self.pools() {
-            pool.open_all().await;
-            found.extend(pool.shortage());
-        }
-        let found = if found.is_empty() { String::new() } else { format!("; {}", found.join(", ")) };
-        Ok(format!("{} virtual host {}; signed in after {elapsed}{found}", plan.broker.address(), plan.broker.vhost()))
-    }
 }
 
 /// A step with the patience of a connection.
-async fn bounded<T>(what: &str, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) async fn bounded<T>(what: &str, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let failure = || Failure::new(Outcome::TimedOut, "timed out").during(what);
     timeout(CONNECT_TIMEOUT.as_duration(), step).await.unwrap_or_else(|_| Err(failure()))
-}
-
-/// A look that fails closes its channel, so each has its own.
-async fn look_for_queue(connection: &Connected, queue: &str) -> Result<(u32, u32), Failure> {
-    let channel = connection.channel(Purpose::Ask).await?;
-    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let found = channel.queue_declare(queue.into(), options, FieldTable::default()).await;
-    let found = found.map_err(|e| missing(&e, &format!("the queue `{queue}`")))?;
-    Ok((found.message_count(), found.consumer_count()))
-}
-
-async fn look_for_exchange(connection: &Connected, exchange: &str) -> Result<(), Failure> {
-    let channel = connection.channel(Purpose::Ask).await?;
-    let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-    let found = channel.exchange_declare(exchange.into(), ExchangeKind::Direct, options, FieldTable::default()).await;
-    found.map_err(|e| missing(&e, &format!("the exchange `{exchange}`")))
-}
-
-fn missing(error: &lapin::Error, what: &str) -> Failure {
-    let failure = Failure::from(error);
-    let reason = match failure.kind.as_str() {
-        "NOT_FOUND" => format!("{what} doesn't exist; create it before the run, or name a queue under settings.queues"),
-        _ => format!("{what} can't be used: {}", failure.detail),
-    };
-    Failure { detail: reason, ..failure }
 }
 
 /// A compiled workload.
@@ -272,17 +189,7 @@ impl Workload for AmqpWorkload {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
-        Box::pin(async move {
-            let plan = &self.shared.plan;
-            match bounded("health", self.shared.inspect()).await {
-                Ok(detail) => Ok(Health { detail }),
-                Err(failure) => Err(Unreachable {
-                    endpoint: plan.endpoint.clone(),
-                    address: plan.broker.address(),
-                    reason: plan.broker.redacted(failure).detail,
-                }),
-            }
-        })
+        Box::pin(super::health::health(&self.shared))
     }
 
     fn prepare<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<(), ConnectError>> {

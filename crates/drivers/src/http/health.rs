@@ -8,7 +8,8 @@ use http_body_util::Full;
 use tokio::time::timeout;
 
 use super::connection::{Body, Home};
-use super::{Http, body, encoding};
+use super::plan::Http;
+use super::{body, encoding};
 use crate::failure::Failure;
 use crate::{CONNECT_TIMEOUT, Health, Unreachable};
 use slatest_core::model::{Clock as _, MonotonicClock};

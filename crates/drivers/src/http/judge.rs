@@ -11,11 +11,12 @@ use http::response::Parts;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::body;
 use super::encoding::{self, NotDecoded};
 use super::file::{Answer, Request};
-use super::ledger::LedgerPlan;
+use super::plan::{Exchange, Http};
+use super::read_back::LedgerPlan;
 use super::session::{HttpSession, Progress};
-use super::{Exchange, Http, body};
 use crate::failure::Failure;
 use slatest_core::model::{Problem, WriteOutcome, Written};
 use slatest_core::source::{Located, Source};
@@ -209,7 +210,7 @@ impl Exchange {
     }
 }
 
-impl super::Server {
+impl super::plan::Server {
     pub(super) fn needs_body(&self, head: &Parts) -> bool {
         self.block.as_ref().is_some_and(|b| b.needs_body(head.status.as_u16()))
     }

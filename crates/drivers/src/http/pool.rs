@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use super::Http;
 use super::connection::Connection;
+use super::plan::Http;
 
 thread_local! {
     /// The pools of this worker, each with the workload that it belongs to.

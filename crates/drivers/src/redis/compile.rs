@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::bounds::{REPLY_BYTES_MAX, ReplyLimits};
 use super::client::Servers;
 use super::command::Command;
-use super::file::{RedisCheck, RedisRequest, RedisSettings, Reply};
-use super::{Compiled, Plan};
+use super::file::{File, RedisRequest, Reply};
+use super::plan::{Action, Plan};
 use crate::identity::Identity;
-use crate::workload::{Captures, WorkloadFile};
+use crate::workload::Captures;
 use crate::{CompileContext, Endpoint, Operation, Outline, outline};
 use slatest_core::model::Problems;
 
@@ -29,12 +29,12 @@ const PIPELINE_MAX: usize = 1000;
 ///
 /// # Errors
 /// Every mistake in it and in its endpoint.
-pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
-    let file: WorkloadFile<RedisSettings, RedisRequest, RedisCheck> = context.source.parse()?;
+pub fn compile(context: &CompileContext<'_>) -> Result<Plan, Problems> {
+    let file: File = context.source.parse()?;
     let outline = outline(context, &file)?;
     let mut problems = Problems::default();
     let mut operations = Vec::with_capacity(file.operations.len());
-    let mut plans = Vec::with_capacity(file.operations.len());
+    let mut actions = Vec::with_capacity(file.operations.len());
     for (index, spec) in file.operations.iter().enumerate() {
         let key = format!("operations[{index}]");
         let captures = Captures::compile(context.source, &spec.capture, &format!("{key}.capture"));
@@ -49,7 +49,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         if spec.ledger.0 {
             problems.take(check_ledger(context, &spec.request, &key));
         }
-        plans.push(Plan {
+        actions.push(Action {
             commands,
             pipeline: !spec.request.pipeline.is_empty(),
             on_miss,
@@ -75,9 +75,9 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     }
     let reply_bytes = reply_bytes.and_then(|bytes| usize::try_from(bytes.value).ok()).unwrap_or(REPLY_BYTES_MAX);
     match problems.take(servers(context, ReplyLimits::new(reply_bytes))) {
-        Some(servers) => problems.or(Compiled {
+        Some(servers) => problems.or(Plan {
             operations,
-            plans,
+            actions,
             flows: outline.flows,
             data: outline.data,
             servers: Arc::new(servers),

@@ -7,7 +7,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::workload::WorkloadFile;
 use slatest_core::source::Located;
+
+/// A workload file of this driver.
+pub type File = WorkloadFile<RedisSettings, RedisRequest, RedisCheck>;
 
 /// What the driver wants to know about the workload as a whole.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]

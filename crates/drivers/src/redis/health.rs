@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use redis::{FromRedisValue, Value, cmd};
 use tokio::time::{Instant, timeout};
 
-use super::Compiled;
 use super::client::Servers;
+use super::plan::Plan;
 use super::slots::{Address, ranges};
 use super::wire::Wire;
 use crate::failure::{Failure, shortage as shortage_of};
@@ -27,12 +27,12 @@ const OPENED_AT_ONCE_MAX: usize = 32;
 ///
 /// # Errors
 /// Why it can't be used.
-pub async fn health(compiled: &Compiled) -> Result<Health, Unreachable> {
-    let servers = &compiled.servers;
-    let answer = timeout(PATIENCE, ask(servers, compiled.connections)).await;
+pub async fn health(plan: &Plan) -> Result<Health, Unreachable> {
+    let servers = &plan.servers;
+    let answer = timeout(PATIENCE, ask(servers, plan.connections)).await;
     let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
     answer.map(|detail| Health { detail }).map_err(|reason| Unreachable {
-        endpoint: compiled.endpoint.clone(),
+        endpoint: plan.endpoint.clone(),
         address: servers.addresses().to_owned(),
         reason: servers.redact(&reason),
     })

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use redis::Value;
 use tokio::time::timeout_at;
 
-use super::Compiled;
 use super::client::Connection;
+use super::plan::Plan;
 use super::replicas::Replicas;
 use crate::failure::Failure;
 use crate::{ReadBack, ReadBackError};
@@ -19,8 +19,8 @@ const PAGE: usize = 256;
 ///
 /// # Errors
 /// Servers that don't answer within the patience, or refuse.
-pub async fn read_back(compiled: &Compiled, reading: &mut ReadBack<'_>) -> Result<(), ReadBackError> {
-    let servers = &compiled.servers;
+pub async fn read_back(plan: &Plan, reading: &mut ReadBack<'_>) -> Result<(), ReadBackError> {
+    let servers = &plan.servers;
     let failed = |failure: &Failure| {
         ReadBackError::Store(format!("{}: {}", servers.addresses(), servers.redact(&failure.detail)))
     };
@@ -39,7 +39,7 @@ pub async fn read_back(compiled: &Compiled, reading: &mut ReadBack<'_>) -> Resul
             None => {}
         }
         if page.len() == PAGE || over {
-            read_page(compiled, &mut connection, &page, reading).await.map_err(|failure| match failure {
+            read_page(plan, &mut connection, &page, reading).await.map_err(|failure| match failure {
                 Ended::Store(failure) => failed(&failure),
                 Ended::Own(error) => error,
             })?;
@@ -59,7 +59,7 @@ enum Ended {
 
 /// Asks until each key of the page has an answer, on a new connection where the last one broke.
 async fn read_page(
-    compiled: &Compiled,
+    plan: &Plan,
     connection: &mut Connection,
     page: &[(WriteId, Box<str>)],
     reading: &mut ReadBack<'_>,
@@ -98,7 +98,7 @@ async fn read_page(
         if let Some(failure) = last {
             let renewed = timeout_at(deadline, async {
                 loop {
-                    if let Ok(renewed) = compiled.servers.connect().await {
+                    if let Ok(renewed) = plan.servers.connect().await {
                         break renewed;
                     }
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;

@@ -9,7 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Use};
 use super::links::{Links, Pool};
-use super::{Compiled, Plan, reply};
+use super::plan::{Action, Plan};
+use super::reply;
 use crate::failure::Failure;
 use crate::workload::{RenderError, Values};
 use crate::{Session, SessionContext};
@@ -22,7 +23,7 @@ const HIT_RATE: u8 = 0;
 
 /// One user: what it captured, and the connection that it shares.
 pub struct RedisSession {
-    compiled: Arc<Compiled>,
+    plan: Arc<Plan>,
     pool: Arc<Pool>,
     links: Arc<Links>,
     turn: usize,
@@ -52,20 +53,20 @@ struct Came {
 
 impl RedisSession {
     /// A user on a worker, on the connection whose turn it is.
-    pub fn new(compiled: Arc<Compiled>, pool: Arc<Pool>, links: Arc<Links>, context: SessionContext) -> Self {
+    pub fn new(plan: Arc<Plan>, pool: Arc<Pool>, links: Arc<Links>, context: SessionContext) -> Self {
         let turn = links.next_turn();
-        Self { compiled, pool, links, turn, context, captured: BTreeMap::new() }
+        Self { plan, pool, links, turn, context, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
         self.context.clock.now()
     }
 
-    fn render(&self, plan: &Plan, arrival: &Arrival) -> Result<Sending, RenderError> {
-        let id = self.compiled.identity.execution(arrival, self.context.index);
-        let values = Values { id, data: &self.compiled.data, captured: &self.captured };
-        let commands = match plan.commands.as_slice() {
-            [one] if !plan.pipeline => Commands::One(one.render(&values)?),
+    fn render(&self, action: &Action, arrival: &Arrival) -> Result<Sending, RenderError> {
+        let id = self.plan.identity.execution(arrival, self.context.index);
+        let values = Values { id, data: &self.plan.data, captured: &self.captured };
+        let commands = match action.commands.as_slice() {
+            [one] if !action.pipeline => Commands::One(one.render(&values)?),
             several => {
                 let mut pipeline = Pipeline::with_capacity(several.len());
                 for command in several {
@@ -74,8 +75,8 @@ impl RedisSession {
                 Commands::Together(pipeline)
             }
         };
-        let on_miss = plan.on_miss.as_ref().map(|command| command.render(&values)).transpose()?;
-        let written = match plan.commands.first().filter(|_| plan.ledger) {
+        let on_miss = action.on_miss.as_ref().map(|command| command.render(&values)).transpose()?;
+        let written = match action.commands.first().filter(|_| action.ledger) {
             Some(command) => command.key_and_value(&values)?.map(|(key, value)| Written {
                 place: Some(WritePlace::Key(key.into())),
                 value: Some(value_digest(value.as_bytes())),
@@ -87,11 +88,11 @@ impl RedisSession {
     }
 
     async fn operation(&mut self, arrival: &Arrival) -> Completion {
-        let compiled = Arc::clone(&self.compiled);
-        let Some(plan) = compiled.plans.get(arrival.operation) else {
+        let plan = Arc::clone(&self.plan);
+        let Some(action) = plan.actions.get(arrival.operation) else {
             return Completion::failed(Outcome::Unknown, None, self.now(), "no such operation");
         };
-        let sending = match self.render(plan, arrival) {
+        let sending = match self.render(action, arrival) {
             Ok(sending) => sending,
             Err(error) => return Completion::failed(Outcome::Rejected, None, self.now(), error.to_string()),
         };
@@ -103,7 +104,7 @@ impl RedisSession {
         };
         let sent = self.now();
         let mut came = Came::default();
-        let mut result = self.exchange(plan, &sending, &link, &mut used, deadline, &mut came).await;
+        let mut result = self.exchange(action, &sending, &link, &mut used, deadline, &mut came).await;
         // A node of a cluster that has no place for one connection has given others. Nothing was sent yet.
         for other in self.pool.others(&self.links, self.turn) {
             if !result.as_ref().is_err_and(Failure::has_no_place) {
@@ -111,7 +112,7 @@ impl RedisSession {
             }
             if let Ok(lent) = other.connection(deadline).await {
                 (link, used) = (other, lent);
-                result = self.exchange(plan, &sending, &link, &mut used, deadline, &mut came).await;
+                result = self.exchange(action, &sending, &link, &mut used, deadline, &mut came).await;
             }
         }
         let done = self.now();
@@ -133,7 +134,7 @@ impl RedisSession {
 
     async fn exchange(
         &mut self,
-        plan: &Plan,
+        action: &Action,
         sending: &Sending,
         link: &Link,
         used: &mut Use,
@@ -150,13 +151,13 @@ impl RedisSession {
         let replies = replies.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "reply: timed out")));
         link.ended(used, &replies);
         let replies = replies?;
-        came.hits = hits(plan, &replies);
+        came.hits = hits(action, &replies);
         for value in &replies {
-            plan.reply.check(value).map_err(|kind| Failure::new(Outcome::Rejected, kind))?;
+            action.reply.check(value).map_err(|kind| Failure::new(Outcome::Rejected, kind))?;
         }
-        if !plan.captures.is_empty() {
+        if !action.captures.is_empty() {
             let document = replies.last().map(reply::document);
-            let taken = plan.captures.take(document.as_ref(), |_| None, &mut self.captured);
+            let taken = action.captures.take(document.as_ref(), |_| None, &mut self.captured);
             taken.map_err(|e| Failure::new(Outcome::Rejected, e.to_string()))?;
         }
         if let (Some(command), Some((0, _))) = (&sending.on_miss, came.hits) {
@@ -171,9 +172,9 @@ impl RedisSession {
     }
 }
 
-/// Hits over all of a plan's reads; `None` where it reads nothing.
-fn hits(plan: &Plan, replies: &[Value]) -> Option<(u32, u32)> {
-    let reads = plan.commands.iter().zip(replies).filter_map(|(c, value)| Some((c.reads()?, value)));
+/// Hits over all of an action's reads; `None` where it reads nothing.
+fn hits(action: &Action, replies: &[Value]) -> Option<(u32, u32)> {
+    let reads = action.commands.iter().zip(replies).filter_map(|(c, value)| Some((c.reads()?, value)));
     reads.map(|(reads, value)| reply::hits(reads, value)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
 }
 

@@ -10,12 +10,12 @@ use tokio_rustls::TlsConnector;
 use super::PostgresEndpoint;
 use super::dsn::{Dsn, Place, SslMode};
 use super::file::{File, Param, Role, SqlCheck, SqlLedger, SqlRequest};
+use super::plan::{Action, Plan};
 use super::postgres::{Host, Login, Tls};
 use super::read_back::Table;
 use super::run::Script;
 use super::server::{Postgres, Server, Sqlite};
 use super::statement::Statement;
-use super::{Compiled, Plan};
 use crate::dial::Dial;
 use crate::identity::Identity;
 use crate::workload::{Captures, LedgerRead, OperationSpec, Template};
@@ -40,13 +40,13 @@ const BUSY_TIMEOUT_MAX: Nanos = Nanos::from_secs(5);
 ///
 /// # Errors
 /// Every mistake in it and in its endpoint.
-pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
+pub fn compile(context: &CompileContext<'_>) -> Result<Plan, Problems> {
     let file: File = context.source.parse()?;
     let outline = outline(context, &file)?;
     let mut problems = Problems::default();
     let mut compiler = Compiler { context, outline: &outline, scripts: Vec::new() };
     let mut operations = Vec::with_capacity(file.operations.len());
-    let mut plans = Vec::with_capacity(file.operations.len());
+    let mut actions = Vec::with_capacity(file.operations.len());
     let mut ledger_tables = BTreeSet::new();
     for (index, spec) in file.operations.iter().enumerate() {
         let key = format!("operations[{index}]");
@@ -57,11 +57,11 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
         if let Some(ledger) = &spec.ledger.0 {
             ledger_tables.extend(problems.take(ledger_table(context, spec, ledger, &key)));
         }
-        let plan = problems.take(compiler.steps(&spec.request, &key));
+        let action = problems.take(compiler.steps(&spec.request, &key));
         let captures = problems.take(captures.map_err(Problems::from));
         let bounds = problems.take(bounds(context, &check, &key));
-        if let (Some((steps, role)), Some(captures), Some(())) = (plan, captures, bounds) {
-            plans.push(Plan {
+        if let (Some((steps, role)), Some(captures), Some(())) = (action, captures, bounds) {
+            actions.push(Action {
                 steps,
                 transaction: !spec.request.transaction.is_empty(),
                 role,
@@ -93,9 +93,9 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     let default = context.sessions.unwrap_or(CONNECTIONS_DEFAULT).clamp(1, CONNECTIONS_DEFAULT);
     let connections = connections.map_or(default, |c| c.value);
     match servers {
-        Some((primary, replicas)) => problems.or(Compiled {
+        Some((primary, replicas)) => problems.or(Plan {
             operations,
-            plans,
+            actions,
             flows: outline.flows,
             data: outline.data,
             scripts,
@@ -112,7 +112,7 @@ pub fn workload(context: &CompileContext<'_>) -> Result<Compiled, Problems> {
     }
 }
 
-/// Statements of a plan: index of the script, templates of its values.
+/// Statements of an action: index of the script, templates of its values.
 type Steps = Vec<(usize, Vec<Template>)>;
 
 struct Compiler<'a> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::Row as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::Compiled;
 use super::file::Role;
+use super::plan::Plan;
 use super::pool::Pool;
 use super::postgres::Connection;
 use super::server::{Link, Live, Server};
@@ -28,23 +28,23 @@ const OTHER: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// The first that can't be used, with why.
-pub async fn health(compiled: &Compiled) -> Result<Health, Unreachable> {
-    let mut found = Vec::with_capacity(1 + compiled.replicas.len());
-    let replicas = compiled.replicas.iter().map(|server| (server, Some(Role::Read)));
-    let primary_role = (!compiled.replicas.is_empty()).then_some(Role::Write);
-    for (server, role) in std::iter::once((&compiled.primary, primary_role)).chain(replicas) {
+pub async fn health(plan: &Plan) -> Result<Health, Unreachable> {
+    let mut found = Vec::with_capacity(1 + plan.replicas.len());
+    let replicas = plan.replicas.iter().map(|server| (server, Some(Role::Read)));
+    let primary_role = (!plan.replicas.is_empty()).then_some(Role::Write);
+    for (server, role) in std::iter::once((&plan.primary, primary_role)).chain(replicas) {
         let unreachable = |reason: String| Unreachable {
-            endpoint: compiled.endpoint.clone(),
+            endpoint: plan.endpoint.clone(),
             address: server.address(),
             reason: server.redact(&reason),
         };
-        found.push(ask(compiled, server, role).await.map_err(unreachable)?);
+        found.push(ask(plan, server, role).await.map_err(unreachable)?);
     }
     Ok(Health { detail: found.join("; ") })
 }
 
 /// Asks one server, as far as the operations of `role` (all where there is none) need it.
-async fn ask(compiled: &Compiled, server: &Arc<Server>, role: Option<Role>) -> Result<String, String> {
+async fn ask(plan: &Plan, server: &Arc<Server>, role: Option<Role>) -> Result<String, String> {
     let deadline = Instant::now() + CONNECT_TIMEOUT.as_duration();
     let mut live = server.connect(&[], deadline).await.map_err(|f| reason(&f))?;
     let answers = async {
@@ -64,12 +64,12 @@ async fn ask(compiled: &Compiled, server: &Arc<Server>, role: Option<Role>) -> R
                 detail += &format!(", {warning}");
             }
         }
-        for (plan, operation) in compiled.plans.iter().zip(&compiled.operations) {
-            if role.is_some_and(|role| role != plan.role) {
+        for (action, operation) in plan.actions.iter().zip(&plan.operations) {
+            if role.is_some_and(|role| role != action.role) {
                 continue;
             }
-            for (index, _) in &plan.steps {
-                let Some(script) = compiled.scripts.get(*index) else { continue };
+            for (index, _) in &action.steps {
+                let Some(script) = plan.scripts.get(*index) else { continue };
                 let name = &operation.name;
                 let said = |f: Failure| format!("operation `{name}`: the server refuses its query: {}", f.detail);
                 match &mut live.link {
@@ -86,7 +86,7 @@ async fn ask(compiled: &Compiled, server: &Arc<Server>, role: Option<Role>) -> R
     let answer = timeout_at(Instant::now() + ANSWERS, answers).await;
     let mut detail = answer.map_err(|_| format!("connected, but no answer within {} s", ANSWERS.as_secs()))??;
     // As many as a run opens, without its statements.
-    let pool = Pool::new(Arc::clone(server), Arc::default(), compiled.connections, compiled.seed);
+    let pool = Pool::new(Arc::clone(server), Arc::default(), plan.connections, plan.seed);
     pool.adopt(0, live);
     if let Server::Postgres(_) = **server {
         pool.fill(0).await.map_err(|f| reason(&f))?;

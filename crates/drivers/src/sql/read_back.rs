@@ -5,8 +5,8 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _, ValueRef as _};
 use tokio::time::timeout;
 
-use super::Compiled;
 use super::file::SqlLedger;
+use super::plan::Plan;
 use super::server::{Link, Live, Server};
 use crate::failure::Failure;
 use crate::{ReadBack, ReadBackError};
@@ -64,15 +64,15 @@ impl Table {
 ///
 /// # Errors
 /// A server that doesn't answer within the patience, or refuses.
-pub async fn read_back(compiled: &Compiled, reading: &mut ReadBack<'_>) -> Result<(), ReadBackError> {
-    reading.set_readers(1 + compiled.replicas.len());
-    for (server, reader) in std::iter::once(&compiled.primary).chain(&compiled.replicas).zip(0_u8..) {
+pub async fn read_back(plan: &Plan, reading: &mut ReadBack<'_>) -> Result<(), ReadBackError> {
+    reading.set_readers(1 + plan.replicas.len());
+    for (server, reader) in std::iter::once(&plan.primary).chain(&plan.replicas).zip(0_u8..) {
         let failed = |failure: Failure| {
             let words = if failure.detail.is_empty() { failure.kind.clone() } else { failure.detail.clone() };
             ReadBackError::Store(format!("{}: {}", server.address(), server.redact(&words)))
         };
         let mut live = server.connect(&[], reading.deadline()).await.map_err(failed)?;
-        for table in &compiled.ledger_tables {
+        for table in &plan.ledger_tables {
             read_table(server, &mut live, table, reader, reading).await?;
         }
         live.close().await;

@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout_at};
 
+use super::plan::{Action, Plan};
 use super::pool::Lease;
 use super::run::Answer;
-use super::{Compiled, Plan, Pools};
+use super::workload::Pools;
 use crate::failure::Failure;
 use crate::workload::Values;
 use crate::{Session, SessionContext};
@@ -22,7 +23,7 @@ const QUERY: u8 = 1;
 
 /// One user: what it captured, and the scenario's connections.
 pub struct SqlSession {
-    compiled: Arc<Compiled>,
+    plan: Arc<Plan>,
     pools: Arc<Pools>,
     context: SessionContext,
     captured: BTreeMap<String, String>,
@@ -30,19 +31,19 @@ pub struct SqlSession {
 
 impl SqlSession {
     /// A user on a worker.
-    pub fn new(compiled: Arc<Compiled>, pools: Arc<Pools>, context: SessionContext) -> Self {
+    pub fn new(plan: Arc<Plan>, pools: Arc<Pools>, context: SessionContext) -> Self {
         pools.sessions.fetch_add(1, Ordering::AcqRel);
-        Self { compiled, pools, context, captured: BTreeMap::new() }
+        Self { plan, pools, context, captured: BTreeMap::new() }
     }
 
     fn now(&self) -> Nanos {
         self.context.clock.now()
     }
 
-    fn values(&self, plan: &Plan, arrival: &Arrival) -> Result<Vec<Vec<String>>, Failure> {
-        let id = self.compiled.identity.execution(arrival, self.context.index);
-        let values = Values { id, data: &self.compiled.data, captured: &self.captured };
-        let rendered = plan.steps.iter().map(|(_, templates)| {
+    fn values(&self, action: &Action, arrival: &Arrival) -> Result<Vec<Vec<String>>, Failure> {
+        let id = self.plan.identity.execution(arrival, self.context.index);
+        let values = Values { id, data: &self.plan.data, captured: &self.captured };
+        let rendered = action.steps.iter().map(|(_, templates)| {
             templates.iter().map(|t| t.render(&values).map(std::borrow::Cow::into_owned)).collect()
         });
         let unbuilt = |e: crate::workload::RenderError| Failure::new(Outcome::Rejected, format!("{WORKLOAD_FAULT}{e}"));
@@ -50,18 +51,18 @@ impl SqlSession {
     }
 
     async fn operation(&mut self, arrival: &Arrival) -> Completion {
-        let compiled = Arc::clone(&self.compiled);
-        let Some(plan) = compiled.plans.get(arrival.operation) else {
+        let plan = Arc::clone(&self.plan);
+        let Some(action) = plan.actions.get(arrival.operation) else {
             return Completion::failed(Outcome::Unknown, None, self.now(), "no such operation");
         };
         let begun = self.now();
         let deadline = Instant::now() + arrival.left(begun).as_duration();
-        let values = match self.values(plan, arrival) {
+        let values = match self.values(action, arrival) {
             Ok(values) => values,
             Err(failure) => return Completion::failed(failure.outcome, None, self.now(), failure.kind),
         };
         let pools = Arc::clone(&self.pools);
-        let mut lease = match pools.for_role(plan.role).lease(self.context.worker, deadline).await {
+        let mut lease = match pools.for_role(action.role).lease(self.context.worker, deadline).await {
             Ok(lease) => lease,
             Err(failure) => {
                 let done = self.now();
@@ -70,7 +71,7 @@ impl SqlSession {
             }
         };
         let sent = self.now();
-        let script = script(&compiled, plan, &mut lease, &values);
+        let script = script(&plan, action, &mut lease, &values);
         let result = match timeout_at(deadline, script).await {
             Ok(result) => result,
             Err(_) => Err(Failure::new(Outcome::TimedOut, "query: timed out").broken()),
@@ -82,7 +83,7 @@ impl SqlSession {
             Err(failure) if failure.broken => drop(lease),
             Err(_) => {
                 let left = match lease.live() {
-                    Ok(live) if plan.transaction => timeout_at(deadline, live.control("rollback")).await.is_ok(),
+                    Ok(live) if action.transaction => timeout_at(deadline, live.control("rollback")).await.is_ok(),
                     _ => true,
                 };
                 if left {
@@ -99,8 +100,8 @@ impl SqlSession {
         }
         // What a server refuses outside a commit it has not done.
         let refused = matches!(&result, Err(failure)
-            if failure.outcome == Outcome::Rejected && !failure.broken && !plan.transaction);
-        let checked = result.and_then(|answer| self.check(plan, &answer));
+            if failure.outcome == Outcome::Rejected && !failure.broken && !action.transaction);
+        let checked = result.and_then(|answer| self.check(action, &answer));
         let done = self.now();
         let ended = match checked {
             Ok(()) => Completion::ok(sent, done),
@@ -113,20 +114,20 @@ impl SqlSession {
         ended
     }
 
-    fn check(&mut self, plan: &Plan, answer: &Answer) -> Result<(), Failure> {
+    fn check(&mut self, action: &Action, answer: &Answer) -> Result<(), Failure> {
         let refused = |kind: String| Err(Failure::new(Outcome::Rejected, kind));
-        if let Some(bounds) = plan.rows
+        if let Some(bounds) = action.rows
             && !bounds.hold(answer.rows)
         {
             return refused(format!("check: rows not {bounds}"));
         }
-        if let Some(bounds) = plan.affected
+        if let Some(bounds) = action.affected
             && !bounds.hold(answer.affected)
         {
             return refused(format!("check: affected not {bounds}"));
         }
-        if !plan.captures.is_empty()
-            && let Err(error) = plan.captures.take(answer.first.as_ref(), |_| None, &mut self.captured)
+        if !action.captures.is_empty()
+            && let Err(error) = action.captures.take(answer.first.as_ref(), |_| None, &mut self.captured)
         {
             return refused(error.to_string());
         }
@@ -134,26 +135,26 @@ impl SqlSession {
     }
 }
 
-/// Runs a plan's statements. What came back is that of the last one; what was written is summed.
+/// Runs an action's statements. What came back is that of the last one; what was written is summed.
 async fn script(
-    compiled: &Compiled,
     plan: &Plan,
+    action: &Action,
     lease: &mut Lease<'_>,
     values: &[Vec<String>],
 ) -> Result<Answer, Failure> {
     let live = lease.live()?;
-    if plan.transaction {
+    if action.transaction {
         live.control("begin").await?;
     }
     let mut whole = Answer::default();
-    for ((index, _), values) in plan.steps.iter().zip(values) {
-        let Some(script) = compiled.scripts.get(*index) else { continue };
-        let answer = live.run(*index, script, values, &plan.captures).await?;
+    for ((index, _), values) in action.steps.iter().zip(values) {
+        let Some(script) = plan.scripts.get(*index) else { continue };
+        let answer = live.run(*index, script, values, &action.captures).await?;
         whole.rows = answer.rows;
         whole.affected += answer.affected;
         whole.first = answer.first.or(whole.first);
     }
-    if plan.transaction {
+    if action.transaction {
         live.control("commit").await?;
     }
     Ok(whole)

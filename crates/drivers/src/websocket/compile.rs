@@ -10,11 +10,11 @@ use super::connection::Gauges;
 use super::dial::Dialer;
 use super::document::REPLICAS_MAX;
 use super::exchange::Call;
-use super::file::{Check, Edit, Request, Settings};
+use super::file::{Check, Edit, File, Request, Settings};
+use super::plan::{Mode, Shared, Sync, WAIT_MAX};
 use super::sync::{EDIT_BYTES_MAX, Insert, TIMINGS};
-use super::workload::{Mode, Shared, Sync, WAIT_MAX};
 use crate::identity::Identity;
-use crate::workload::{Captures, Data, JsonPath, JsonTemplate, OperationSpec, Template, WorkloadFile};
+use crate::workload::{Captures, Data, JsonPath, JsonTemplate, OperationSpec, Template};
 use crate::{CONNECT_TIMEOUT, CompileContext, Endpoint, Operation, outline};
 use slatest_core::model::{Nanos, Problem, Problems, Span};
 use slatest_core::source::{Located, Source};
@@ -25,7 +25,6 @@ const REPLICAS_DEFAULT: u64 = 4;
 const DOCUMENT_BYTES_DEFAULT: u64 = 10 * 1024;
 const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
 
-type File = WorkloadFile<Settings, Request, Check>;
 type Spec = OperationSpec<Request, Check>;
 
 /// Compiles a workload. Contacts nobody.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::document::{Comparison, Document};
 use super::failure;
-use super::workload::Shared;
+use super::plan::Shared;
 use crate::Finding;
 use crate::failure::Failure;
 use slatest_core::model::Nanos;

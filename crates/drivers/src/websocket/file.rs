@@ -10,8 +10,12 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::workload::WorkloadFile;
 use slatest_core::model::Span;
 use slatest_core::source::Located;
+
+/// A workload file of this driver.
+pub(super) type File = WorkloadFile<Settings, Request, Check>;
 
 /// What a websocket workload says about itself as a whole.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]

@@ -16,6 +16,8 @@ mod endpoint;
 mod exchange;
 mod failure;
 mod file;
+mod health;
+mod plan;
 mod read_back;
 mod replica;
 mod session;
@@ -35,7 +37,6 @@ use std::sync::Arc;
 use schemars::{Schema, schema_for};
 
 use super::{CompileContext, Driver, Workload};
-use crate::workload::WorkloadFile;
 use slatest_core::model::Problems;
 
 /// The driver.
@@ -52,6 +53,6 @@ impl Driver for WebsocketDriver {
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(WorkloadFile<file::Settings, file::Request, file::Check>)
+        schema_for!(file::File)
     }
 }

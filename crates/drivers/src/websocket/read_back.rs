@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use yrs::StateVector;
 use yrs::block::ClientID;
 
-use super::workload::Shared;
+use super::plan::Shared;
 use crate::failure::Failure;
 use crate::{ReadBack, ReadBackError};
 use slatest_core::model::WritePlace;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Task};
 use super::failure;
-use super::workload::{Shared, WAIT_MAX};
+use super::plan::{Shared, WAIT_MAX};
 use crate::SessionContext;
 use crate::failure::Failure;
 use crate::workload::Values;

@@ -1,110 +1,31 @@
 //! A compiled websocket workload: opens sessions, checks the endpoint, compares documents.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use futures_util::{SinkExt, StreamExt};
-use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::budget::Budget;
-use super::connection::{Connection, GOODBYE, Gauges, Inbox, Upkeep};
+use super::connection::{Connection, Inbox, Upkeep};
 use super::convergence;
-use super::dial::{Dialer, Socket};
-use super::document::Document;
-use super::exchange::{Call, ExchangeSession, Mailbox};
-use super::failure;
+use super::exchange::{ExchangeSession, Mailbox};
+use super::health;
+use super::plan::{Mode, Shared};
 use super::read_back;
-use super::replica::Replica;
 use super::session::Line;
-use super::sync::{Insert, Membership, SyncSession};
+use super::sync::{Membership, SyncSession};
 use super::text::{hash, mix};
 use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::workload::{Data, Template, Values};
+use crate::workload::Values;
 use crate::{
     ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext, Unreachable,
     Workload,
 };
 use slatest_core::model::{Arrival, Nanos, Outcome};
 
-/// No wait is longer, so that no sum of instant and wait can overflow.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// What all sessions of a workload share.
-pub(super) struct Shared {
-    pub(super) operations: Vec<Operation>,
-    pub(super) flows: Vec<Flow>,
-    pub(super) mode: Mode,
-    pub(super) data: Arc<Data>,
-    pub(super) identity: Identity,
-    pub(super) endpoint: String,
-    pub(super) path: Template,
-    pub(super) dialer: Arc<Dialer>,
-    pub(super) ping: Duration,
-    pub(super) pong_timeout: Duration,
-    pub(super) gauges: Arc<Gauges>,
-}
-
-/// What the sessions do.
-pub(super) enum Mode {
-    /// They are replicas of documents.
-    Sync(Sync),
-    /// They ask and are answered; by operation.
-    Exchange(Vec<Arc<Call>>),
-}
-
-/// The documents of a workload.
-pub(super) struct Sync {
-    /// What each operation inserts.
-    pub(super) inserts: Vec<Insert>,
-    pub(super) replicas: u64,
-    /// Size in bytes that texts are kept at.
-    pub(super) limit: usize,
-    /// What all documents may take together.
-    pub(super) budget: Arc<Budget>,
-    pub(super) name: Template,
-    pub(super) documents: Mutex<BTreeMap<u64, Arc<Document>>>,
-}
-
-impl Mode {
-    pub(super) fn insert(&self, operation: usize) -> Option<&Insert> {
-        match self {
-            Self::Sync(sync) => sync.inserts.get(operation),
-            Self::Exchange(_) => None,
-        }
-    }
-
-    pub(super) fn call(&self, operation: usize) -> Option<&Arc<Call>> {
-        match self {
-            Self::Sync(_) => None,
-            Self::Exchange(calls) => calls.get(operation),
-        }
-    }
-}
-
-impl Sync {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Document>>> {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn document(&self, number: u64, seed: u64) -> Arc<Document> {
-        let new = || Arc::new(Document::new(seed, self.limit, Some(Arc::clone(&self.budget))));
-        Arc::clone(self.lock().entry(number).or_insert_with(new))
-    }
-
-    /// Every document that some session opened, by number.
-    pub(super) fn all(&self) -> Vec<(u64, Arc<Document>)> {
-        self.lock().iter().map(|(number, document)| (*number, Arc::clone(document))).collect()
-    }
-}
-
 impl Shared {
     /// The path of a connection; `document` is the number of the session's document in words.
-    fn path_of(&self, user: u64, document: &str) -> Result<String, Failure> {
+    pub(super) fn path_of(&self, user: u64, document: &str) -> Result<String, Failure> {
         let wrong = |e: crate::workload::RenderError| Failure::new(Outcome::Rejected, e.to_string());
         let mut captured = BTreeMap::new();
         // No arrival is behind it.
@@ -160,55 +81,6 @@ impl Shared {
             }
         }
     }
-
-    /// Opens the document of this number (or name) once more and takes the server's whole state.
-    pub(super) async fn fetch(&self, document: &str) -> Result<Fetched, Failure> {
-        let start = Instant::now();
-        let mut socket = self.dialer.dial(&self.path_of(0, document)?).await?;
-        let handshake = start.elapsed();
-        let start = Instant::now();
-        let limit = if let Mode::Sync(sync) = &self.mode { sync.limit } else { 0 };
-        let replica = Replica::within(1, &Budget::of_document(limit, None));
-        if matches!(self.mode, Mode::Sync(_)) {
-            timeout(self.dialer.timeout, take_state(&mut socket, &replica)).await.map_err(|_| {
-                let detail = "it opens WebSockets, but doesn't answer the first step of the Yjs sync protocol";
-                failure::timed_out("sync").with_detail(detail)
-            })??;
-        }
-        let sync = start.elapsed();
-        // All is said; a server that breaks off now did answer.
-        let _ = timeout(GOODBYE, socket.close(None)).await;
-        Ok(Fetched { replica, handshake, sync })
-    }
-
-    async fn probe(&self) -> Result<String, Failure> {
-        let fetched = self.fetch("health").await?;
-        let mut detail = format!("handshake in {}", Nanos::from(fetched.handshake));
-        if matches!(self.mode, Mode::Sync(_)) {
-            detail.push_str(&format!(", Yjs sync in {}", Nanos::from(fetched.sync)));
-        }
-        Ok(detail)
-    }
-}
-
-/// A document as the server has it.
-pub(super) struct Fetched {
-    pub(super) replica: Replica,
-    handshake: Duration,
-    sync: Duration,
-}
-
-async fn take_state(socket: &mut Socket, replica: &Replica) -> Result<(), Failure> {
-    socket.send(replica.greeting()).await.map_err(|e| failure::stream(&e))?;
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Binary(bytes))) if replica.take(&bytes)?.synced => return Ok(()),
-            Some(Ok(Message::Close(frame))) => return Err(failure::closed(frame.as_ref())),
-            Some(Ok(_)) => {}
-            Some(Err(e)) => return Err(failure::stream(&e)),
-            None => return Err(failure::closed(None)),
-        }
-    }
 }
 
 /// A compiled websocket workload.
@@ -231,14 +103,7 @@ impl Workload for WebsocketWorkload {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
-        Box::pin(async {
-            let unreachable = |reason: Failure| Unreachable {
-                endpoint: self.0.endpoint.clone(),
-                address: self.0.dialer.address(),
-                reason: reason.detail,
-            };
-            self.0.probe().await.map(|detail| Health { detail }).map_err(unreachable)
-        })
+        Box::pin(health::health(&self.0))
     }
 
     fn connect<'a>(

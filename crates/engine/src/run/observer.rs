@@ -21,6 +21,13 @@ pub trait Observer {
     fn event(&mut self, _event: &Event) {}
     /// Nothing more happens in this run.
     fn ends(&mut self) {}
+    /// The record of a run is in its folder. What other tools read is written beside it, now.
+    ///
+    /// # Errors
+    /// What could not be written, in words: the run is not saved whole then.
+    fn recorded(&mut self, _run: &RunRecord) -> Result<(), String> {
+        Ok(())
+    }
     /// A drill could not mend what it broke. Told whatever becomes of the record.
     fn left_broken(&mut self, _drill: &str, _reason: &str, _folder: &Path) {}
 }

@@ -16,7 +16,8 @@ use url::form_urlencoded;
 
 use super::connection::{Body, Connection, Home};
 use super::file::HttpLedger;
-use super::{Http, body, path};
+use super::plan::Http;
+use super::{body, path};
 use crate::failure::Failure;
 use crate::workload::Captures;
 use crate::{ReadBack, ReadBackError};
