@@ -14,8 +14,9 @@ use rdkafka::types::{RDKafka, RDKafkaRespErr};
 use super::connecting::{self, Native};
 use super::context::{Context, Troubles};
 use super::security::Security;
+use crate::CONNECT_TIMEOUT;
 use crate::dial::Dial;
-use crate::{CONNECT_TIMEOUT, ConnectError};
+use crate::failure::Failure;
 use slatest_core::model::Outcome;
 use slatest_core::target::Guard;
 
@@ -65,22 +66,6 @@ pub(super) struct Topology {
     pub(super) elapsed: Duration,
 }
 
-/// Why the brokers can't be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) outcome: Outcome,
-    /// Without variable parts.
-    pub(super) kind: String,
-    /// For people.
-    pub(super) reason: String,
-}
-
-impl From<Refusal> for ConnectError {
-    fn from(refusal: Refusal) -> Self {
-        Self { outcome: refusal.outcome, kind: refusal.kind }
-    }
-}
-
 impl Cluster {
     /// The number of a topic among those of the workload.
     pub(super) fn log(&self, topic: &str) -> Option<u16> {
@@ -114,7 +99,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Brokers that are not allowed, not reachable or don't let us in; topics that are missing.
-    pub(super) fn inspect(&self) -> Result<Topology, Refusal> {
+    pub(super) fn inspect(&self) -> Result<Topology, Failure> {
         for broker in &self.brokers {
             let (host, _) = split(broker).unwrap_or((broker, 0));
             self.guard.check(host).map_err(|reason| not_allowed(reason, "is a bootstrap broker"))?;
@@ -125,16 +110,17 @@ impl Cluster {
         // A consumer without a group: unlike an idempotent producer it asks for nothing by itself.
         let mut config = self.config();
         config.set("enable.auto.commit", "false");
-        let client: BaseConsumer<Context<Look>> = connecting::create(&config, context).map_err(|e| Refusal {
+        let client: BaseConsumer<Context<Look>> = connecting::create(&config, context).map_err(|e| Failure {
             outcome: Outcome::Disconnected,
             kind: "client configuration".into(),
-            reason: self.security.redact(&format!("librdkafka doesn't take the configuration: {e}")),
+            detail: self.security.redact(&format!("librdkafka doesn't take the configuration: {e}")),
+            broken: true,
         })?;
         let metadata = fetch(&client, &troubles, started)?;
         self.judge(&metadata, started.elapsed())
     }
 
-    fn judge(&self, metadata: &Metadata, elapsed: Duration) -> Result<Topology, Refusal> {
+    fn judge(&self, metadata: &Metadata, elapsed: Duration) -> Result<Topology, Failure> {
         for broker in metadata.brokers() {
             let what = format!("is advertised by the brokers as broker {}", broker.id());
             self.guard.check(broker.host()).map_err(|reason| not_allowed(reason, &what))?;
@@ -153,22 +139,28 @@ impl Cluster {
                     continue;
                 }
             };
-            return Err(Refusal {
+            return Err(Failure {
                 outcome: Outcome::Rejected,
                 kind: "topic missing".into(),
-                reason: format!("the topic `{topic}` {reason}"),
+                detail: format!("the topic `{topic}` {reason}"),
+                broken: true,
             });
         }
         Ok(Topology { brokers: metadata.brokers().len(), partitions, batch_bytes: None, elapsed })
     }
 }
 
-fn not_allowed(reason: String, what: &str) -> Refusal {
-    Refusal { outcome: Outcome::Rejected, kind: "host not allowed".into(), reason: format!("{reason}; it {what}") }
+fn not_allowed(reason: String, what: &str) -> Failure {
+    Failure {
+        outcome: Outcome::Rejected,
+        kind: "host not allowed".into(),
+        detail: format!("{reason}; it {what}"),
+        broken: true,
+    }
 }
 
 /// Metadata of all topics: asking for one by name could create it.
-fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Instant) -> Result<Metadata, Refusal> {
+fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Instant) -> Result<Metadata, Failure> {
     let limit = CONNECT_TIMEOUT.as_duration();
     let mut wait = METADATA_WAIT_MIN;
     loop {
@@ -189,17 +181,28 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
                 continue;
             }
             let reason = format!("no broker answered within {} s: {error}", limit.as_secs());
-            return Err(Refusal { outcome: Outcome::TimedOut, kind: "connect: timed out".into(), reason });
+            return Err(Failure {
+                outcome: Outcome::TimedOut,
+                kind: "connect: timed out".into(),
+                detail: reason,
+                broken: true,
+            });
         };
         if let Some(broken) = troubles.broken().filter(|_| over || troubles.down()) {
             let reason = format!("{broken}; is the port right? One with TLS needs `security: ssl` or `sasl_ssl`");
-            return Err(Refusal { outcome: Outcome::Disconnected, kind: "connect: broken answer".into(), reason });
+            return Err(Failure {
+                outcome: Outcome::Disconnected,
+                kind: "connect: broken answer".into(),
+                detail: reason,
+                broken: true,
+            });
         }
         if let Some(reason) = troubles.untrusted().filter(|_| over || troubles.down()) {
-            return Err(Refusal {
+            return Err(Failure {
                 outcome: Outcome::Disconnected,
                 kind: "connect: TLS".into(),
-                reason: helped(reason),
+                detail: helped(reason),
+                broken: true,
             });
         }
         // Each has been tried and none let us in; a wrong password never gets right.
@@ -211,7 +214,12 @@ fn fetch(client: &BaseConsumer<Context<Look>>, troubles: &Troubles, started: Ins
                 }
                 _ => helped(reason),
             };
-            return Err(Refusal { outcome: Outcome::Disconnected, kind: format!("connect: {code:?}"), reason });
+            return Err(Failure {
+                outcome: Outcome::Disconnected,
+                kind: format!("connect: {code:?}"),
+                detail: reason,
+                broken: true,
+            });
         }
         wait = (wait * 2).min(limit.saturating_sub(started.elapsed()).max(METADATA_WAIT_MIN));
     }

@@ -9,9 +9,10 @@ use super::KafkaEndpoint;
 use super::cluster::{Cluster, split};
 use super::consumer::Group;
 use super::file::{Check, Consume, Produce, Request, Settings, Start, Until};
+use super::plan::{Action, Plan, Record};
 use super::producer;
 use super::security::Security;
-use super::workload::{KafkaWorkload, Plan};
+use super::workload::KafkaWorkload;
 use crate::dial::Dial;
 use crate::envelope::{Sender, is_reserved};
 use crate::payload::Payload;
@@ -22,33 +23,6 @@ use slatest_core::source::{Located, Source};
 
 /// A workload file of this driver.
 pub(super) type File = WorkloadFile<Settings, Request, Check>;
-
-/// What an operation does.
-#[derive(Debug)]
-pub(super) enum Action {
-    Produce(Record),
-    Consume { topic: String },
-}
-
-impl Action {
-    /// The topic to which it produces.
-    pub(super) fn produces(&self) -> Option<&str> {
-        match self {
-            Self::Produce(record) => Some(&record.topic),
-            Self::Consume { .. } => None,
-        }
-    }
-}
-
-/// A record to produce.
-#[derive(Debug)]
-pub(super) struct Record {
-    pub(super) topic: String,
-    pub(super) key: Option<Template>,
-    pub(super) value: Option<Payload>,
-    pub(super) headers: Vec<(String, SentValue)>,
-    pub(super) until: Until,
-}
 
 /// Compiles a workload file.
 pub(super) fn compile(context: &CompileContext<'_>) -> Result<KafkaWorkload, Problems> {

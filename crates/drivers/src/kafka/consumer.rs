@@ -12,13 +12,14 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tokio::sync::watch;
 
-use super::cluster::{Cluster, Refusal};
+use super::cluster::Cluster;
 use super::connecting;
 use super::context::Context;
 use super::file::Start;
 use super::headers::recognise;
 use crate::awaited::Awaited;
 use crate::envelope::Sender;
+use crate::failure::Failure;
 use slatest_core::model::{Clock, Outcome};
 
 /// How long the thread waits for a record before it looks whether it should end.
@@ -175,7 +176,7 @@ impl GroupConsumer {
         topics: &[&str],
         held: bool,
         body: impl FnOnce(&BaseConsumer<Context<Assignment>>, &AtomicBool) + Send + 'static,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Failure> {
         let (assigned_sender, assigned) = watch::channel(None);
         let context = Context::new(
             cluster,
@@ -187,10 +188,11 @@ impl GroupConsumer {
                 number: AtomicU64::new(0),
             },
         );
-        let refused = |what: &str, error: String| Refusal {
+        let refused = |what: &str, error: String| Failure {
             outcome: Outcome::Disconnected,
             kind: format!("consumer: {what}"),
-            reason: cluster.security.redact(&error),
+            detail: cluster.security.redact(&error),
+            broken: true,
         };
         let consumer: BaseConsumer<Context<Assignment>> = connecting::create(&config(cluster, group), context)
             .map_err(|e| refused("configuration", e.to_string()))?;
@@ -221,20 +223,21 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// When that takes longer than [`ASSIGNMENT_TIMEOUT`].
-    pub(super) async fn ready(&self, group: &Group, partitions: usize) -> Result<(), Refusal> {
+    pub(super) async fn ready(&self, group: &Group, partitions: usize) -> Result<(), Failure> {
         let mut assigned = self.assigned.clone();
         let enough = |n: &Option<usize>| n.is_some_and(|n| !group.own || n >= partitions);
         let wait = tokio::time::timeout(ASSIGNMENT_TIMEOUT, assigned.wait_for(enough)).await;
         match wait {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Refusal {
+            _ => Err(Failure {
                 outcome: Outcome::TimedOut,
                 kind: "consumer: no assignment".into(),
-                reason: format!(
+                detail: format!(
                     "the consumer group `{}` was not given its partitions within {} s",
                     group.name,
                     ASSIGNMENT_TIMEOUT.as_secs()
                 ),
+                broken: true,
             }),
         }
     }

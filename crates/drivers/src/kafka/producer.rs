@@ -16,7 +16,7 @@ use super::file::{Acks, Settings};
 use super::reports::Reports;
 
 use crate::awaited::Awaited;
-use slatest_core::model::{Clock, GENERATOR_FAULT, Nanos, Outcome};
+use slatest_core::model::{Clock, Nanos};
 
 /// Most bytes that wait in one producer, in KiB.
 const QUEUE_KIB_MAX: u64 = 64 * 1024;
@@ -97,7 +97,7 @@ pub(super) type Record<'a> = BaseRecord<'a, str, str, Box<Flight>>;
 /// A worker's producer.
 pub(super) struct Producer {
     client: ThreadedProducer<Context<Deliveries>>,
-    troubles: Arc<Troubles>,
+    pub(super) troubles: Arc<Troubles>,
     reports: Arc<Reports>,
     /// Told whenever a record leaves the queue.
     freed: Arc<Notify>,
@@ -179,50 +179,6 @@ impl Producer {
                 }
                 Err(code)
             }
-        }
-    }
-
-    /// The outcome and kind of an error with which our own client didn't take a record: it was never sent.
-    pub(super) fn refused(&self, code: RDKafkaErrorCode) -> (Outcome, String) {
-        match code {
-            RDKafkaErrorCode::MessageSizeTooLarge => {
-                (Outcome::Rejected, format!("{GENERATOR_FAULT}record too large; raise settings.message_max_bytes"))
-            }
-            RDKafkaErrorCode::QueueFull => {
-                (Outcome::Rejected, format!("{GENERATOR_FAULT}record larger than a producer's queue of 64 MiB"))
-            }
-            code => self.judge(code),
-        }
-    }
-
-    /// The outcome and kind that an error stands for.
-    pub(super) fn judge(&self, code: RDKafkaErrorCode) -> (Outcome, String) {
-        use RDKafkaErrorCode as Code;
-        let outcome = match code {
-            Code::MessageTimedOut | Code::TimedOutQueue | Code::OperationTimedOut | Code::RequestTimedOut => {
-                return self.overdue(&format!("{code:?}"));
-            }
-            Code::BrokerTransportFailure
-            | Code::AllBrokersDown
-            | Code::Resolve
-            | Code::SSL
-            | Code::Authentication
-            | Code::NetworkException
-            | Code::Fatal => Outcome::Disconnected,
-            Code::PurgeQueue | Code::PurgeInflight | Code::BrokerDestroy => Outcome::Unknown,
-            _ => Outcome::Rejected,
-        };
-        (outcome, format!("{code:?}"))
-    }
-
-    /// The same where time ran out: with no broker reachable, that is why.
-    pub(super) fn overdue(&self, kind: &str) -> (Outcome, String) {
-        if self.troubles.refused().is_some() {
-            (Outcome::Disconnected, "guard: host not allowed".into())
-        } else if self.troubles.down() {
-            (Outcome::Disconnected, "AllBrokersDown".into())
-        } else {
-            (Outcome::TimedOut, kind.to_owned())
         }
     }
 }

@@ -9,10 +9,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::Headers;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::compile::Action;
 use super::connecting;
 use super::context::{Context, Troubles};
-use super::workload::Plan;
+use super::plan::{Action, Plan};
 use crate::envelope::WRITE;
 use crate::{ReadBack, ReadBackError};
 use slatest_core::model::WritePlace;
@@ -51,7 +50,7 @@ pub(super) fn read_back(plan: &Plan, reading: &mut ReadBack<'_>) -> Result<(), R
     }
     let failed = |words: String| ReadBackError::Store(plan.cluster.security.redact(&words));
     // Looks at the brokers first: after a failover their addresses may be others, and each must be allowed.
-    let topology = plan.cluster.inspect().map_err(|refusal| failed(refusal.reason))?;
+    let topology = plan.cluster.inspect().map_err(|refusal| failed(refusal.detail))?;
     let mut config = plan.cluster.config();
     config
         // A consumer without group: partitions are assigned by hand, nothing is committed.

@@ -10,11 +10,11 @@ use rdkafka::producer::BaseRecord;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::compile::{Action, Record};
 use super::file::Until;
-use super::headers;
+use super::plan::{Action, Record};
 use super::producer::{Delivered, Flight, Position, Producer};
 use super::workload::Shared;
+use super::{failure, headers};
 use crate::awaited::{MessageId, Waiting};
 use crate::envelope::WRITE;
 use crate::workload::{RenderError, Values};
@@ -78,8 +78,8 @@ impl KafkaSession {
         let left = self.left(arrival);
         match self.limit.hold(left, handing).await {
             Ok(Ok(())) => {}
-            Ok(Err(code)) => return self.failed(None, self.producer.refused(code)),
-            Err(_) => return self.failed(Some(sent), self.producer.overdue("QueueFull")),
+            Ok(Err(code)) => return self.failed(None, failure::refused(&self.producer.troubles, code)),
+            Err(_) => return self.failed(Some(sent), failure::overdue(&self.producer.troubles, "QueueFull")),
         }
         let mut progress = Progress::default();
         let left = self.left(arrival);
@@ -107,7 +107,7 @@ impl KafkaSession {
             (_, Some(consumed)) => Completion::ok(sent, consumed.max(sent)),
             (Some(Err(Lost::Report(report))), None) => match report {
                 Some(Delivered { at, result: Err(code) }) => {
-                    let (outcome, kind) = self.producer.judge(code);
+                    let (outcome, kind) = failure::judge(&self.producer.troubles, code);
                     Completion::failed(outcome, Some(sent), at.max(sent), kind)
                 }
                 _ => self.failed(Some(sent), (Outcome::Unknown, "the producer was closed".into())),
@@ -117,7 +117,7 @@ impl KafkaSession {
             }
             (None, None) => {
                 let kind = if progress.acknowledged.is_some() { "not consumed" } else { "not acknowledged" };
-                self.failed(Some(sent), self.producer.overdue(kind))
+                self.failed(Some(sent), failure::overdue(&self.producer.troubles, kind))
             }
         };
         let timing = |completion: Completion, index, at: Option<Nanos>| match at {

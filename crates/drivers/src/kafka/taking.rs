@@ -14,9 +14,10 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
-use super::cluster::{Cluster, Refusal};
+use super::cluster::Cluster;
 use super::consumer::{Assignment, Group, GroupConsumer};
 use super::context::Context;
+use crate::failure::Failure;
 use slatest_core::model::{Clock, Nanos};
 
 /// How long the thread waits for an operation, and then for a record, before it looks after the group.
@@ -44,7 +45,7 @@ impl Taking {
         group: &Group,
         topics: &[&str],
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Failure> {
         let (asks, asked) = mpsc::channel();
         let named = !group.own;
         let member = GroupConsumer::start(cluster, group, topics, true, move |consumer, stop| {

@@ -1,61 +1,26 @@
-//! A compiled workload: what all of its sessions share.
+//! A workload that runs: what all of its sessions share, and how they are opened.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
-use rdkafka::ClientConfig;
 use tokio::sync::OnceCell;
 
-use super::cluster::{Cluster, Refusal, Topology};
-use super::compile::Action;
-use super::consumer::{Destination, Group, GroupConsumer, watch_for};
+use super::cluster::Topology;
+use super::consumer::{Destination, GroupConsumer, watch_for};
+use super::health::health;
 use super::limits;
+use super::plan::Plan;
 use super::producer::{BATCH_BYTES_DEFAULT, Producer};
 use super::session::KafkaSession;
 use super::taking::Taking;
 use crate::awaited::Awaited;
-use crate::envelope::Sender;
-use crate::workload::Data;
+use crate::failure::Failure;
 use crate::{
     ConnectError, Finding, Flow, Health, Operation, ReadBack, ReadBackError, Session, SessionContext, Unreachable,
     Workload,
 };
 use slatest_core::model::{Nanos, Outcome};
-
-/// What was compiled.
-pub(super) struct Plan {
-    /// Name of the endpoint.
-    pub(super) endpoint: String,
-    pub(super) operations: Vec<Operation>,
-    /// As `operations`.
-    pub(super) actions: Vec<Action>,
-    pub(super) flows: Vec<Flow>,
-    pub(super) data: Arc<Data>,
-    pub(super) cluster: Cluster,
-    pub(super) producer: ClientConfig,
-    pub(super) sender: Arc<Sender>,
-    /// The group from which operations take.
-    pub(super) group: Group,
-    /// The group that reads what is awaited back: nobody else is in it.
-    pub(super) awaiting: Group,
-    /// Topics whose records are awaited back.
-    pub(super) awaited: BTreeSet<String>,
-    /// Topics whose records operations take.
-    pub(super) taken: BTreeSet<String>,
-}
-
-impl Plan {
-    fn consumes(&self) -> bool {
-        !self.awaited.is_empty() || !self.taken.is_empty()
-    }
-
-    /// Topics that operations produce to, each once.
-    fn produced(&self) -> Vec<&str> {
-        let topics: BTreeSet<&str> = self.actions.iter().filter_map(Action::produces).collect();
-        topics.into_iter().collect()
-    }
-}
 
 /// What sessions share.
 pub(super) struct Shared {
@@ -70,18 +35,23 @@ pub(super) struct Shared {
 
 impl Shared {
     /// The brokers, looked at once; every host that they advertise is allowed.
-    async fn topology(self: &Arc<Self>) -> Result<&Topology, Refusal> {
+    async fn topology(self: &Arc<Self>) -> Result<&Topology, Failure> {
         self.topology.get_or_try_init(|| self.inspect()).await
     }
 
-    async fn inspect(self: &Arc<Self>) -> Result<Topology, Refusal> {
+    /// Looks at the brokers, whatever was seen before.
+    ///
+    /// # Errors
+    /// Why they can't be used.
+    pub(super) async fn inspect(self: &Arc<Self>) -> Result<Topology, Failure> {
         let shared = Arc::clone(self);
         let looking = tokio::task::spawn_blocking(move || shared.plan.cluster.inspect());
         let mut topology = looking.await.unwrap_or_else(|_| {
-            Err(Refusal {
+            Err(Failure {
                 outcome: Outcome::Disconnected,
                 kind: "connect: interrupted".into(),
-                reason: "the look at the brokers was interrupted".into(),
+                detail: "the look at the brokers was interrupted".into(),
+                broken: true,
             })
         })?;
         let plan = &self.plan;
@@ -90,7 +60,7 @@ impl Shared {
     }
 
     /// The members of groups with their partitions, where the workload consumes.
-    async fn consume(self: &Arc<Self>, context: &SessionContext) -> Result<(), Refusal> {
+    async fn consume(self: &Arc<Self>, context: &SessionContext) -> Result<(), Failure> {
         let plan = &self.plan;
         if !plan.consumes() {
             return Ok(());
@@ -128,7 +98,7 @@ impl Shared {
     }
 
     /// The producer of a worker; a new one where the last can't go on.
-    pub(super) fn producer(&self, context: &SessionContext) -> Result<Arc<Producer>, Refusal> {
+    pub(super) fn producer(&self, context: &SessionContext) -> Result<Arc<Producer>, Failure> {
         let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = producers.get(&context.worker).filter(|p| !p.fatal()) {
             return Ok(Arc::clone(producer));
@@ -140,10 +110,11 @@ impl Shared {
             config.set("batch.size", batch.min(BATCH_BYTES_DEFAULT).to_string());
         }
         let producer = Producer::new(&config, &plan.cluster, Arc::clone(&context.clock), &self.awaited);
-        let producer = Arc::new(producer.map_err(|e| Refusal {
+        let producer = Arc::new(producer.map_err(|e| Failure {
             outcome: Outcome::Disconnected,
             kind: "producer configuration".into(),
-            reason: plan.cluster.security.redact(&e.to_string()),
+            detail: plan.cluster.security.redact(&e.to_string()),
+            broken: true,
         })?);
         producers.insert(context.worker, Arc::clone(&producer));
         Ok(producer)
@@ -167,13 +138,6 @@ impl KafkaWorkload {
         };
         Self { shared: Arc::new(shared) }
     }
-
-    fn detail(topology: &Topology) -> String {
-        let topics: Vec<String> =
-            topology.partitions.iter().map(|(topic, count)| format!("{topic} ({count} partitions)")).collect();
-        let elapsed = Nanos::from(topology.elapsed);
-        format!("{} brokers; {}; answered in {elapsed}", topology.brokers, topics.join(", "))
-    }
 }
 
 impl Workload for KafkaWorkload {
@@ -186,17 +150,7 @@ impl Workload for KafkaWorkload {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, Unreachable>> {
-        Box::pin(async move {
-            let plan = &self.shared.plan;
-            match self.shared.inspect().await {
-                Ok(topology) => Ok(Health { detail: Self::detail(&topology) }),
-                Err(refusal) => Err(Unreachable {
-                    endpoint: plan.endpoint.clone(),
-                    address: plan.cluster.brokers.join(","),
-                    reason: refusal.reason,
-                }),
-            }
-        })
+        Box::pin(health(&self.shared))
     }
 
     fn prepare<'a>(&'a self, context: &'a SessionContext) -> LocalBoxFuture<'a, Result<(), ConnectError>> {
