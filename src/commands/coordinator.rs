@@ -12,6 +12,7 @@ use super::prepare::{PlanArgs, find};
 use super::process::begin;
 use super::report_files::Telling;
 use super::terminal::Terminal;
+use super::watch::WatchArgs;
 use slatest_cluster::lead::{lead, resume};
 use slatest_core::say;
 
@@ -42,6 +43,8 @@ pub struct CoordinatorArgs {
     out: PathBuf,
     #[command(flatten)]
     telling: Telling,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// Runs it.
@@ -53,7 +56,11 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
     if let Err(exit) = args.telling.ready() {
         return exit;
     }
-    let mut terminal = Terminal::new(args.telling.quiet);
+    let watched = match args.watch.start() {
+        Ok(watched) => watched,
+        Err(exit) => return exit,
+    };
+    let mut terminal = Terminal::new(args.telling.quiet).beside(watched.live());
     let outcome = if let Some(run) = &args.resume {
         resume(&args.out, run, args.join_options.wait.0, &stop, &mut terminal)
     } else {
@@ -70,8 +77,10 @@ pub fn run(args: &CoordinatorArgs) -> Exit {
         let by_hand = ByHand { join_options: args.join_options.clone(), certificates: args.certificates.clone() };
         lead(&found.selection, &options, &by_hand, &stop, &mut terminal)
     };
-    match outcome {
+    let exit = match outcome {
         Ok(outcome) => conclude(&outcome, &args.telling),
         Err(error) => tell_led(&error),
-    }
+    };
+    watched.linger(&stop);
+    exit
 }

@@ -38,6 +38,7 @@ mod schema;
 mod selftest;
 mod terminal;
 mod usage;
+mod watch;
 
 use std::process::ExitCode;
 

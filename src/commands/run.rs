@@ -14,13 +14,14 @@ use super::prepare::{Found, PlanArgs, find};
 use super::process::{begin, realtime, workers_default};
 use super::report_files::Telling;
 use super::terminal::Terminal;
+use super::watch::WatchArgs;
 use crate::quick::LoadArgs;
 use slatest_cluster::lead::{BringAgents, LeadOptions, lead};
 use slatest_core::model::{Nanos, Span};
 use slatest_core::say;
 use slatest_engine::load::Stop;
 use slatest_engine::record::REPEATS_MAX;
-use slatest_engine::run::{RunError, RunOptions, series, single};
+use slatest_engine::run::{RunError, RunOptions, Selection, series, single};
 
 /// Arguments of `slatest run`.
 #[derive(Clone, Debug, Args)]
@@ -68,6 +69,8 @@ pub struct RunArgs {
     repeat: Option<u64>,
     #[command(flatten)]
     telling: Telling,
+    #[command(flatten)]
+    watch: WatchArgs,
     /// The command line as it may be recorded, where it held credentials.
     #[arg(skip)]
     command: Option<Vec<String>>,
@@ -89,6 +92,7 @@ impl RunArgs {
             wait: Span(Nanos::from_secs(600)),
             repeat: None,
             telling: load.telling.clone(),
+            watch: WatchArgs::default(),
         }
     }
 
@@ -146,27 +150,36 @@ fn ready(args: &RunArgs) -> Result<Stop, Exit> {
 }
 
 /// The sandbox is part of `found`, and goes last: sessions have said goodbye by then.
-fn go(args: &RunArgs, found: &Found, stop: &Stop, mut terminal: Terminal) -> Exit {
-    let selection = &found.selection;
+fn go(args: &RunArgs, found: &Found, stop: &Stop, terminal: Terminal) -> Exit {
+    let watched = match args.watch.start() {
+        Ok(watched) => watched,
+        Err(exit) => return exit,
+    };
+    let exit = go_on(args, &found.selection, stop, &mut terminal.beside(watched.live()));
+    watched.linger(stop);
+    exit
+}
+
+fn go_on(args: &RunArgs, selection: &Selection, stop: &Stop, terminal: &mut Terminal) -> Exit {
     let options = || RunOptions {
         out: args.out.clone(),
         command: args.command(),
         workers: args.workers.map_or_else(workers_default, usize::from),
     };
     if let Some(repeats) = args.repeat {
-        return match series(selection, repeats, &options(), stop, &mut terminal) {
+        return match series(selection, repeats, &options(), stop, terminal) {
             Ok(outcome) => conclude_series(&outcome),
             Err(error) => tell(&error),
         };
     }
     if args.by_agents() {
         let (options, agents) = args.lead_options();
-        return match lead(selection, &options, &*agents, stop, &mut terminal) {
+        return match lead(selection, &options, &*agents, stop, terminal) {
             Ok(outcome) => conclude(&outcome, &args.telling),
             Err(error) => tell_led(&error),
         };
     }
-    match single(selection, &options(), stop, &mut terminal) {
+    match single(selection, &options(), stop, terminal) {
         Ok(outcome) => conclude(&outcome, &args.telling),
         Err(error) => tell(&error),
     }

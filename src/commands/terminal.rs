@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::conclude::write_junit;
 use super::fleet_line::fleet_line;
@@ -12,14 +13,16 @@ use slatest_cluster::fleet::FleetView;
 use slatest_cluster::lead::LeadObserver;
 use slatest_core::say;
 use slatest_engine::load::Event;
-use slatest_engine::profile::Plan;
 use slatest_engine::record::{RunRecord, SERIES_FILE, Series};
-use slatest_engine::run::{Observer, SeriesNews, SeriesObserver};
+use slatest_engine::run::{Observer, RunStart, SeriesNews, SeriesObserver};
+use slatest_metrics::LiveMetrics;
 
 /// Shows what a run does on standard error.
 pub struct Terminal {
     quiet: bool,
     progress: Option<Progress>,
+    /// What others see of it.
+    live: Option<Arc<LiveMetrics>>,
     /// While it lives a signal ends the process at once.
     idle: Option<NothingSentYet>,
 }
@@ -27,7 +30,13 @@ pub struct Terminal {
 impl Terminal {
     /// For a run of which nothing has been written, sent or broken yet.
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, progress: None, idle: Some(NothingSentYet::begin()) }
+        Self { quiet, progress: None, live: None, idle: Some(NothingSentYet::begin()) }
+    }
+
+    /// The same, and others see it too.
+    pub fn beside(mut self, live: Option<Arc<LiveMetrics>>) -> Self {
+        self.live = live;
+        self
     }
 }
 
@@ -41,13 +50,19 @@ impl Observer for Terminal {
         NothingSentYet::is_over();
     }
 
-    fn starts(&mut self, plan: &Plan, _folder: &Path) {
-        self.progress = Some(Progress::new(plan, self.quiet));
+    fn starts(&mut self, run: RunStart<'_>) {
+        self.progress = Some(Progress::new(run.plan, self.quiet));
+        if let Some(live) = &self.live {
+            live.begin(run.id, run.target, run.plan);
+        }
     }
 
     fn event(&mut self, event: &Event) {
         if let Some(progress) = &mut self.progress {
             progress.show(event);
+        }
+        if let Some(live) = &self.live {
+            live.take(event);
         }
     }
 
@@ -58,6 +73,9 @@ impl Observer for Terminal {
     }
 
     fn recorded(&mut self, run: &RunRecord) -> Result<(), String> {
+        if let Some(live) = &self.live {
+            live.judged(run);
+        }
         write_junit(&run.folder, |file| Junit.render(run, file))
     }
 
@@ -72,6 +90,9 @@ impl LeadObserver for Terminal {
     fn fleet(&mut self, view: &FleetView) {
         if let Some(progress) = &mut self.progress {
             progress.show_fleet(fleet_line(view));
+        }
+        if let Some(live) = &self.live {
+            live.agents(view.states());
         }
     }
 

@@ -55,7 +55,7 @@ fn kind(text: &str) -> Kind {
         Kind::Workload
     } else if has("endpoints:") {
         Kind::Target
-    } else if has("apiVersion:") || has("on:") || has("jobs:") {
+    } else if has("apiVersion:") || has("on:") || has("jobs:") || has("scrape_configs:") {
         Kind::Foreign
     } else {
         Kind::PartOfTarget

@@ -4,6 +4,7 @@ mod bounds;
 mod ends;
 mod faults;
 mod machine;
+mod metrics;
 mod outlets;
 mod platform;
 mod quick;

@@ -53,6 +53,7 @@ packages_missing() {
         region) program haproxy >/dev/null || echo haproxy ;;
         nginx) program nginx >/dev/null || echo nginx-light ;;
         alertmanager) program prometheus-alertmanager >/dev/null || echo prometheus-alertmanager ;;
+        prometheus) program prometheus >/dev/null || echo prometheus ;;
         api) program curl >/dev/null || echo curl ;;
       esac
     done

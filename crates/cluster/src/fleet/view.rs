@@ -19,6 +19,30 @@ pub enum AgentState {
     Finished,
 }
 
+/// Every state, in the order in which an agent goes through them.
+pub const AGENT_STATES: [AgentState; 6] = [
+    AgentState::Joined,
+    AgentState::Ready,
+    AgentState::Running,
+    AgentState::Away,
+    AgentState::Lost,
+    AgentState::Finished,
+];
+
+impl AgentState {
+    /// The name used in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Away => "away",
+            Self::Lost => "lost",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// One agent as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentView {
@@ -56,6 +80,11 @@ impl FleetView {
     /// How many are in a state.
     pub fn count(&self, state: AgentState) -> usize {
         self.agents.iter().filter(|agent| agent.state == state).count()
+    }
+
+    /// How many agents are in each state, by the state's name.
+    pub fn states(&self) -> Vec<(&'static str, u64)> {
+        AGENT_STATES.map(|state| (state.name(), self.count(state) as u64)).to_vec()
     }
 
     /// The agent whose intervals come last, among those that send load; `None` where none is behind.

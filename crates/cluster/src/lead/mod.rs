@@ -26,7 +26,7 @@ use slatest_core::model::Nanos;
 use slatest_engine::load::Stop;
 use slatest_engine::profile::Plan;
 use slatest_engine::record::{Opening, RunWriter, TargetRecord, locate, resumable};
-use slatest_engine::run::{Observer, Recording, Refusal, RunError, RunOutcome, Selection, run_name};
+use slatest_engine::run::{Observer, Recording, Refusal, RunError, RunOutcome, RunStart, Selection, run_name};
 
 /// How a run of many agents is led.
 #[derive(Clone, Debug)]
@@ -102,7 +102,8 @@ pub fn lead(
         assignment,
         authority: Arc::clone(&authority),
     };
-    observer.starts(&plan, writer.folder());
+    let target = &resolved.target.name;
+    observer.starts(RunStart { id: writer.id(), folder: writer.folder(), plan: &plan, target });
     let recording = Recording::new(Arc::clone(&plan), writer);
     let (news, placed) = channel();
     let opened = || -> Result<_, LeadError> {
@@ -190,7 +191,8 @@ pub fn resume(
     let coordinator = Coordinator::resume(setup).map_err(LeadError::Open);
     let outcome = coordinator.and_then(|coordinator| {
         observer.listens_again(coordinator.address(), writer.id());
-        observer.starts(&plan, writer.folder());
+        let target = writer.target();
+        observer.starts(RunStart { id: writer.id(), folder: writer.folder(), plan: &plan, target });
         let (_, placed) = channel();
         follow(coordinator, Recording::new(plan, writer), &placed, stop, true, observer)
     });

@@ -22,6 +22,24 @@ pub enum Counter {
     Ratio(usize),
 }
 
+impl Counter {
+    /// What speaks against the target in a tally: (bad, out of). Of a ratio, what is not good.
+    pub fn bad_of(self, tally: &Tally) -> (u64, u64) {
+        let at = |counts: &[u64], index: usize| counts.get(index).copied().unwrap_or_default();
+        match self {
+            Self::Failures => (tally.failures(), tally.countable()),
+            Self::Threshold(index) => (at(&tally.exceeded, index), at(&tally.observed, index)),
+            Self::ByLateness(index) => {
+                let late = tally.by_lateness.get(index).map_or(0, |late| late.samples);
+                (late, at(&tally.observed, index))
+            }
+            Self::Ratio(index) => {
+                tally.ratios.get(index).map_or((0, 0), |(good, all)| (all.saturating_sub(*good), *all))
+            }
+        }
+    }
+}
+
 /// Where an operation's counters are in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {

@@ -12,7 +12,7 @@ pub use killed::KilledDrills;
 pub use runner::DrillGround;
 
 use crate::profile::{DrillPlan, Plan};
-use slatest_core::measure::{Counter, Tally, Window};
+use slatest_core::measure::{Counter, Window};
 use slatest_core::model::{Nanos, OperationId};
 use slatest_stats::{Cells, DrillEnd, Heal, LedgerOf, Steady, Watched, recovery};
 
@@ -129,7 +129,7 @@ impl SteadyWatch {
         let count = |places: &Vec<(OperationId, Counter)>| {
             let of = |&(operation, counter): &(OperationId, Counter)| {
                 let tallies = window.all().filter(move |(known, _)| *known == operation);
-                tallies.map(move |(_, tally)| counted(tally, counter))
+                tallies.map(move |(_, tally)| counter.bad_of(tally))
             };
             places.iter().flat_map(of).fold((0, 0), |sum, (bad, n)| (sum.0 + bad, sum.1 + n))
         };
@@ -140,23 +140,5 @@ impl SteadyWatch {
     /// Why it is not steady, in words.
     pub fn why_not(&self) -> String {
         self.steady.why_not()
-    }
-}
-
-/// (bad, out of) of one counter.
-fn counted(tally: &Tally, counter: Counter) -> (u64, u64) {
-    match counter {
-        Counter::Failures => (tally.failures(), tally.countable()),
-        Counter::Threshold(index) => {
-            let at = |counts: &[u64]| counts.get(index).copied().unwrap_or_default();
-            (at(&tally.exceeded), at(&tally.observed))
-        }
-        Counter::ByLateness(index) => {
-            let late = tally.by_lateness.get(index).map_or(0, |late| late.samples);
-            (late, tally.observed.get(index).copied().unwrap_or_default())
-        }
-        Counter::Ratio(index) => {
-            tally.ratios.get(index).map_or((0, 0), |(good, all)| (all.saturating_sub(*good), *all))
-        }
     }
 }

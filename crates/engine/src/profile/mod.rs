@@ -18,7 +18,7 @@ mod scenario;
 mod written;
 
 pub use addresses::{AddressNeed, addresses_needed};
-pub use drills::{DrillPlan, DrillSpec, DrillStart, RecoveryPlan, RecoverySpec};
+pub use drills::{CountedObjective, DrillPlan, DrillSpec, DrillStart, RecoveryPlan, RecoverySpec};
 pub use file::{
     AbortOnFail, BoundValue, Each, ExecutorKind, IndicatorKind, Mix, ObjectiveSpec, OnAgentLoss, OnCoordinatorLoss,
     ProfileFile, RateCounts, ScenarioSpec, StageSpec, StageTarget,

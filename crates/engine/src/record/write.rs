@@ -104,6 +104,11 @@ impl RunWriter {
         &self.record.plan
     }
 
+    /// Name of the target.
+    pub fn target(&self) -> &str {
+        &self.record.target.name
+    }
+
     /// Where the run is written.
     pub fn folder(&self) -> &Path {
         &self.record.folder

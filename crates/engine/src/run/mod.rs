@@ -21,7 +21,7 @@ mod writes;
 
 pub use error::RunError;
 pub use measure::{Measured, measure};
-pub use observer::{Observer, SeriesNews, SeriesObserver, Silent};
+pub use observer::{Observer, RunStart, SeriesNews, SeriesObserver, Silent};
 pub use recording::{Recording, RunOutcome};
 pub use refusal::Refusal;
 pub use selection::{Permissions, Selection, alerts, put_up_proxies, run_name};

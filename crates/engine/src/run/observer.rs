@@ -7,6 +7,19 @@ use crate::load::Event;
 use crate::profile::Plan;
 use crate::record::{RunRecord, Series};
 
+/// A run that begins.
+#[derive(Clone, Copy, Debug)]
+pub struct RunStart<'a> {
+    /// Its id, also the name of its folder.
+    pub id: &'a str,
+    /// Where it is written.
+    pub folder: &'a Path,
+    /// What is done.
+    pub plan: &'a Plan,
+    /// Name of the target.
+    pub target: &'a str,
+}
+
 /// Who is told what a run does, as it does it. Every method may be left out. It is called on the thread that runs: what
 /// blocks here blocks the run's windows, never its load.
 pub trait Observer {
@@ -15,8 +28,8 @@ pub trait Observer {
     /// Everything is checked and every endpoint answered. From here on something is written, sent or broken: an end is
     /// an orderly one.
     fn reached(&mut self) {}
-    /// A run of this plan begins; it is written to this folder.
-    fn starts(&mut self, _plan: &Plan, _folder: &Path) {}
+    /// A run begins.
+    fn starts(&mut self, _run: RunStart<'_>) {}
     /// Something happened.
     fn event(&mut self, _event: &Event) {}
     /// Nothing more happens in this run.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::writes::Writes;
-use super::{Observer, Recording, RunError, RunOutcome, Selection, alerts, put_up_proxies, run_name};
+use super::{Observer, Recording, RunError, RunOutcome, RunStart, Selection, alerts, put_up_proxies, run_name};
 use crate::load::{DrillGround, Engine, EngineError, Event, Stop, reach};
 use crate::profile::Resolved;
 use crate::record::{Opening, RunWriter, TargetRecord};
@@ -82,7 +82,7 @@ pub(super) fn once(
     let writes = Writes::begin(&mut engine, &resolved.run, &folder)
         .map_err(|error| RunError::Ledger { folder: folder.clone(), error })?;
     let plan = Arc::clone(&engine.plan);
-    observer.starts(&plan, &folder);
+    observer.starts(RunStart { id: writer.id(), folder: &folder, plan: &plan, target: &resolved.target.name });
     let mut recording = Recording::new(plan, writer);
     match engine.run(&mut |event| recording.take(&event, *observer)) {
         Ok(mut facts) => {

@@ -4,6 +4,6 @@ mod plan;
 mod resolve;
 mod spec;
 
-pub use plan::{DrillPlan, DrillStart, RecoveryPlan};
+pub use plan::{CountedObjective, DrillPlan, DrillStart, RecoveryPlan};
 pub(super) use resolve::{Stage, resolve};
 pub use spec::{DrillSpec, RecoverySpec};

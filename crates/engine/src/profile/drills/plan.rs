@@ -132,6 +132,29 @@ impl Plan {
     }
 }
 
+/// An objective as what is counted for and against it while the run goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CountedObjective {
+    /// Its name.
+    pub name: String,
+    /// Share of bad samples that it allows, from 0 to 1.
+    pub allowed: f64,
+    /// Where the samples are counted.
+    pub counters: Vec<(OperationId, Counter)>,
+}
+
+impl Plan {
+    /// Every objective that is a share of samples: times, errors and ratios. A throughput is none.
+    pub fn counted_objectives(&self) -> Vec<CountedObjective> {
+        let counted = |objective: &ObjectivePlan| {
+            let counters = counters(objective, &objective.operations);
+            let allowed = objective.aim.bad_share_limit()?;
+            (!counters.is_empty()).then(|| CountedObjective { name: objective.name.clone(), allowed, counters })
+        };
+        self.objectives.iter().filter_map(counted).collect()
+    }
+}
+
 /// Without objectives, a steady state has fewer failures than this.
 const STEADY_FAILURES: f64 = 0.01;
 
