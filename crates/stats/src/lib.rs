@@ -14,6 +14,7 @@ mod check;
 mod holm;
 mod incidents;
 mod judged;
+mod nights;
 mod power;
 mod quantile;
 mod recovery;
@@ -36,6 +37,11 @@ pub use check::{Check, Effect};
 pub use holm::holm;
 pub use incidents::{BadRow, bad_rows, is_bad};
 pub use judged::{BadStretch, JudgedObjective, Reading};
+pub use nights::{
+    BATCHES_MAX as COMPARED_BATCHES_MAX, BATCHES_MIN as COMPARED_BATCHES_MIN, Batched, Compared, Difference,
+    MEANINGFUL, NIGHTS_MAX, NIGHTS_MIN, NIGHTS_RECENT, NightFacts, NightShift, Nights, compare, mann_whitney_greater,
+    night_shift,
+};
 pub use power::{POWER, chance_of_pass, samples_for_power, samples_to_tell, samples_without_bad};
 pub use quantile::{Ranks, effective_ranks, quantile_rank, quantile_ranks};
 pub use recovery::{
