@@ -191,6 +191,7 @@ fn ledgers() -> Vec<JudgedLedger> {
             lost_behind_end: 5,
         }),
         operations: Vec::new(),
+        torn_bytes: 0,
     };
     let of = |scenario: &str, check| {
         let ledger = LedgerOf { scenario: scenario.into(), check };

@@ -1,5 +1,5 @@
-//! Whether what is read is what was written. Frames of bytes carry a length and a checksum, lines of JSON a checksum as
-//! their last field. What a kill leaves half written at the end of a file is told apart from what has turned since: the
+//! Whether what is read is what was written. Frames of bytes carry a length and a checksum, lines and documents of JSON a
+//! checksum as their last field. What a kill leaves half written at the end of a file is told apart from what has turned since: the
 //! first is cut off, the second never.
 
 /// Length of what stands before a frame: its length and the CRC-32 of what follows, both little-endian.
@@ -70,6 +70,46 @@ pub fn has_turned(line: &[u8]) -> bool {
     digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) != Some(checksum(sealed))
 }
 
+/// Gives a document that is one JSON object, laid out for people, its checksum as the last field. It is over what the
+/// document says: who lays it out anew, as `jq .` does, does not break it.
+pub fn seal_document(text: &mut Vec<u8>) {
+    let mut line = without_layout(text);
+    let unsealed = line.len().saturating_sub(1);
+    seal(&mut line);
+    let Some(field) = line.get(unsealed + 1..) else { return };
+    let Some(end) = text.iter().rposition(|byte| *byte == b'}') else { return };
+    text.truncate(text.get(..end).unwrap_or_default().trim_ascii_end().len());
+    text.extend_from_slice(b",\n  ");
+    // A space behind the name, as every other field has.
+    let (name, sum) = field.split_at(field.iter().position(|byte| *byte == b':').map_or(0, |at| at + 1));
+    text.extend_from_slice(name);
+    text.push(b' ');
+    text.extend_from_slice(sum.strip_suffix(b"}").unwrap_or(sum));
+    text.extend_from_slice(b"\n}\n");
+}
+
+/// Whether a document says something else than when it was sealed. One without a seal is believed: it is of an older
+/// slatest, or somebody took the seal out to change it.
+pub fn document_has_turned(text: &[u8]) -> bool {
+    has_turned(&without_layout(text))
+}
+
+/// JSON without what stands between its tokens.
+fn without_layout(text: &[u8]) -> Vec<u8> {
+    let (mut in_string, mut escaped) = (false, false);
+    let keep = |byte: &u8| {
+        if !in_string {
+            in_string = *byte == b'"';
+            return !matches!(*byte, b' ' | b'\t' | b'\n' | b'\r');
+        }
+        (in_string, escaped) = (escaped || *byte != b'"', !escaped && *byte == b'\\');
+        true
+    };
+    let mut line = text.to_vec();
+    line.retain(keep);
+    line
+}
+
 /// Where the seal of a line ends, where it has a whole one: something that stands behind it was not written so.
 pub fn seal_end(line: &[u8]) -> Option<usize> {
     let at = line.windows(SEAL.len()).position(|bytes| bytes == SEAL)?;
@@ -99,6 +139,27 @@ mod tests {
             // Up to where it is whole, as a reader comes to it.
             let at = if bit / 8 < 108 { 0 } else { 108 };
             assert!(!is_torn(&turned[at..], 1000), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_document_is_json_and_each_bit_that_turns_is_noticed_or_changes_nothing() {
+        let value = serde_json::json!({ "a b": 1.5, "b": " x\\\" ", "c": [], "d": { "e": [1, 2] } });
+        let mut text = serde_json::to_vec_pretty(&value).unwrap();
+        text.push(b'\n');
+        assert!(!document_has_turned(&text), "an older one has no seal");
+        seal_document(&mut text);
+        let sealed: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(serde_json::to_string_pretty(&sealed).unwrap() + "\n", String::from_utf8(text.clone()).unwrap());
+        assert!(!document_has_turned(&text) && !document_has_turned(sealed.to_string().as_bytes()));
+        for bit in 0..text.len() * 8 {
+            let mut turned = text.clone();
+            turned[bit / 8] ^= 1 << (bit % 8);
+            let Ok(mut read) = serde_json::from_slice::<serde_json::Value>(&turned) else { continue };
+            if !document_has_turned(&turned) {
+                read.as_object_mut().unwrap().retain(|key, _| value.get(key).is_some());
+                assert_eq!(read, value, "bit {bit}");
+            }
         }
     }
 

@@ -112,7 +112,8 @@ pub async fn check_ledger(
 ) -> Result<LedgerCheck, ReadBackError> {
     let scope = ledger.scope(scenario);
     let mut reconciliation = Reconciliation::new(scratch, scope, fault);
-    for record in ledger.records() {
+    let mut records = ledger.records();
+    for record in records.by_ref() {
         match record? {
             Record::Write(entry) => reconciliation.expect(&entry)?,
             Record::Seen { id, .. } => reconciliation.found(&Found::present(id))?,
@@ -120,5 +121,5 @@ pub async fn check_ledger(
     }
     let mut reading = ReadBack { ledger, scope, first_operation, reconciliation: &mut reconciliation, patience };
     workload.read_back(&mut reading).await?;
-    Ok(reconciliation.finish()?)
+    Ok(LedgerCheck { torn_bytes: records.torn_bytes(), ..reconciliation.finish()? })
 }

@@ -131,6 +131,9 @@ pub struct LedgerCheck {
     pub log: Option<LogFindings>,
     /// What was lost of each operation's writes, by its number: objectives ask for some of them.
     pub operations: Vec<OperationWrites>,
+    /// Bytes at the end of the ledger that are the beginning of a block and no more: what stood in it is not known.
+    #[serde(default)]
+    pub torn_bytes: u64,
 }
 
 impl LedgerCheck {

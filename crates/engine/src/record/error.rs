@@ -26,6 +26,16 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// It has changed since it was written.
+    #[error(
+        "{}: its checksum is wrong: it has changed since it was written, and none of its figures can be believed; take the \
+         file from a copy. If somebody changed it on purpose, take its last field, `crc32`, out",
+        path.display()
+    )]
+    Turned {
+        /// The file.
+        path: PathBuf,
+    },
     /// Written by another version of the format.
     #[error(
         "{}: written in version {found} of the result format, this slatest reads version {supported}; use the slatest that \

@@ -34,7 +34,7 @@ pub use figures::{
 };
 pub use locate::{locate, locate_series};
 pub use over_time::Moment;
-pub use read::{read, read_series};
+pub use read::{read, read_json, read_series};
 pub use run_record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};
 #[cfg(any(test, feature = "samples"))]
 pub use series::sample as series_sample;

@@ -11,6 +11,7 @@ use super::write::result;
 use super::{RECORD_FILE, RunRecord, SERIES_FILE, SERIES_VERSION, Series, Status, StoreError, VERSION};
 use crate::load::{KilledDrills, Resources, RunFacts, judge, shapes};
 use slatest_core::files::open_regular;
+use slatest_core::intact::document_has_turned;
 use slatest_core::measure::Timeline;
 use slatest_core::model::Nanos;
 use slatest_faults::journal::{self, Entry, JOURNAL_FILE, Phase, Step};
@@ -45,12 +46,12 @@ pub fn read(folder: &Path) -> Result<RunRecord, StoreError> {
 /// # Errors
 /// When the folder holds none, or one that can't be understood.
 pub fn read_series(folder: &Path) -> Result<Series, StoreError> {
-    parse(&folder.join(SERIES_FILE), SERIES_VERSION)
+    read_json(&folder.join(SERIES_FILE), SERIES_VERSION)
 }
 
 /// Reads the record as it stands in its file.
 pub(super) fn load(folder: &Path) -> Result<RunRecord, StoreError> {
-    let mut record: RunRecord = parse(&folder.join(RECORD_FILE), VERSION)?;
+    let mut record: RunRecord = read_json(&folder.join(RECORD_FILE), VERSION)?;
     folder.clone_into(&mut record.folder);
     Ok(record)
 }
@@ -92,11 +93,18 @@ fn drills(record: &mut RunRecord) -> KilledDrills {
     KilledDrills::of(&record.plan, &journal.entries, record.started)
 }
 
-/// Reads a file of JSON that says its `version`.
-fn parse<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T, StoreError> {
+/// Reads a file of JSON that says its `version`, as [`save_json`](super::save_json) writes it.
+///
+/// # Errors
+/// When it is not there, can't be understood, is of another version, or its checksum says that it has changed since it was
+/// written. One without a checksum is of an older slatest, and is believed.
+pub fn read_json<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T, StoreError> {
     let mut text = Vec::new();
     let file = open_regular(path).map_err(StoreError::io(path, "read"))?;
     file.take(RECORD_BYTES_MAX).read_to_end(&mut text).map_err(StoreError::io(path, "read"))?;
+    if document_has_turned(&text) {
+        return Err(StoreError::Turned { path: path.to_owned() });
+    }
     let malformed = |e: serde_json::Error| StoreError::malformed(path, Some(e.line() as u64), e);
     let Versioned { version: found } = serde_json::from_slice(&text).map_err(malformed)?;
     if found != u64::from(version) {

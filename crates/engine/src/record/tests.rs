@@ -267,24 +267,61 @@ fn a_last_window_without_its_end_is_whole_or_torn() {
     }
 }
 
-/// A record has no checksum: people edit it. What turned in it is told or is another record; it is never a panic, and
-/// the file stays as it is.
+/// Every bit of a small one, and enough of a real one: what is read is what was written, or nothing.
 #[test]
-fn turned_bits_of_a_record_are_told_with_its_name_or_give_a_record() {
+fn each_bit_that_turns_in_a_record_is_told_with_its_name_or_changes_nothing() {
     let base = tempfile::tempdir().unwrap();
-    let folder = sample::written(base.path()).folder;
-    let path = folder.join(RECORD_FILE);
-    let whole = fs::read(&path).unwrap();
-    let step = (whole.len() * 8 / 2_000).max(1) | 1;
-    for bit in (0..whole.len() * 8).step_by(step) {
-        let mut turned = whole.clone();
-        turned[bit / 8] ^= 1 << (bit % 8);
-        fs::write(&path, &turned).unwrap();
-        if let Err(error) = read(&folder) {
-            assert!(error.to_string().contains(RECORD_FILE), "bit {bit}: {error}");
+    let written = sample::written(base.path());
+    let check = |name: &str, most: usize, same: &dyn Fn() -> Result<bool, StoreError>| {
+        let path = written.folder.join(name);
+        let whole = fs::read(&path).unwrap();
+        assert!(same().unwrap(), "{name} as it was written");
+        for bit in (0..whole.len() * 8).step_by((whole.len() * 8 / most).max(1) | 1) {
+            let mut turned = whole.clone();
+            turned[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &turned).unwrap();
+            match same() {
+                Ok(same) => assert!(same, "bit {bit} of {name}"),
+                Err(error) => assert!(error.to_string().contains(name), "bit {bit}: {error}"),
+            }
+            assert_eq!(fs::read(&path).unwrap(), turned, "the file stays as it is");
         }
-        assert_eq!(fs::read(&path).unwrap(), turned);
+        fs::write(&path, &whole).unwrap();
+    };
+    check(RECORD_FILE, 2_000, &|| Ok(read(&written.folder)? == written));
+    let series = series_sample::series(20, &[series_sample::Plot::Down(12_000, 0), series_sample::Plot::Nothing]);
+    save_json(&written.folder, SERIES_FILE, &series).unwrap();
+    check(SERIES_FILE, 1_000, &|| Ok(read_series(&written.folder)? == series));
+    // As small as a file with a version and a figure can be.
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Small {
+        version: u32,
+        p99: f64,
+        verdict: String,
     }
+    let small = Small { version: 1, p99: 0.125, verdict: "pass".into() };
+    save_json(&written.folder, "capacity.json", &small).unwrap();
+    check("capacity.json", usize::MAX, &|| {
+        Ok(read_json::<Small>(&written.folder.join("capacity.json"), 1)? == small)
+    });
+}
+
+#[test]
+fn a_record_whose_figures_were_changed_says_what_to_do_and_one_laid_out_anew_is_read() {
+    let base = tempfile::tempdir().unwrap();
+    let written = sample::written(base.path());
+    let path = written.folder.join(RECORD_FILE);
+    let mut value: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    fs::write(&path, value.to_string()).unwrap();
+    assert_eq!(read(&written.folder).unwrap(), written);
+
+    value["result"]["total"]["count"] = 5_000.into();
+    fs::write(&path, value.to_string()).unwrap();
+    let error = read(&written.folder).unwrap_err().to_string();
+    assert!(error.contains("run.json: its checksum is wrong") && error.contains("take its last field, `crc32`, out"));
+    value.as_object_mut().unwrap().remove("crc32");
+    fs::write(&path, value.to_string()).unwrap();
+    assert_eq!(read(&written.folder).unwrap().result.total.count, 5_000);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::read::load;
 use super::{LOG_FILE, Machine, Opening, RECORD_FILE, RunRecord, RunResult, Status, StoreError, VERSION, WINDOWS_FILE};
 use crate::load::{Judged, RunFacts};
 use crate::profile::Plan;
-use slatest_core::intact::seal;
+use slatest_core::intact::{seal, seal_document};
 use slatest_core::measure::Window;
 use slatest_core::model::{redact, redact_value};
 
@@ -235,8 +235,8 @@ fn save(record: &RunRecord) -> Result<(), StoreError> {
     save_json(&record.folder, RECORD_FILE, record)
 }
 
-/// Writes a value as `name` in a folder, without anything that looks like a credential. Replaces what was
-/// there in one step: a reader sees the old one or the new one.
+/// Writes a value as `name` in a folder, without anything that looks like a credential, and with a checksum as its last
+/// field. Replaces what was there in one step: a reader sees the old one or the new one.
 ///
 /// # Errors
 /// When the file system says no.
@@ -246,7 +246,7 @@ pub fn save_json(folder: &Path, name: &str, value: &impl serde::Serialize) -> Re
     let fresh = folder.join(format!("{name}.new"));
     let written = || -> std::io::Result<()> {
         let mut file = File::create(&fresh)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&fresh, &path)?;
         File::open(folder)?.sync_all()
@@ -254,10 +254,13 @@ pub fn save_json(folder: &Path, name: &str, value: &impl serde::Serialize) -> Re
     written().map_err(StoreError::io(&path, "written"))
 }
 
-fn to_json(value: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+fn to_json(value: &impl serde::Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let mut value = value.serialize(serde_json::value::Serializer)?;
     redact_value(&mut value);
-    serde_json::to_string_pretty(&value).map(|text| text + "\n")
+    let mut text = serde_json::to_vec_pretty(&value)?;
+    text.push(b'\n');
+    seal_document(&mut text);
+    Ok(text)
 }
 
 /// A file that grows by whole pieces: each is put together in memory and written at once.

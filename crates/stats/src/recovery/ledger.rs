@@ -209,12 +209,20 @@ fn flaws(check: &LedgerCheck) -> Vec<Flaw> {
         (check.never_written, Verdict::Inconclusive, "writes that are there and that nobody did", strangers),
     ];
     let counted = all.into_iter().filter(|(count, ..)| *count > 0);
+    let torn = (check.torn_bytes > 0).then(|| Flaw {
+        verdict: Verdict::Inconclusive,
+        message: format!(
+            "the ledger ends within a block, whose {} bytes were left out: the writes in it are not known",
+            check.torn_bytes
+        ),
+    });
     counted
         .map(|(count, verdict, message, named)| {
             let more = if count > named.len() as u64 { ", …" } else { "" };
             let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
             Flaw { verdict, message: format!("{message}: {count}{named}") }
         })
+        .chain(torn)
         .collect()
 }
 
@@ -239,6 +247,9 @@ mod tests {
         let conflicts = LogFindings { conflicts: 1, ..LogFindings::default() };
         assert_eq!(of(LedgerCheck { log: Some(conflicts), ..plain.clone() }).verdict(), Verdict::Fail);
         assert_eq!(of(LedgerCheck { wrong_value: 1, ..plain.clone() }).verdict(), Verdict::Fail);
+        let torn = of(LedgerCheck { torn_bytes: 17, ..plain.clone() });
+        assert_eq!(torn.verdict(), Verdict::Inconclusive);
+        assert!(torn.flaws[0].message.contains("17 bytes were left out"), "{torn:?}");
         assert_eq!(of(LedgerCheck { never_written: 1, ..plain }).verdict(), Verdict::Inconclusive);
     }
 

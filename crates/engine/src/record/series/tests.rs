@@ -127,6 +127,9 @@ fn a_killed_series_tells_what_it_had() {
         assert_eq!(locate_series(folder.path(), wanted).as_ref(), Some(&own), "{wanted}");
     }
     assert_eq!(locate_series(folder.path(), "latest"), None);
+    std::fs::write(own.join(SERIES_FILE), text.replacen("\"name\": ", "\"mane\": ", 1)).unwrap();
+    assert!(matches!(read_series(&own), Err(StoreError::Turned { .. })));
+    let text = text.replacen("\"crc32\"", "\"older\"", 1);
     std::fs::write(own.join(SERIES_FILE), text.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap();
     assert!(matches!(read_series(&own), Err(StoreError::Version { found: 2, .. })));
     std::fs::write(own.join(SERIES_FILE), text.replacen("repeats", "repaets", 1)).unwrap();
