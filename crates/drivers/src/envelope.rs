@@ -81,7 +81,7 @@ impl Sender {
 }
 
 /// Headers of a message, one a line as `name: value`: recognised or not.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub fn fuzz(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let pairs: Vec<_> = text.lines().filter_map(|line| line.split_once(": ")).collect();
@@ -93,7 +93,7 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "readers"))]
 impl Sender {
     /// One with a source of one's own.
     pub(crate) fn named(source: &str) -> Self {

@@ -285,7 +285,7 @@ impl FrameCheck {
     }
 }
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub mod fuzz;
 #[cfg(test)]
 mod tests;

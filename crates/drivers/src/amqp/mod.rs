@@ -25,7 +25,7 @@ mod take;
 mod wanted;
 mod workload;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub use frames::fuzz::fuzz;
 
 pub use endpoint::AmqpEndpoint;

@@ -150,7 +150,7 @@ fn folder(path: &str) -> &str {
 }
 
 /// Lines of an answer: each as a cookie that a jar is given, all of them as a body in each coding.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub fn fuzz(bytes: &[u8]) {
     let mut jar = Jar::new("api.example", true);
     for (second, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {

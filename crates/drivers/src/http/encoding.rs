@@ -119,7 +119,7 @@ pub(super) fn decode(
 }
 
 /// A body that says that it is packed, in each of the codings.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub(super) fn fuzz(bytes: &[u8]) {
     for coding in ["gzip", "deflate", "br", "zstd"] {
         let name = HeaderValue::from_static(coding);

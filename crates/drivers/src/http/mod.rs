@@ -32,7 +32,7 @@ mod session;
 mod tests;
 mod workload;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub use cookies::fuzz;
 
 pub use endpoint::HttpEndpoint;

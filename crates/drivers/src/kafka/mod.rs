@@ -29,6 +29,9 @@ mod session;
 mod taking;
 mod workload;
 
+#[cfg(any(fuzzing, feature = "readers"))]
+pub use filter::fuzz::fuzz;
+
 pub use endpoint::KafkaEndpoint;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ mod slots;
 mod wire;
 mod workload;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub use reply::fuzz;
 
 pub use endpoint::RedisEndpoint;

@@ -204,7 +204,7 @@ impl Follower {
 }
 
 /// Replies as a server may send them: followed to their end or refused, whatever the pieces.
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "readers"))]
 pub fn replies(bytes: &[u8], piece: usize, limit: usize) -> Result<usize, ReplyError> {
     let mut follower = Follower::default();
     let mut ends = 0;

@@ -21,7 +21,7 @@ mod workload;
 pub use endpoint::{PostgresEndpoint, SqliteEndpoint};
 
 /// A statement, a DSN or a server's message, whatever it says: taken apart, or refused in words.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub fn fuzz(bytes: &[u8]) {
     postgres::fuzz(bytes);
     let text = String::from_utf8_lossy(bytes);

@@ -27,7 +27,7 @@ mod tests;
 mod text;
 mod workload;
 
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub use document::fuzz;
 
 pub use endpoint::WebsocketEndpoint;

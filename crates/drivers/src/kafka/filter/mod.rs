@@ -4,6 +4,8 @@
 //! other driver.
 
 mod frames;
+#[cfg(any(test, fuzzing, feature = "readers"))]
+pub mod fuzz;
 mod reader;
 mod records;
 mod schema;

@@ -3,14 +3,9 @@
 use proptest::prelude::*;
 
 use super::frames::{FrameError, Questions};
+use super::fuzz::{self, question};
 use super::records;
 use super::schema;
-
-/// A question as librdkafka frames it.
-fn question(key: i16, version: i16, correlation: i32, rest: &[u8]) -> Vec<u8> {
-    let body = [&key.to_be_bytes()[..], &version.to_be_bytes(), &correlation.to_be_bytes(), rest].concat();
-    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &body].concat()
-}
 
 /// One batch of one record, whose key is `k` and whose value is `value`.
 fn batch(value: &[u8]) -> Vec<u8> {
@@ -25,19 +20,7 @@ fn batch(value: &[u8]) -> Vec<u8> {
 
 /// A batch of one record with what it holds in this packing.
 fn packed(attributes: i16, records: &[u8]) -> Vec<u8> {
-    let mut checked = attributes.to_be_bytes().to_vec();
-    checked.extend(0_i32.to_be_bytes());
-    checked.extend([0; 16]);
-    checked.extend([0xff; 14]);
-    checked.extend(1_i32.to_be_bytes());
-    checked.extend(records);
-    let mut out = 7_i64.to_be_bytes().to_vec();
-    out.extend(i32::try_from(checked.len() + 9).unwrap().to_be_bytes());
-    out.extend(0_i32.to_be_bytes());
-    out.push(2);
-    out.extend(crc32c::crc32c(&checked).to_be_bytes());
-    out.extend(checked);
-    out
+    fuzz::packed(attributes, 1, records)
 }
 
 #[test]
@@ -156,5 +139,24 @@ proptest! {
         let _ = records::check(&body);
         let _ = records::check(&packed(i16::from(body.first().copied().unwrap_or(0)), &body));
         let _ = Questions::default().sent(&body);
+    }
+
+    /// What the fuzz target tries, from batches that brokers could have written.
+    #[test]
+    fn whatever_turns_in_batches_and_questions_is_passed_on_or_found_out(
+        which in 0_u8..8, key in 0_u8..70, version in 0_u8..14,
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let seed = match which {
+            2 => [batch(b"value"), batch(b"more")].concat(),
+            3 => [question(12, 0, 5, b"\0\x01a"), question(0, 2, 6, b"\0\x07slatest\0\0")].concat(),
+            _ => batch(b"value")[61..].to_vec(),
+        };
+        let mut bytes = [&[which, key, version][..], &seed].concat();
+        for (place, byte) in changes {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        fuzz::fuzz(&bytes);
     }
 }

@@ -18,7 +18,7 @@ pub use startup::{Host, Login, Tls};
 pub const FULL: &str = "connect: too many connections";
 
 /// The body of a message, whatever it says.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub fn fuzz(bytes: &[u8]) {
     drop(message::ServerError::read(bytes));
     drop(message::columns(bytes));
