@@ -34,7 +34,7 @@ mod envelope;
     allow(dead_code)
 )]
 mod failure;
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub mod fuzzing;
 mod generator;
 #[cfg_attr(not(feature = "http"), path = "http/endpoint.rs")]
@@ -42,6 +42,12 @@ mod http;
 mod identity;
 #[cfg_attr(not(feature = "kafka"), path = "kafka/endpoint.rs")]
 mod kafka;
+// What only some drivers need of it is idle where those are left out.
+#[cfg_attr(
+    not(all(feature = "http", feature = "redis", feature = "sql", feature = "websocket")),
+    allow(dead_code)
+)]
+mod large;
 mod limit;
 mod once;
 mod outline;

@@ -1,7 +1,4 @@
 //! What is made of a whole answer: unpacked, held against the block signature and the checks, captured from.
-//!
-//! A large answer is looked at off the worker, whose other operations would be late otherwise; few at a time, because a
-//! JSON tree takes many times the memory of its text.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::response::Parts;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use super::body;
 use super::encoding::{self, NotDecoded};
@@ -18,15 +14,9 @@ use super::plan::{Exchange, Http};
 use super::read_back::LedgerPlan;
 use super::session::{HttpSession, Progress};
 use crate::failure::Failure;
+use crate::large::{self, SMALL_BYTES, off_worker};
 use slatest_core::model::{Problem, WriteOutcome, Written};
 use slatest_core::source::{Located, Source};
-
-/// Longest body, unpacked, that is looked at on the worker.
-const SMALL_BYTES: usize = 32 * 1024;
-/// Large answers that are looked at at the same time.
-static LARGE: Semaphore = Semaphore::const_new(2);
-/// Most values of a JSON answer: each takes some hundred bytes at worst.
-const VALUES_MAX: usize = 1_500_000;
 
 /// What an answer said.
 #[derive(Default)]
@@ -56,10 +46,8 @@ impl HttpSession {
         let result = match small {
             Some(decoded) => judged.look(http, exchange, &head, decoded),
             None => {
-                let permit = LARGE.acquire().await.map_err(|_| Failure::rejected("generator: stopped"))?;
                 let http = Arc::clone(http);
-                let looking = tokio::task::spawn_blocking(move || {
-                    let _permit = permit;
+                let looking = off_worker(move || {
                     let mut judged = Judged::default();
                     let result = match http.exchanges.get(operation) {
                         Some(exchange) => judged.look_at_large(&http, exchange, &head, &body),
@@ -68,11 +56,11 @@ impl HttpSession {
                     (judged, result)
                 });
                 match looking.await {
-                    Ok((large, result)) => {
+                    Some((large, result)) => {
                         judged = large;
                         result
                     }
-                    Err(_) => Err(Failure::rejected("body: can't be read")),
+                    None => Err(Failure::rejected("body: can't be read")),
                 }
             }
         };
@@ -161,25 +149,7 @@ impl Judged {
 
 /// A body as JSON.
 fn json(body: &[u8]) -> Result<Value, Failure> {
-    if values_at_most(body) > VALUES_MAX {
-        return Err(Failure::rejected("body: JSON of more than 1,500,000 values"));
-    }
-    serde_json::from_slice(body).map_err(|_| Failure::rejected("body: not JSON"))
-}
-
-/// How many values and keys a text has at most, if it is JSON. Costs no memory.
-fn values_at_most(body: &[u8]) -> usize {
-    let (mut count, mut in_string, mut escaped) = (1, false, false);
-    for byte in body {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' | b',' | b':' if !in_string => count += 1,
-            _ => {}
-        }
-    }
-    count
+    large::json(body).map_err(|error| Failure::rejected(format!("body: {error}")))
 }
 
 impl Exchange {
@@ -213,20 +183,5 @@ impl Exchange {
 impl super::plan::Server {
     pub(super) fn needs_body(&self, head: &Parts) -> bool {
         self.block.as_ref().is_some_and(|b| b.needs_body(head.status.as_u16()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_values_of_a_text_are_counted_without_being_made() {
-        for (text, count) in [("7", 1), ("[]", 2), ("[1,2]", 3), (r#"{"a":[1,"x,[{:"],"b\\\"":{}}"#, 8)] {
-            assert_eq!(values_at_most(text.as_bytes()), count, "{text}");
-        }
-        assert_eq!(json(b"[1").unwrap_err().kind, "body: not JSON");
-        let many = format!("[{}0]", "0,".repeat(VALUES_MAX));
-        assert_eq!(json(many.as_bytes()).unwrap_err().kind, "body: JSON of more than 1,500,000 values");
     }
 }

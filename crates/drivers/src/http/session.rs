@@ -23,6 +23,7 @@ use super::plan::{CONNECT, Exchange, FIRST_BYTE, Http, TLS};
 use super::pool::Pool;
 use super::{body, redirect};
 use crate::failure::Failure;
+use crate::large::CHECK_EXTRA;
 use crate::workload::{ExecutionId, Values, unit};
 use crate::{CONNECT_TIMEOUT, Limit, Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Traffic, Written};
@@ -30,9 +31,6 @@ use slatest_core::model::{Arrival, Completion, Nanos, Outcome, Traffic, Written}
 /// The place of the draw that decides whether a connection is fresh, apart from those of templates.
 const FRESH_STREAM: u64 = u64::MAX;
 
-/// How much longer than its deadline an execution may take for looking at a large answer, which has come in time. Less
-/// than what the engine adds before it gives a session up.
-const CHECK_EXTRA: Nanos = Nanos::from_secs(1);
 /// How often one request is sent again.
 const RETRIES_MAX: u32 = 2;
 
@@ -225,9 +223,9 @@ impl HttpSession {
             match ended {
                 Ok((head, body)) => {
                     progress.whole = Some(self.context.clock.now());
-                    let until = arrival.left(self.context.clock.now()) + CHECK_EXTRA;
+                    let until = arrival.left(self.context.clock.now()).as_duration() + CHECK_EXTRA;
                     let judging = pin!(self.judge(http, arrival.operation, head, body, progress));
-                    break match limit.hold(until.as_duration(), judging).await {
+                    break match limit.hold(until, judging).await {
                         Ok(judged) => judged,
                         Err(_) => Err(Failure::timed_out("generator: no time to look at large answers")),
                     };

@@ -4,6 +4,7 @@ use redis::Value;
 
 use super::command::Reads;
 use super::file::Reply;
+use crate::large;
 
 /// Hits, and how many there could have been.
 pub fn hits(reads: Reads, value: &Value) -> (u32, u32) {
@@ -57,19 +58,31 @@ fn text(value: &Value) -> Option<Vec<u8>> {
     })
 }
 
+/// How much there is to look at in a reply, roughly in bytes.
+pub fn bytes(value: &Value) -> usize {
+    const EACH: usize = 16;
+    match value {
+        Value::BulkString(bytes) => bytes.len(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.len(),
+        Value::Array(items) | Value::Set(items) => items.iter().map(|item| EACH + bytes(item)).sum(),
+        Value::Map(pairs) => pairs.len() * EACH,
+        _ => EACH,
+    }
+}
+
 /// A reply as a JSON document: text that is JSON as what it says, other text as a string.
 pub fn document(value: &Value) -> serde_json::Value {
     match value {
         Value::Int(number) => (*number).into(),
         Value::Array(items) | Value::Set(items) => items.iter().map(document).collect(),
         other => text(other).map_or(serde_json::Value::Null, |bytes| {
-            serde_json::from_slice(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
+            large::json(&bytes).unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
         }),
     }
 }
 
 /// A reply as a server writes it: whatever it is, it can be counted, checked and kept.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub fn fuzz(bytes: &[u8]) {
     let followed = super::resp::replies(bytes, 5, 16 * 1024);
     // The library reads only what was followed to an end.

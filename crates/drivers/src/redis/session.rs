@@ -12,7 +12,8 @@ use super::links::{Links, Pool};
 use super::plan::{Action, Plan};
 use super::reply;
 use crate::failure::Failure;
-use crate::workload::{RenderError, Values};
+use crate::large;
+use crate::workload::{Captures, RenderError, Values};
 use crate::{Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WritePlace, Written, value_digest};
 
@@ -49,6 +50,8 @@ enum Commands {
 struct Came {
     hits: Option<(u32, u32)>,
     fill: Option<Nanos>,
+    /// When the last reply was there: a large one is looked at after that.
+    replied: Option<Nanos>,
 }
 
 impl RedisSession {
@@ -115,7 +118,7 @@ impl RedisSession {
                 result = self.exchange(action, &sending, &link, &mut used, deadline, &mut came).await;
             }
         }
-        let done = self.now();
+        let done = came.replied.unwrap_or_else(|| self.now());
         let mut ended = match result {
             Ok(()) => Completion::ok(sent, done),
             Err(failure) => Completion::failed(failure.outcome, Some(sent), done, failure.kind),
@@ -150,14 +153,17 @@ impl RedisSession {
         };
         let replies = replies.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "reply: timed out")));
         link.ended(used, &replies);
-        let replies = replies?;
+        let mut replies = replies?;
+        came.replied = Some(self.now());
         came.hits = hits(action, &replies);
         for value in &replies {
             action.reply.check(value).map_err(|kind| Failure::new(Outcome::Rejected, kind))?;
         }
         if !action.captures.is_empty() {
-            let document = replies.last().map(reply::document);
-            let taken = action.captures.take(document.as_ref(), |_| None, &mut self.captured);
+            let last = replies.pop();
+            let bytes = last.as_ref().map_or(0, reply::bytes);
+            let document = move |_: &Captures| last.as_ref().map(reply::document);
+            let taken = large::capture(&action.captures, bytes, document, &mut self.captured, deadline).await;
             taken.map_err(|e| Failure::new(Outcome::Rejected, e.to_string()))?;
         }
         if let (Some(command), Some((0, _))) = (&sending.on_miss, came.hits) {
@@ -165,7 +171,8 @@ impl RedisSession {
             let filled = timeout_at(deadline, used.connection.send_one(command)).await;
             let filled = filled.unwrap_or_else(|_| Err(Failure::new(Outcome::TimedOut, "fill: timed out")));
             link.ended(used, &filled);
-            came.fill = Some(self.now() - begun);
+            let filled_at = self.now();
+            (came.fill, came.replied) = (Some(filled_at - begun), Some(filled_at));
             filled?;
         }
         Ok(())

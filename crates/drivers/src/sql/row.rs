@@ -1,10 +1,13 @@
 //! The first row of an answer as a JSON object, for captures. Texts are spelled as the server spells them.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
 
 use super::postgres::Column;
+use crate::large;
 use crate::workload::Captures;
 
 /// `json` and `jsonb`.
@@ -12,8 +15,36 @@ const JSON: [u32; 2] = [114, 3802];
 /// `int2`, `int4`, `int8` and `oid`: numbers that are spelled in one way only.
 const INTEGERS: [u32; 4] = [20, 21, 23, 26];
 
+/// The first row of an answer, not looked at yet: that may take long.
+#[derive(Clone, Debug, PartialEq)]
+pub enum First {
+    /// Of PostgreSQL: its columns, and their texts.
+    Postgres(Arc<[Column]>, Vec<Option<String>>),
+    /// Of SQLite.
+    Sqlite(Value),
+}
+
+impl First {
+    /// How much there is to look at, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Postgres(_, texts) => texts.iter().flatten().map(String::len).sum(),
+            Self::Sqlite(Value::Object(row)) => row.values().filter_map(Value::as_str).map(str::len).sum(),
+            Self::Sqlite(_) => 0,
+        }
+    }
+
+    /// The row as an object.
+    pub fn document(self, captures: &Captures) -> Value {
+        match self {
+            Self::Postgres(columns, texts) => postgres(&columns, texts, captures),
+            Self::Sqlite(row) => row,
+        }
+    }
+}
+
 /// A row of PostgreSQL.
-pub fn postgres(columns: &[Column], texts: Vec<Option<String>>, captures: &Captures) -> Value {
+fn postgres(columns: &[Column], texts: Vec<Option<String>>, captures: &Captures) -> Value {
     let members = columns.iter().zip(texts).map(|(column, text)| {
         let value = match text {
             None => Value::Null,
@@ -27,14 +58,14 @@ pub fn postgres(columns: &[Column], texts: Vec<Option<String>>, captures: &Captu
 fn plain(column: &Column, text: String, captures: &Captures) -> Value {
     // A document is a text, unless somebody looks into it.
     if JSON.contains(&column.oid) && captures.reach_into(&column.name) {
-        return serde_json::from_str(&text).unwrap_or(Value::String(text));
+        return large::json(text.as_bytes()).unwrap_or(Value::String(text));
     }
     let number = INTEGERS.contains(&column.oid).then(|| text.parse::<i64>().ok()).flatten();
     number.map_or(Value::String(text), Value::from)
 }
 
 /// A row of SQLite.
-pub fn sqlite(row: &SqliteRow) -> Value {
+pub fn sqlite(row: &SqliteRow) -> First {
     let mut object = Map::new();
     for column in row.columns() {
         let at = column.ordinal();
@@ -50,7 +81,7 @@ pub fn sqlite(row: &SqliteRow) -> Value {
         };
         object.insert(column.name().to_owned(), value);
     }
-    Value::Object(object)
+    First::Sqlite(Value::Object(object))
 }
 
 #[cfg(test)]

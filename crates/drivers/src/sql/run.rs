@@ -1,12 +1,11 @@
 //! Statements on a connection.
 
 use futures_util::stream::{BoxStream, StreamExt as _};
-use serde_json::Value;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Either, Executor as _};
 
 use super::parameter::{BadValue, Kind};
-use super::row;
+use super::row::{self, First};
 use super::server::{Link, Live};
 use super::statement::Statement;
 use crate::failure::Failure;
@@ -29,8 +28,8 @@ pub struct Answer {
     pub rows: u64,
     /// Rows that were written.
     pub affected: u64,
-    /// The first row as an object, where it was asked for.
-    pub first: Option<Value>,
+    /// The first row, where it was asked for.
+    pub first: Option<First>,
 }
 
 impl From<BadValue> for Failure {
@@ -82,7 +81,7 @@ impl Live {
                     Some(columns) => connection.execute(&name(index), columns, values, kept).await?,
                     None => connection.execute_once(text, &script.types(), values, kept).await?,
                 };
-                let first = reply.kept.into_iter().next().map(|row| row::postgres(&reply.columns, row, captures));
+                let first = reply.kept.into_iter().next().map(|row| First::Postgres(reply.columns, row));
                 Answer { rows: reply.rows, affected: reply.affected, first }
             }
             Link::Sqlite(_, connection) => {
@@ -121,7 +120,7 @@ fn name(index: usize) -> String {
 async fn collect<Q, R>(
     mut results: BoxStream<'_, Result<Either<Q, R>, sqlx::Error>>,
     affected: fn(&Q) -> u64,
-    first: Option<fn(&R) -> Value>,
+    first: Option<fn(&R) -> First>,
 ) -> Result<Answer, Failure> {
     let mut answer = Answer::default();
     while let Some(result) = results.next().await {

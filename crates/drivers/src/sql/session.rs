@@ -9,10 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::plan::{Action, Plan};
 use super::pool::Lease;
+use super::row::First;
 use super::run::Answer;
 use super::workload::Pools;
 use crate::failure::Failure;
-use crate::workload::Values;
+use crate::large;
+use crate::workload::{Captures, Values};
 use crate::{Session, SessionContext};
 use slatest_core::model::{Arrival, Completion, Nanos, Outcome, WORKLOAD_FAULT, WriteOutcome, Written};
 
@@ -101,8 +103,12 @@ impl SqlSession {
         // What a server refuses outside a commit it has not done.
         let refused = matches!(&result, Err(failure)
             if failure.outcome == Outcome::Rejected && !failure.broken && !action.transaction);
-        let checked = result.and_then(|answer| self.check(action, &answer));
         let done = self.now();
+        // A large answer is looked at after that.
+        let checked = match result {
+            Ok(answer) => self.check(action, answer, deadline).await,
+            Err(failure) => Err(failure),
+        };
         let ended = match checked {
             Ok(()) => Completion::ok(sent, done),
             Err(failure) => Completion::failed(failure.outcome, Some(sent), done, failure.kind),
@@ -114,7 +120,7 @@ impl SqlSession {
         ended
     }
 
-    fn check(&mut self, action: &Action, answer: &Answer) -> Result<(), Failure> {
+    async fn check(&mut self, action: &Action, answer: Answer, deadline: Instant) -> Result<(), Failure> {
         let refused = |kind: String| Err(Failure::new(Outcome::Rejected, kind));
         if let Some(bounds) = action.rows
             && !bounds.hold(answer.rows)
@@ -126,12 +132,13 @@ impl SqlSession {
         {
             return refused(format!("check: affected not {bounds}"));
         }
-        if !action.captures.is_empty()
-            && let Err(error) = action.captures.take(answer.first.as_ref(), |_| None, &mut self.captured)
-        {
-            return refused(error.to_string());
+        if action.captures.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let bytes = answer.first.as_ref().map_or(0, First::bytes);
+        let document = |captures: &Captures| answer.first.map(|row| row.document(captures));
+        let taken = large::capture(&action.captures, bytes, document, &mut self.captured, deadline).await;
+        taken.or_else(|error| refused(error.to_string()))
     }
 }
 

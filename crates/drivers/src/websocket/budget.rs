@@ -66,6 +66,11 @@ impl Share {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Whether all together have too much.
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.budget.all().any(Budget::is_exceeded)
+    }
+
     /// It holds so much now. Whether that is too much for all together.
     pub(super) fn set(&self, holds: usize) -> bool {
         let before = self.held.swap(holds, Ordering::Relaxed);
@@ -73,7 +78,7 @@ impl Share {
             budget.held.fetch_add(holds, Ordering::Relaxed);
             budget.held.fetch_sub(before, Ordering::Relaxed);
         }
-        self.budget.all().any(Budget::is_exceeded)
+        self.is_exceeded()
     }
 }
 

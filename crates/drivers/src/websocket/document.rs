@@ -1,11 +1,13 @@
 //! The replicas of one document in this run, and the edits on their way between them.
 //!
 //! All sessions of a document live on one worker, so the lock is never waited for; it is there
-//! because the end of the run looks at every document from one place.
+//! because the end of the run looks at every document from one place. What takes a replica long is done off the worker and
+//! without the lock: its `turn` is held meanwhile.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use yrs::block::ClientID;
 
@@ -13,10 +15,14 @@ use super::budget::Budget;
 use super::replica::{Replica, Taken};
 use super::text::mix;
 use crate::failure::Failure;
-use slatest_core::model::{Clock, Nanos, Outcome};
+use crate::large::off_worker;
+use slatest_core::model::{Nanos, Outcome};
 
 /// Most replicas of one document: the outstanding ones of an edit are bits of one word.
 pub(super) const REPLICAS_MAX: usize = 64;
+
+/// Who works with a replica.
+pub(super) type Turn = tokio::sync::Mutex<()>;
 
 /// When the others had an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +51,9 @@ struct State {
 }
 
 struct Slot {
-    replica: Replica,
+    replica: Arc<Replica>,
+    /// Held while the replica takes something large.
+    turn: Arc<Turn>,
     connected: bool,
     /// The clock of its last edit that every other replica had.
     acknowledged: u32,
@@ -110,8 +118,12 @@ impl Document {
         state.joins[slot] += 1;
         // A replica that comes again starts empty, so it must not count on from its old clock.
         let client = mix(self.seed ^ (state.joins[slot] << 8) ^ slot as u64) as u32;
-        state.slots[slot] =
-            Some(Slot { replica: Replica::within(client, &self.budget), connected: false, acknowledged: 0 });
+        state.slots[slot] = Some(Slot {
+            replica: Arc::new(Replica::within(client, &self.budget)),
+            turn: Arc::default(),
+            connected: false,
+            acknowledged: 0,
+        });
     }
 
     /// The session is over: nobody waits for its replica any more.
@@ -143,14 +155,43 @@ impl Document {
         }
     }
 
+    /// Takes one message of the server, which came at `came`, for a replica; one that takes long off the worker.
+    ///
+    /// # Errors
+    /// See [`Replica::take`].
+    pub(super) async fn hear(&self, slot: usize, message: Bytes, came: Nanos) -> Result<Taken, Failure> {
+        let place = self.lock().slot(slot).map(|place| (Arc::clone(&place.replica), Arc::clone(&place.turn)));
+        let Some((replica, turn)) = place else { return Ok(Taken::default()) };
+        if !replica.takes_long(&message) {
+            return self.receive(slot, &message, came);
+        }
+        let turn = turn.lock_owned().await;
+        let taking = Arc::clone(&replica);
+        let taken = off_worker(move || {
+            let _turn = turn;
+            taking.take(&message)
+        });
+        let taken = taken.await.unwrap_or_else(|| Err(Failure::new(Outcome::Disconnected, "sync: given up")))?;
+        Ok(self.took(slot, &replica, taken, came))
+    }
+
     /// Takes one message of the server for a replica.
     ///
     /// # Errors
     /// See [`Replica::take`].
-    pub(super) fn receive(&self, slot: usize, message: &[u8], clock: &dyn Clock) -> Result<Taken, Failure> {
+    pub(super) fn receive(&self, slot: usize, message: &[u8], came: Nanos) -> Result<Taken, Failure> {
+        let replica = self.lock().slot(slot).map(|place| Arc::clone(&place.replica));
+        let Some(replica) = replica else { return Ok(Taken::default()) };
+        let taken = replica.take(message)?;
+        Ok(self.took(slot, &replica, taken, came))
+    }
+
+    /// What it means to the others that a replica took something.
+    fn took(&self, slot: usize, replica: &Arc<Replica>, mut taken: Taken, came: Nanos) -> Taken {
         let mut state = self.lock();
-        let Some(place) = state.slot(slot) else { return Ok(Taken::default()) };
-        let mut taken = place.replica.take(message)?;
+        // Its session may have ended meanwhile, and another begun.
+        let place = state.slot(slot).filter(|place| Arc::ptr_eq(&place.replica, replica));
+        let Some(place) = place else { return Taken::default() };
         if taken.synced && !place.connected {
             place.connected = true;
             if slot == 0 && place.replica.len() == 0 {
@@ -159,9 +200,14 @@ impl Document {
             }
         }
         if taken.changed && state.edits.iter().any(|e| e.outstanding & (1 << slot) != 0) {
-            state.arrived(slot, clock.now());
+            state.arrived(slot, came);
         }
-        Ok(taken)
+        taken
+    }
+
+    /// Whose turn it is at a replica: to be held by who edits it. `None` when nobody has it open.
+    pub(super) fn turn(&self, slot: usize) -> Option<Arc<Turn>> {
+        self.lock().slot(slot).map(|place| Arc::clone(&place.turn))
     }
 
     /// Makes an edit in a replica. It is over when every other replica that is open now has it;
@@ -224,11 +270,10 @@ impl Document {
 
 /// Messages of a server, each with its length in a byte before it, to the replicas of a document in
 /// turn: taken or refused, and edits go on.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, feature = "readers"))]
 pub fn fuzz(mut bytes: &[u8]) {
     const SLOTS: usize = 3;
     const LIMIT: usize = 100;
-    let clock = slatest_core::model::MonotonicClock::starting_at(std::time::Instant::now());
     let document = Arc::new(Document::new(7, LIMIT, None));
     (0..SLOTS).for_each(|slot| document.join(slot));
     let mut pending = Vec::new();
@@ -236,7 +281,7 @@ pub fn fuzz(mut bytes: &[u8]) {
         let Some((&length, rest)) = bytes.split_first() else { break };
         let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
         bytes = rest;
-        drop(document.receive(slot, message, &clock));
+        drop(document.receive(slot, message, Nanos::ZERO));
         pending.extend(document.edit(slot, "edit "));
         document.compare();
     }

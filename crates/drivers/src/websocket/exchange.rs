@@ -2,6 +2,7 @@
 //! message comes that carries its id.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
+use tokio_tungstenite::tungstenite::Bytes;
 use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::check::Expectations;
@@ -17,6 +19,7 @@ use super::failure;
 use super::session::Line;
 use crate::Session;
 use crate::failure::Failure;
+use crate::large::{self, CHECK_EXTRA, SMALL_BYTES, off_worker};
 use crate::workload::{Captures, JsonPath, JsonTemplate, Template};
 use slatest_core::model::{Arrival, Clock, Completion, Nanos, Outcome};
 
@@ -31,10 +34,34 @@ pub(super) struct Call {
     pub(super) captures: Captures,
 }
 
+impl Call {
+    /// Holds an answer against the checks, and takes the captures.
+    fn look(&self, document: &Value, captured: &mut BTreeMap<String, String>) -> Result<(), String> {
+        self.check.hold(document)?;
+        self.captures.take(Some(document), |_| None, captured).map_err(|error| error.to_string())
+    }
+}
+
 struct Waiting {
     call: Arc<Call>,
     id: String,
-    answer: oneshot::Sender<Result<(Nanos, Value), Failure>>,
+    answer: oneshot::Sender<Result<Answer, Failure>>,
+}
+
+/// An answer, when it came, and its length in bytes.
+struct Answer {
+    done: Nanos,
+    document: Value,
+    bytes: usize,
+}
+
+impl Answer {
+    /// Ends one that nobody waits for any more. A large one is many values to let go.
+    fn forget(self) {
+        if self.bytes > SMALL_BYTES {
+            drop(tokio::task::spawn_blocking(move || drop(self)));
+        }
+    }
 }
 
 /// Finds the answer to the request that is in flight.
@@ -46,6 +73,29 @@ pub(super) struct Mailbox {
 impl Mailbox {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Rc<Self> {
         Rc::new(Self { waiting: RefCell::new(None), clock })
+    }
+}
+
+impl Mailbox {
+    async fn take(&self, text: Bytes) {
+        let done = self.clock.now();
+        let Some((call, id)) = self.waiting.borrow().as_ref().map(|open| (Arc::clone(&open.call), open.id.clone()))
+        else {
+            return;
+        };
+        let (bytes, wanted) = (text.len(), id.clone());
+        let find = move || {
+            let document = large::json(&text).ok()?;
+            let found = call.correlate.first(&document).is_some_and(|found| plain(found) == wanted);
+            found.then_some(document)
+        };
+        let found = if bytes > SMALL_BYTES { off_worker(find).await.flatten() } else { find() };
+        let Some(answer) = found.map(|document| Answer { done, document, bytes }) else { return };
+        // Meanwhile it may have been given up for the next one.
+        let open = self.waiting.borrow_mut().take_if(|open| open.id == id);
+        if let Some(Err(Ok(unheard))) = open.map(|open| open.answer.send(Ok(answer))) {
+            unheard.forget();
+        }
     }
 }
 
@@ -62,18 +112,12 @@ impl Inbox for Mailbox {
         None
     }
 
-    fn receive(&self, message: Message) -> Result<Heard, Failure> {
-        let mut waiting = self.waiting.borrow_mut();
-        if let Some(open) = &*waiting
-            && let Ok(document) = serde_json::from_slice::<Value>(&message.into_data())
-            && open.call.correlate.first(&document).is_some_and(|found| plain(found) == open.id)
-            && let Some(open) = waiting.take()
-        {
-            // Nobody listens any more where the operation was given up.
-            let _ = open.answer.send(Ok((self.clock.now(), document)));
-        }
-        // Anything else is a late answer, or news that nobody asked for.
-        Ok(Heard::default())
+    fn receive(&self, message: Message) -> LocalBoxFuture<'_, Result<Heard, Failure>> {
+        Box::pin(async move {
+            self.take(message.into_data()).await;
+            // Anything but the answer is a late one, or news that nobody asked for.
+            Ok(Heard::default())
+        })
     }
 
     fn lost(&self, reason: &Failure) {
@@ -107,18 +151,34 @@ impl ExchangeSession {
         if let Err(reason) = line.connection.send(Message::text(text)) {
             return line.failed(Some(sent), &reason);
         }
-        let (done, document) = match timeout_at(patience.answer_by(), &mut receiver).await {
+        let answer = match timeout_at(patience.answer_by(), &mut receiver).await {
             Ok(Ok(Ok(answered))) => answered,
             Ok(Ok(Err(reason))) => return line.failed(Some(sent), &reason),
             Ok(Err(_)) => return line.failed(Some(sent), &Failure::new(Outcome::Unknown, "answer: given up")),
             Err(_) => return line.failed(Some(sent), &failure::timed_out("answer")),
         };
-        if let Err(kind) = call.check.hold(&document) {
-            return Completion::failed(Outcome::Rejected, Some(sent), done, kind);
-        }
-        match call.captures.take(Some(&document), |_| None, &mut self.line.captured) {
+        let done = answer.done;
+        let looked = match answer.bytes {
+            0..=SMALL_BYTES => call.look(&answer.document, &mut self.line.captured),
+            _ => {
+                let mut captured = self.line.captured.clone();
+                let looking = off_worker(move || {
+                    let looked = call.look(&answer.document, &mut captured);
+                    (looked, captured)
+                });
+                match timeout_at(patience.answer_by() + CHECK_EXTRA, looking).await {
+                    Ok(Some((looked, captured))) => {
+                        self.line.captured = captured;
+                        looked
+                    }
+                    Ok(None) => Err("answer: can't be read".into()),
+                    Err(_) => Err("generator: no time to look at large answers".into()),
+                }
+            }
+        };
+        match looked {
             Ok(()) => Completion::ok(sent, done),
-            Err(e) => Completion::failed(Outcome::Rejected, Some(sent), done, e.to_string()),
+            Err(kind) => Completion::failed(Outcome::Rejected, Some(sent), done, kind),
         }
     }
 

@@ -33,6 +33,8 @@ const WEIGHT_MAX: usize = 32 * 1024 * 1024;
 const MEASURED_MIN: usize = 1024 * 1024;
 /// Most bytes of updates that wait for others.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
+/// Longest message, and text to answer with, that is taken on the worker: each byte may be work.
+const LONG_BYTES: usize = 8 * 1024;
 /// Name of the shared text within a document.
 const TEXT: &str = "content";
 
@@ -128,11 +130,23 @@ impl Replica {
         Made { frame: frame(SyncMessage::Update(update)), client: self.client, clock }
     }
 
+    /// Whether a message may take a worker for long: by its length, because it asks for all that is there, or because the
+    /// replica will be measured.
+    pub(super) fn takes_long(&self, message: &[u8]) -> bool {
+        let asks = message.starts_with(&[MESSAGE_SYNC, SYNC_STEP_1]) && self.len() > LONG_BYTES;
+        let came = self.came.load(Ordering::Relaxed);
+        let measured = came + weight(message.len(), message.len()) > WEIGHT_MAX / 2
+            || (came + weight(message.len(), message.len()) > MEASURED_MIN && self.share.is_exceeded());
+        message.len() > LONG_BYTES || asks || measured
+    }
+
     /// Takes one message of the server.
     ///
     /// # Errors
     /// A message that is not of the Yjs protocol, or a refusal.
     pub(super) fn take(&self, message: &[u8]) -> Result<Taken, Failure> {
+        #[cfg(test)]
+        crate::large::tests::parsed_here(message.len());
         // The library asserts of some numbers in a message what it doesn't check (found by fuzzing);
         // a server must not be able to end a worker.
         let taken = catch_unwind(AssertUnwindSafe(|| self.read(message)));

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 
 use super::connection::{Heard, Inbox};
 use super::document::{Document, Pending};
+use super::failure;
 use super::read_back::EditPlace;
 use super::session::Line;
 use super::text::{hash, mix, words};
@@ -58,11 +59,13 @@ impl Inbox for Membership {
         self.document.greeting(self.slot)
     }
 
-    fn receive(&self, message: Message) -> Result<Heard, Failure> {
-        // The protocol is binary; text is some extension of the server.
-        let Message::Binary(bytes) = message else { return Ok(Heard::default()) };
-        let taken = self.document.receive(self.slot, &bytes, &*self.clock)?;
-        Ok(Heard { replies: taken.replies, ready: taken.synced })
+    fn receive(&self, message: Message) -> LocalBoxFuture<'_, Result<Heard, Failure>> {
+        Box::pin(async move {
+            // The protocol is binary; text is some extension of the server.
+            let Message::Binary(bytes) = message else { return Ok(Heard::default()) };
+            let taken = self.document.hear(self.slot, bytes, self.clock.now()).await?;
+            Ok(Heard { replies: taken.replies, ready: taken.synced })
+        })
     }
 
     fn lost(&self, reason: &Failure) {
@@ -101,9 +104,15 @@ impl SyncSession {
                 words(mix(seed ^ mix(hash(&[scenario]) ^ arrival.seq) ^ step), *bytes)
             }
         };
-        let Some(mut pending) = self.membership.document.edit(self.membership.slot, &chunk) else {
+        let Membership { document, slot, .. } = &*self.membership;
+        let Some(turn) = document.turn(*slot) else { return line.refused("edit: the replica is closed") };
+        let Ok(turn) = timeout_at(patience.answer_by(), turn.lock()).await else {
+            return line.failed(None, &failure::timed_out("replica"));
+        };
+        let Some(mut pending) = document.edit(*slot, &chunk) else {
             return line.refused("edit: the replica is closed");
         };
+        drop(turn);
         let Some(frame) = pending.frame.take() else { return line.refused("edit: sent already") };
         let (client, clock) = pending.made;
         let sent = line.context.clock.now();

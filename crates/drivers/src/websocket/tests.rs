@@ -296,6 +296,34 @@ fn a_call_without_an_answer_times_out_and_a_wrong_answer_is_rejected() {
 }
 
 #[test]
+fn what_is_large_is_read_off_the_worker() {
+    run(async {
+        let server = Server::start(Behaviour::Faithful).await;
+        let large = "x".repeat(100_000);
+        let bench = Bench::on(&server, &CALLS.replace("items: [1]", &format!("items: [1, {large}]")));
+        let mut session = bench.session(0).await;
+        for seq in 0..3 {
+            let answered = bench.execute(&mut *session, seq).await;
+            assert_eq!(answered.outcome, Outcome::Ok, "{answered:?}");
+        }
+        let edits =
+            EDITS.replace("document_bytes: 500", "document_bytes: 200000").replace("bytes: 40 ", "bytes: 40000 ");
+        let bench = Bench::on(&server, &edits);
+        let (mut a, mut b) = (bench.session(0).await, bench.session(1).await);
+        for seq in 0..8 {
+            let session = if seq % 2 == 0 { &mut a } else { &mut b };
+            let edit = bench.execute(&mut **session, seq).await;
+            assert_eq!(edit.outcome, Outcome::Ok, "{edit:?}");
+        }
+        // Before it settles: then no operation waits any more, and the whole document is read anew.
+        let longest = crate::large::tests::longest_parsed_here();
+        assert!(longest <= crate::large::SMALL_BYTES, "{longest} bytes were read on the worker");
+        let findings = bench.settle(Nanos::from_secs(20)).await;
+        assert!(findings.iter().all(|f| f.holds), "{findings:?}");
+    });
+}
+
+#[test]
 fn failures_to_connect_are_told_apart() {
     run(async {
         let quick = EDITS.replace("connect_timeout: 10s", "connect_timeout: 200ms");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -23,10 +24,10 @@ enum From {
     Header(String),
 }
 
-/// The captures of one operation.
+/// The captures of one operation. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Captures {
-    wanted: Vec<(String, From)>,
+    wanted: Arc<[(String, From)]>,
 }
 
 impl Captures {
@@ -45,7 +46,7 @@ impl Captures {
             };
             wanted.push((name.clone(), from));
         }
-        Ok(Self { wanted })
+        Ok(Self { wanted: wanted.into() })
     }
 
     /// Whether there is none.
@@ -84,7 +85,7 @@ impl Captures {
         header: impl Fn(&str) -> Option<&'h str>,
         into: &mut BTreeMap<String, String>,
     ) -> Result<(), CaptureError> {
-        for (name, from) in &self.wanted {
+        for (name, from) in self.wanted.iter() {
             let too_long = || CaptureError(format!("{name} is longer than 64 KiB"));
             let value = match from {
                 From::Header(header_name) => header(header_name).map(Cow::Borrowed),

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::Sink;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -39,11 +40,9 @@ pub(super) trait Inbox {
     /// when [`Heard::ready`] says so.
     fn greeting(&self) -> Option<Message>;
 
-    /// Takes one message.
-    ///
-    /// # Errors
-    /// When the connection can't be used any more.
-    fn receive(&self, message: Message) -> Result<Heard, Failure>;
+    /// Takes one message; a large one off the worker. The next is read when this is over. Fails when the connection can't
+    /// be used any more.
+    fn receive(&self, message: Message) -> LocalBoxFuture<'_, Result<Heard, Failure>>;
 
     /// The connection is gone; what was in flight on it has failed.
     fn lost(&self, reason: &Failure);

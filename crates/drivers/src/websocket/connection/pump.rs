@@ -4,17 +4,22 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use futures_util::future::LocalBoxFuture;
 use futures_util::{Sink, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::Message;
 
-use super::{Connection, Inbox, Phase};
+use super::{Connection, Heard, Inbox, Phase};
 use crate::failure::Failure;
 use crate::websocket::failure;
 use slatest_core::model::Outcome;
 
 /// Messages taken in one go before other sessions get their turn.
 const BURST: u32 = 32;
+
+/// A message that is looked at.
+type Hearing<'i> = LocalBoxFuture<'i, Result<Heard, Failure>>;
+
 /// What the timer stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
@@ -29,15 +34,17 @@ impl Connection {
         let mut due = if self.is_ready() { Due::Ping } else { Due::Ready };
         let first = if due == Due::Ping { Instant::now() + self.upkeep.ping } else { opened_by };
         let mut timer = pin!(sleep_until(first));
+        let mut hearing = None;
         poll_fn(|cx| {
             if !self.reader.borrow().as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 *self.reader.borrow_mut() = Some(cx.waker().clone());
             }
-            match self.drain(cx, inbox, &mut due, timer.as_mut()) {
+            match self.drain(cx, inbox, &mut hearing, &mut due, timer.as_mut()) {
                 Ok(()) => {}
                 Err(reason) => return Poll::Ready(reason),
             }
-            while timer.as_mut().poll(cx).is_ready() {
+            // While a message is looked at, nothing is read: what is awaited of the server may be there.
+            while hearing.is_none() && timer.as_mut().poll(cx).is_ready() {
                 let next = match due {
                     Due::Ready => return Poll::Ready(failure::timed_out("sync")),
                     Due::Pong => {
@@ -60,14 +67,20 @@ impl Connection {
     }
 
     /// Takes what has come, up to a burst.
-    fn drain(
+    fn drain<'i>(
         &self,
         cx: &mut Context<'_>,
-        inbox: &dyn Inbox,
+        inbox: &'i dyn Inbox,
+        hearing: &mut Option<Hearing<'i>>,
         due: &mut Due,
         mut timer: Pin<&mut Sleep>,
     ) -> Result<(), Failure> {
         for _ in 0..BURST {
+            if let Some(message) = hearing {
+                let Poll::Ready(heard) = message.as_mut().poll(cx) else { return Ok(()) };
+                *hearing = None;
+                self.take(heard?, due, timer.as_mut())?;
+            }
             let message = match self.with_socket(|socket| socket.poll_next_unpin(cx)) {
                 Some(Poll::Pending) => return Ok(()),
                 Some(Poll::Ready(Some(Ok(message)))) => message,
@@ -87,23 +100,26 @@ impl Connection {
                     return Err(failure::closed(frame.as_ref()));
                 }
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-                Message::Text(_) | Message::Binary(_) => {
-                    let heard = inbox.receive(message)?;
-                    for reply in heard.replies {
-                        self.send(reply)?;
-                    }
-                    if heard.ready && *due == Due::Ready {
-                        *due = Due::Ping;
-                        timer.as_mut().reset(Instant::now() + self.upkeep.ping);
-                        if let Phase::Up { ready, .. } = &mut *self.phase.borrow_mut() {
-                            *ready = true;
-                        }
-                        self.changed.notify_waiters();
-                    }
-                }
+                Message::Text(_) | Message::Binary(_) => *hearing = Some(inbox.receive(message)),
             }
         }
         cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Does what a message asks for.
+    fn take(&self, heard: Heard, due: &mut Due, timer: Pin<&mut Sleep>) -> Result<(), Failure> {
+        for reply in heard.replies {
+            self.send(reply)?;
+        }
+        if heard.ready && *due == Due::Ready {
+            *due = Due::Ping;
+            timer.reset(Instant::now() + self.upkeep.ping);
+            if let Phase::Up { ready, .. } = &mut *self.phase.borrow_mut() {
+                *ready = true;
+            }
+            self.changed.notify_waiters();
+        }
         Ok(())
     }
 }
