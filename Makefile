@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools peak test drills lint doc minimal deny fuzz stack-up stack-down
+.PHONY: help tools peak test drills lint doc minimal deny fuzz mutations stack-up stack-down
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ deny: tools ## Licences, advisories and banned crates of the tree (installs carg
 
 fuzz: tools ## Fuzzes every reader of files and answers, a minute each (FUZZ_SECONDS)
 	fuzz/run $(or $(FUZZ_SECONDS),60)
+
+mutations: tools ## Changed inputs for every reader, 10,000 each (MUTATIONS): time and memory of each
+	SLATEST_MUTATIONS=$(or $(MUTATIONS),10000) cargo test --locked --test mutations -- --nocapture
 
 stack-up: ## Starts the real servers and writes targets/stack.yaml
 	tests/stack/stack up
