@@ -36,6 +36,8 @@ mod kafka_answers;
 #[cfg(feature = "kafka")]
 mod kafka_faults;
 #[cfg(feature = "kafka")]
+mod kafka_groups;
+#[cfg(feature = "kafka")]
 mod kafka_hostile;
 #[cfg(feature = "kafka")]
 mod kafka_limits;
