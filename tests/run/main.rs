@@ -1,6 +1,7 @@
 //! `slatest run` as its users meet it: the real binary, a target whose every answer is known.
 
 mod bounds;
+mod cases;
 mod ends;
 mod faults;
 mod machine;
