@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod fleet_line;
 mod forecast;
+mod history;
 mod init;
 mod join;
 #[cfg(feature = "kubernetes")]
@@ -92,6 +93,12 @@ enum Command {
     Doctor,
     /// Shows a run or a series that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
+    /// Lists runs, with what they say and their key figures
+    History(history::HistoryArgs),
+    /// Holds one run against another: better, worse, the same, or it can't be told
+    Compare(history::CompareArgs),
+    /// Holds the last nights of a profile against those before
+    Trend(history::TrendArgs),
     /// What drills can break, whether they can now, and mending what a run left broken
     Drill(drill::DrillArgs),
     /// Leads a run that agents make, on many machines
@@ -132,6 +139,9 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
+        Command::History(args) => history::run(&args).into(),
+        Command::Compare(args) => history::compare(&args).into(),
+        Command::Trend(args) => history::trending(&args).into(),
         Command::Drill(args) => drill::run(&args).into(),
         Command::Coordinator(args) => coordinator::run(&args).into(),
         Command::Agent(args) => agent::run(&args).into(),

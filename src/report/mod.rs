@@ -9,6 +9,7 @@ mod drills;
 #[cfg(test)]
 mod formats_tests;
 mod harmless;
+pub mod history;
 mod hlog;
 mod html;
 mod json;

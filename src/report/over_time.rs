@@ -28,7 +28,7 @@ pub(super) fn lines(run: &RunRecord) -> Vec<String> {
 }
 
 /// Heights from nothing to the greatest value; a dot is nothing at all.
-fn spark(values: &[f64]) -> String {
+pub(super) fn spark(values: &[f64]) -> String {
     let most = values.iter().copied().fold(0.0, f64::max);
     let height = |value: &f64| {
         if *value <= 0.0 || most <= 0.0 {

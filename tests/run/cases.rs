@@ -38,7 +38,7 @@ fn on(address: SocketAddr, executor: &str, objectives: &str) -> Scratch {
     scratch
 }
 
-/// A server that serves 100/s at most, first in, first out, and is offered 300/s.
+/// A server that serves 100/s at most, first in, first out, and is offered 300/s; what waits stays below `max_in_flight`, so that nothing is dropped.
 #[test]
 fn a_target_that_does_not_keep_up_fails_its_throughput_and_the_report_says_so() {
     let address = serve(|| {
@@ -56,7 +56,7 @@ fn a_target_that_does_not_keep_up_fails_its_throughput_and_the_report_says_so() 
     });
     let scratch = on(
         address,
-        "executor: constant-arrival-rate, rate: 300/s, duration: 5s",
+        "executor: constant-arrival-rate, rate: 300/s, duration: 6s, max_in_flight: 5000",
         "{ name: much, scope: '*/*', indicator: throughput, above: 270/s }",
     );
     let text = std::fs::read_to_string(scratch.path().join("workloads/plain.yaml")).expect("the workload");

@@ -43,10 +43,7 @@ mod identity;
 #[cfg_attr(not(feature = "kafka"), path = "kafka/endpoint.rs")]
 mod kafka;
 // What only some drivers need of it is idle where those are left out.
-#[cfg_attr(
-    not(all(feature = "http", feature = "redis", feature = "sql", feature = "websocket")),
-    allow(dead_code)
-)]
+#[cfg_attr(not(all(feature = "http", feature = "redis", feature = "sql", feature = "websocket")), allow(dead_code))]
 mod large;
 mod limit;
 mod once;

@@ -301,9 +301,7 @@ fn each_bit_that_turns_in_a_record_is_told_with_its_name_or_changes_nothing() {
     }
     let small = Small { version: 1, p99: 0.125, verdict: "pass".into() };
     save_json(&written.folder, "capacity.json", &small).unwrap();
-    check("capacity.json", usize::MAX, &|| {
-        Ok(read_json::<Small>(&written.folder.join("capacity.json"), 1)? == small)
-    });
+    check("capacity.json", usize::MAX, &|| Ok(read_json::<Small>(&written.folder.join("capacity.json"), 1)? == small));
 }
 
 #[test]
