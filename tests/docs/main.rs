@@ -10,7 +10,7 @@ fn pages() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let top = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "tests/stack/README.md", "benches/README.md"];
     let mut pages: Vec<PathBuf> = top.into_iter().map(PathBuf::from).collect();
-    for folder in ["docs", "docs/decisions"] {
+    for folder in ["docs", "docs/decisions", "docs/platforms"] {
         for entry in std::fs::read_dir(root.join(folder)).expect("the folder can be read") {
             let path = entry.expect("an entry").path();
             if path.extension().is_some_and(|e| e == "md") {

@@ -69,3 +69,24 @@ fn every_profile_that_ships_resolves() {
         assert!(plan.drills.iter().all(|drill| !drill.objectives.is_empty()), "{name} asks nothing of the recovery");
     }
 }
+
+/// How many arrivals the stages of a scenario plan: the area below them.
+fn area(plan: &Plan, scenario: usize) -> f64 {
+    let stages = plan.scenarios[scenario].executor.stages();
+    stages.iter().map(|stage| stage.duration.as_secs_f64() * f64::midpoint(stage.from, stage.to)).sum()
+}
+
+#[test]
+fn a_day_of_emr_is_what_its_documents_project() {
+    // A plan counts arrivals; flows are several requests each. `peak` has the same workload and holds 300 requests a
+    // second, so it says how many requests an arrival is.
+    let (day, peak) = (plan("emr-day"), plan("peak"));
+    let stages = day.scenarios[0].executor.stages();
+    assert_eq!(stages.len(), 24);
+    let busiest = stages.iter().map(|stage| stage.to).fold(0.0, f64::max);
+    let held = peak.scenarios[0].executor.stages()[1].to;
+    assert!((busiest / held - 1.0).abs() < 1e-9, "the day's busiest second is that of peak");
+    let requests = area(&day, 0) * 300.0 / held;
+    assert!((requests / 6e6 - 1.0).abs() < 0.01, "{requests} requests");
+    assert_eq!(stages.iter().filter(|stage| (stage.to / busiest - 1.0).abs() < 1e-9).count(), 3, "shift changes");
+}
