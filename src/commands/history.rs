@@ -157,6 +157,11 @@ pub fn trending(args: &TrendArgs) -> Exit {
     }
 }
 
+/// Which way it went, in a word.
+pub(super) const fn name_of(compared: Compared) -> &'static str {
+    history::name(compared)
+}
+
 fn find(results: &Path, wanted: &str) -> Result<RunRecord, HistoryError> {
     Ok(read(&locate(results, wanted)?)?)
 }

@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod fleet_line;
 mod forecast;
+mod gate;
 mod history;
 mod init;
 mod join;
@@ -93,6 +94,8 @@ enum Command {
     Doctor,
     /// Shows a run or a series that was: as text, JSON, JUnit, Markdown or an HdrHistogram log
     Report(report::ReportArgs),
+    /// Runs a chain of profiles to one verdict, and holds it against a baseline: the gate before a release
+    Gate(Box<gate::GateArgs>),
     /// Lists runs, with what they say and their key figures
     History(history::HistoryArgs),
     /// Holds one run against another: better, worse, the same, or it can't be told
@@ -139,6 +142,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args).into(),
         Command::Doctor => doctor::run().into(),
         Command::Report(args) => report::run(&args).into(),
+        Command::Gate(args) => gate::run(&args).into(),
         Command::History(args) => history::run(&args).into(),
         Command::Compare(args) => history::compare(&args).into(),
         Command::Trend(args) => history::trending(&args).into(),

@@ -179,7 +179,8 @@ const fn says(run: &Listed) -> &'static str {
     }
 }
 
-const fn name(compared: Compared) -> &'static str {
+/// Which way a comparison went, in a word.
+pub const fn name(compared: Compared) -> &'static str {
     match compared {
         Compared::Worse => "WORSE",
         Compared::Better => "better",

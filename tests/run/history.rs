@@ -8,7 +8,7 @@ fn runs_are_listed_compared_and_looked_at_night_after_night() {
     scratch.profile("executor: constant-arrival-rate, rate: 200/s, duration: 3s", "");
     let none = scratch.run(&["history"]);
     assert!(none.status.success() && printed(&none).contains("no such run under results"), "{}", printed(&none));
-    for sandbox in ["--sandbox=--latency=*=lognormal:5ms,0.1", "--sandbox=--latency=*=lognormal:40ms,0.1"] {
+    for sandbox in ["--sandbox=--latency=*=lognormal:5ms,0.1", "--sandbox=--latency=*=lognormal:150ms,0.1"] {
         let output = scratch.run(&["run", "--profile", "p", "--quiet", sandbox]);
         assert!(output.status.success(), "{}", printed(&output));
     }

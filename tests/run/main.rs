@@ -4,6 +4,7 @@ mod bounds;
 mod cases;
 mod ends;
 mod faults;
+mod gate;
 mod history;
 mod machine;
 mod metrics;
