@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Exit;
 use super::conclude::conclude;
 use super::failure::tell;
-use super::history::name_of;
+use super::history::{name_of, share};
 use super::prepare::{PlanArgs, find};
 use super::process::{begin, workers_default};
 use super::report_files::Telling;
@@ -19,7 +19,7 @@ use slatest_core::say;
 use slatest_engine::load::Stop;
 use slatest_engine::record::{RunRecord, locate, read, result_folder, save_json};
 use slatest_engine::run::{RunError, RunOptions, Silent, single};
-use slatest_history::{Comparison, HistoryError, compare_runs};
+use slatest_history::{Comparison, ConditionDifference, HistoryError, compare_runs};
 use slatest_stats::Compared;
 
 /// Name of the file in the gate's folder.
@@ -51,6 +51,9 @@ pub struct GateArgs {
     /// A run that the step of the same profile is held against: its folder or its id; several for several profiles
     #[arg(long, value_name = "RUN")]
     baseline: Vec<String>,
+    /// How much times vary from run to run of a target that did not change
+    #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
+    between: f64,
     /// What too little evidence counts as, for pipelines that know only yes and no
     #[arg(long, value_enum, value_name = "AS")]
     inconclusive_as: Option<InconclusiveAs>,
@@ -123,10 +126,7 @@ pub fn run(args: &GateArgs) -> Exit {
         Ok(stop) => stop,
         Err(exit) => return exit,
     };
-    if let Err(exit) = check(args) {
-        return exit;
-    }
-    let baselines = match baselines(args) {
+    let baselines = match check(args).and_then(|profiles| baselines(args, &profiles)) {
         Ok(baselines) => baselines,
         Err(exit) => return exit,
     };
@@ -191,8 +191,9 @@ fn together(exits: &[Exit], inconclusive_as: Option<InconclusiveAs>) -> Exit {
     }
 }
 
-/// Every profile is valid and allowed and has objectives, before anything is sent.
-fn check(args: &GateArgs) -> Result<(), Exit> {
+/// Every profile is valid and allowed and has objectives, before anything is sent. Their names.
+fn check(args: &GateArgs) -> Result<Vec<String>, Exit> {
+    let mut names = Vec::new();
     for profile in &args.profiles {
         let found = find(&args.plan(profile)).map_err(|error| tell(&error))?;
         let resolved = found.resolve(&mut Silent).map_err(|error| tell(&error))?;
@@ -202,19 +203,25 @@ fn check(args: &GateArgs) -> Result<(), Exit> {
             let reason = format!("the profile `{profile}` has no objectives: as a step of a gate it could only pass");
             return Err(tell(&RunError::Usage(reason)));
         }
+        names.push(resolved.plan.profile);
     }
-    Ok(())
+    Ok(names)
 }
 
 /// The runs that steps are held against, of those that can be.
-fn baselines(args: &GateArgs) -> Result<Vec<RunRecord>, Exit> {
+fn baselines(args: &GateArgs, profiles: &[String]) -> Result<Vec<RunRecord>, Exit> {
     let usage = |reason: String| tell(&RunError::Usage(reason));
     let mut runs: Vec<RunRecord> = Vec::new();
     for wanted in &args.baseline {
         let folder = locate(&args.out, wanted).map_err(|error| usage(error.to_string()))?;
         let run = read(&folder).map_err(|error| usage(error.to_string()))?;
         // Against itself nothing changes: this finds out whether it can be a baseline at all.
-        compare_runs(&run, &run).map_err(|error: HistoryError| usage(error.to_string()))?;
+        compare_runs(&run, &run, 0.0).map_err(|error: HistoryError| usage(error.to_string()))?;
+        if !profiles.contains(&run.plan.profile) {
+            let reason =
+                format!("the baseline `{}` is a run of `{}`, which is no step of this gate", run.id, run.plan.profile);
+            return Err(usage(reason));
+        }
         runs.push(run);
     }
     Ok(runs)
@@ -254,12 +261,11 @@ impl GateArgs {
         let record = &outcome.record;
         let mut against = None;
         if let Some(baseline) = baselines.iter().find(|run| run.plan.profile == record.plan.profile) {
-            match compare_runs(baseline, record) {
-                Ok(found) => {
-                    exit = with_comparison(exit, found.compared);
-                    against = Some(found);
-                }
-                // A void run says nothing, and its own exit code tells it.
+            let found = compare_runs(baseline, record, self.between);
+            let unlike = found.as_ref().is_ok_and(|found| found.conditions.iter().any(matters));
+            exit = with_comparison(exit, found.as_ref().ok().filter(|_| !unlike).map(|found| found.compared));
+            match found {
+                Ok(found) => against = Some(found),
                 Err(error) => say!("slatest: {error}"),
             }
         }
@@ -277,10 +283,18 @@ impl GateArgs {
     }
 }
 
-/// What a step says together with its comparison: worse shuts the gate, and what can't be told is too little evidence.
-const fn with_comparison(exit: Exit, compared: Compared) -> Exit {
+/// Whether two runs that differ in this can't be held against each other: another release is what a gate is for.
+fn matters(difference: &ConditionDifference) -> bool {
+    difference.what != "version"
+}
+
+/// What a step says together with its comparison, where there is one of like with like: worse shuts the gate. One that was
+/// asked for and can't be made is too little evidence; a figure of it that can't be told is not, because it says itself
+/// what it could have shown.
+const fn with_comparison(exit: Exit, compared: Option<Compared>) -> Exit {
     match (exit, compared) {
-        (Exit::Pass | Exit::Unsaved | Exit::Inconclusive, Compared::Worse) => Exit::Failed,
+        (Exit::Pass | Exit::Unsaved | Exit::Inconclusive, Some(Compared::Worse)) => Exit::Failed,
+        (Exit::Pass | Exit::Unsaved, None) => Exit::Inconclusive,
         (exit, _) => exit,
     }
 }
@@ -295,7 +309,11 @@ fn show(record: &GateRecord, exit: Exit) {
             let worse = found.rows.iter().filter(|row| row.compared == Compared::Worse);
             let worse: Vec<String> = worse.map(|row| format!("{} {}", plain(&row.address), row.figure)).collect();
             let list = if worse.is_empty() { String::new() } else { format!(": {}", worse.join(", ")) };
-            say!("  {:<20} {} than {}{list}", "", name_of(found.compared), plain(&found.before));
+            say!("  {:<20} against {}: {}{list}", "", plain(&found.before), name_of(found.compared));
+            for one in &found.conditions {
+                let counts = if matters(one) { "NOT ALIKE, so it doesn't count" } else { "differs" };
+                say!("  {:<20} {counts}: {}: {} → {}", "", one.what, plain(&one.before), plain(&one.after));
+            }
         }
     }
     for profile in &record.left_out {
@@ -345,10 +363,13 @@ mod tests {
 
     #[test]
     fn what_got_worse_shuts_the_gate_whatever_the_objectives_say() {
-        assert_eq!(with_comparison(Exit::Pass, Compared::Worse), Exit::Failed);
-        assert_eq!(with_comparison(Exit::Inconclusive, Compared::Worse), Exit::Failed);
-        assert_eq!(with_comparison(Exit::Void, Compared::Worse), Exit::Void);
-        assert_eq!(with_comparison(Exit::Pass, Compared::Better), Exit::Pass);
-        assert_eq!(with_comparison(Exit::Pass, Compared::CannotSay), Exit::Pass);
+        assert_eq!(with_comparison(Exit::Pass, Some(Compared::Worse)), Exit::Failed);
+        assert_eq!(with_comparison(Exit::Inconclusive, Some(Compared::Worse)), Exit::Failed);
+        assert_eq!(with_comparison(Exit::Void, Some(Compared::Worse)), Exit::Void);
+        assert_eq!(with_comparison(Exit::Pass, Some(Compared::Better)), Exit::Pass);
+        assert_eq!(with_comparison(Exit::Pass, Some(Compared::CannotSay)), Exit::Pass);
+        // It was asked for, and like could not be compared with like.
+        assert_eq!(with_comparison(Exit::Pass, None), Exit::Inconclusive);
+        assert_eq!(with_comparison(Exit::Failed, None), Exit::Failed);
     }
 }

@@ -44,8 +44,9 @@ pub struct HistoryArgs {
   slatest compare results/a results/b --json
 
 Each operation's p50, p95, p99 and share of failures: the change with its interval, and the smallest change that would
-have been told. Each run is cut into batches of time, because neighbouring times resemble each other; the chance of any
-wrong word among all figures is 5 %. What differs beside the figures (version, machine, plan) is said.
+have been told. Each run is cut into batches of time, because neighbouring times resemble each other; what varies from run
+to run (--between) is part of the error; the chance of any wrong word among all figures is 5 %. What differs beside the
+figures (version, machine, plan) is said.
 
 Exit codes: 0 nothing got worse, 99 something did, 98 it can't be told of something, 2 a run can't be compared.")]
 pub struct CompareArgs {
@@ -55,6 +56,10 @@ pub struct CompareArgs {
     /// The run that is judged: its folder, its id, or `latest`
     #[arg(value_name = "AFTER", default_value = "latest")]
     after: String,
+    /// How much times vary from run to run of a target that did not change: 0% where the two runs alternated within one
+    /// night, what `slatest history` shows of quiet nights otherwise
+    #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
+    between: f64,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -93,6 +98,16 @@ pub struct TrendArgs {
     results: PathBuf,
 }
 
+/// A share from 0 to 1: `3%`, or `0.03`.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let wrong = || format!("`{text}` is no share: write it like 3%");
+    let value = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map_err(|_| wrong())? / 100.0,
+        None => text.trim().parse::<f64>().map_err(|_| wrong())?,
+    };
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(wrong()) }
+}
+
 /// Lists runs.
 pub fn run(args: &HistoryArgs) -> Exit {
     let mut found = list(&args.results, args.profile.as_deref(), args.target.as_deref());
@@ -110,8 +125,8 @@ pub fn run(args: &HistoryArgs) -> Exit {
 
 /// Holds one run against another.
 pub fn compare(args: &CompareArgs) -> Exit {
-    let found =
-        find(&args.results, &args.before).and_then(|before| compare_runs(&before, &find(&args.results, &args.after)?));
+    let found = find(&args.results, &args.before)
+        .and_then(|before| compare_runs(&before, &find(&args.results, &args.after)?, args.between));
     let found = match found {
         Ok(found) => found,
         Err(error) => return tell(&error),

@@ -41,7 +41,7 @@ fn a_chain_opens_stops_at_what_fails_and_shuts_where_something_got_slower() {
     let output = scratch.run(&["gate", "p", "q", "--quiet", "--baseline", &baseline, slow]);
     let text = printed(&output);
     assert_eq!(output.status.code(), Some(99), "{text}");
-    assert!(text.contains("SHUT") && text.contains(&format!("WORSE than {baseline}")), "{text}");
+    assert!(text.contains("SHUT") && text.contains(&format!("against {baseline}: WORSE")), "{text}");
     let record = gate(&scratch);
     assert_eq!(record["left_out"], serde_json::json!(["q"]), "{record}");
     assert_eq!(record["steps"][0]["says"], "pass", "its own objectives hold: {record}");

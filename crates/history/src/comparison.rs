@@ -8,7 +8,7 @@ use super::{ConditionDifference, HistoryError, differences};
 use slatest_core::measure::{Latencies, Window};
 use slatest_core::model::Verdict;
 use slatest_engine::record::{RunRecord, Status, Windows};
-use slatest_stats::{Batched, COMPARED_BATCHES_MAX, Compared, Difference, MEANINGFUL, compare};
+use slatest_stats::{Batched, COMPARED_BATCHES_MAX, Compared, Comparing, Difference, MEANINGFUL, compare};
 
 /// Samples beyond a quantile that a batch needs, that its own quantile means something.
 const BEYOND_MIN: f64 = 10.0;
@@ -108,11 +108,15 @@ pub struct Comparison {
     pub compared: Compared,
 }
 
-/// Holds a run against another one.
+/// How much the times of a target that did not change vary from run to run, where nobody says: 3 %.
+pub const BETWEEN_RUNS: f64 = 0.03;
+
+/// Holds a run against another one. `between` is the share by which times vary from run to run of a target that did not
+/// change: [`BETWEEN_RUNS`] for another night, 0 where the runs alternate.
 ///
 /// # Errors
 /// When one of them is void or not whole, can't be read, or they have no operation in common.
-pub fn compare_runs(before: &RunRecord, after: &RunRecord) -> Result<Comparison, HistoryError> {
+pub fn compare_runs(before: &RunRecord, after: &RunRecord, between: f64) -> Result<Comparison, HistoryError> {
     for run in [before, after] {
         if run.status != Status::Finished && run.status != Status::Aborted {
             return Err(HistoryError::NotWhole { id: run.id.clone() });
@@ -149,8 +153,12 @@ pub fn compare_runs(before: &RunRecord, after: &RunRecord) -> Result<Comparison,
     let comparisons = rows.len();
     for (row, (before, after)) in rows.iter_mut().zip(&batched) {
         let is_time = row.figure.quantile().is_some();
-        let meaningful = if is_time { MEANINGFUL.ln_1p() } else { SHARE_MEANINGFUL };
-        let Some(found) = compare(before, after, meaningful, comparisons) else { continue };
+        let comparing = if is_time {
+            Comparing { meaningful: MEANINGFUL.ln_1p(), between: between.ln_1p(), comparisons }
+        } else {
+            Comparing { meaningful: SHARE_MEANINGFUL, between: 0.0, comparisons }
+        };
+        let Some(found) = compare(before, after, comparing) else { continue };
         row.take(found, is_time);
     }
     let alone = |these: &Course, those: &Course| {

@@ -17,9 +17,10 @@ pub struct Difference {
 
 /// What differs between two runs, beside what they measured. The seed may differ: it is another night.
 pub fn differences(before: &RunRecord, after: &RunRecord) -> Vec<Difference> {
+    // Not its name, and not its kernel: pods have a name of their own each night, and kernels are mended.
     let machine = |run: &RunRecord| {
         let gib = run.machine.memory_bytes as f64 / f64::from(1_u32 << 30);
-        format!("{} ({} processors, {gib:.0} GiB, Linux {})", run.machine.host, run.machine.cores, run.machine.kernel)
+        format!("{} processors, {gib:.0} GiB", run.machine.cores)
     };
     let agents = |run: &RunRecord| match run.result.agents.len() {
         0 => "one process".to_owned(),

@@ -20,7 +20,7 @@ mod runs;
 mod tests;
 mod trend;
 
-pub use comparison::{Comparison, Figure, Row, compare_runs};
+pub use comparison::{BETWEEN_RUNS, Comparison, Figure, Row, compare_runs};
 pub use conditions::{Difference as ConditionDifference, differences};
 pub use error::HistoryError;
 pub use runs::{Listed, Runs, list};

@@ -114,10 +114,11 @@ pub fn trend(folder: &Path, profile: &str, target: Option<&str>, again: Option<&
         let figures = run.result.operations.iter().find(|operation| operation.address == address)?;
         figures.response.as_ref().map(|times| times.p95.as_secs_f64())
     };
+    let series = last.result.operations.len();
     let course = |address: &str| {
         let values: Vec<f64> = nights.iter().filter_map(|run| p95(run, address)).collect();
         let rerun = rerun.as_ref().and_then(|run| p95(run, address));
-        let shift = night_shift(Nights { values: &values }, rerun);
+        let shift = night_shift(Nights { values: &values }, rerun, series);
         Course { address: address.to_owned(), p95_secs: values, shift }
     };
     Ok(Trend {

@@ -38,7 +38,7 @@ pub use holm::holm;
 pub use incidents::{BadRow, bad_rows, is_bad};
 pub use judged::{BadStretch, JudgedObjective, Reading};
 pub use nights::{
-    BATCHES_MAX as COMPARED_BATCHES_MAX, BATCHES_MIN as COMPARED_BATCHES_MIN, Batched, Compared, Difference,
+    BATCHES_MAX as COMPARED_BATCHES_MAX, BATCHES_MIN as COMPARED_BATCHES_MIN, Batched, Compared, Comparing, Difference,
     MEANINGFUL, NIGHTS_MAX, NIGHTS_MIN, NIGHTS_RECENT, NightFacts, NightShift, Nights, compare, mann_whitney_greater,
     night_shift,
 };

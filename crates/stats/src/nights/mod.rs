@@ -7,6 +7,6 @@ mod compare;
 mod mann_whitney;
 mod shift;
 
-pub use compare::{BATCHES_MAX, BATCHES_MIN, Batched, Compared, Difference, MEANINGFUL, compare};
+pub use compare::{BATCHES_MAX, BATCHES_MIN, Batched, Compared, Comparing, Difference, MEANINGFUL, compare};
 pub use mann_whitney::mann_whitney_greater;
 pub use shift::{NIGHTS_MAX, NIGHTS_MIN, NIGHTS_RECENT, NightFacts, NightShift, Nights, night_shift};
