@@ -5,12 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use slatest_core::model::Outcome;
 
+use crate::kafka_limits::topic_of;
 use crate::stack::stack;
 use crate::suite::{Bench, Subject, worker};
 
@@ -37,32 +36,13 @@ fn unique(what: &str) -> String {
     format!("{what}-{}", uuid::Uuid::new_v4())
 }
 
-/// A topic of its own; removed when dropped.
+/// A topic of its own, which every broker knows; it ends with the stack.
 struct Topic(String);
 
 impl Topic {
     fn new(partitions: i32) -> Self {
-        let name = unique("groups");
-        worker(async {
-            let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-            let made = admin().create_topics(&[topic], &AdminOptions::new()).await.expect("an answer");
-            made.into_iter().for_each(|one| drop(one.expect("a topic")));
-        });
-        Self(name)
+        Self(worker(topic_of(partitions, &[])))
     }
-}
-
-impl Drop for Topic {
-    fn drop(&mut self) {
-        worker(async {
-            // What is left of it ends with the stack.
-            drop(admin().delete_topics(&[self.0.as_str()], &AdminOptions::new()).await);
-        });
-    }
-}
-
-fn admin() -> AdminClient<DefaultClientContext> {
-    ClientConfig::new().set("bootstrap.servers", broker()).create().expect("an administrator")
 }
 
 fn topics() -> BTreeSet<String> {
@@ -113,7 +93,8 @@ fn a_check_leaves_no_group_no_member_and_no_topic() {
     drop(workload);
     assert_eq!(members(&group), None);
     // Other tests make topics of their own.
-    let made: Vec<String> = topics().difference(&before).filter(|name| !name.starts_with("groups-")).cloned().collect();
+    let made: Vec<String> =
+        topics().difference(&before).filter(|name| !name.starts_with("conformance-")).cloned().collect();
     assert_eq!(made, Vec::<String>::new());
 }
 

@@ -18,7 +18,7 @@ fn broker() -> String {
 }
 
 /// A topic of its own, which every broker knows.
-async fn topic_of(partitions: i32, config: &[(&str, &str)]) -> String {
+pub async fn topic_of(partitions: i32, config: &[(&str, &str)]) -> String {
     let name = format!("conformance-{}", uuid::Uuid::new_v4().simple());
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", broker()).create().expect("a client");
@@ -30,14 +30,18 @@ async fn topic_of(partitions: i32, config: &[(&str, &str)]) -> String {
     let begun = Instant::now();
     for port in ["KAFKA_PLAIN_1_PORT", "KAFKA_PLAIN_2_PORT", "KAFKA_PLAIN_3_PORT"] {
         let broker = format!("127.0.0.1:{}", stack().port("kafka", port));
-        loop {
+        let mut seen = 0;
+        // A client may ask another broker than the one that it was given: several of them agree.
+        while seen < 4 {
             let client: BaseConsumer =
                 ClientConfig::new().set("bootstrap.servers", &broker).create().expect("a client");
             let known = client.fetch_metadata(None, Duration::from_secs(10)).expect("metadata");
             let known = known.topics().iter().find(|topic| topic.name() == name).map(|topic| topic.partitions().len());
             if known == usize::try_from(partitions).ok() {
-                break;
+                seen += 1;
+                continue;
             }
+            seen = 0;
             assert!(begun.elapsed().as_secs() < 20, "{broker} doesn't know {name}");
             pause(50);
         }
