@@ -119,7 +119,7 @@ impl Processes {
 }
 
 impl BroughtAgents for Processes {
-    fn end(self: Box<Self>) -> Result<(), String> {
+    fn end(self: Box<Self>) -> Result<(), BringError> {
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::report::phrases::plain;
 use crate::report::{Junit, RenderSeries as _, Text};
 use slatest_core::model::Verdict;
 use slatest_core::say;
-use slatest_engine::record::{EndedEarly, RunRecord, Status};
+use slatest_engine::record::{EndedEarly, RunRecord, Status, StoreError};
 use slatest_engine::run::{RunOutcome, SeriesOutcome};
 use slatest_stats::Heal;
 
@@ -48,7 +48,9 @@ pub fn conclude_series(outcome: &SeriesOutcome) -> Exit {
         (_, Some(error)) if series.verdict != Verdict::Fail => error.into(),
         _ => series.verdict.into(),
     };
-    let Some(reason) = unsaved.as_ref().map(ToString::to_string).or(junit.err()) else { return exit };
+    let Some(reason) = unsaved.as_ref().map(ToString::to_string).or(junit.err().map(|error| error.to_string())) else {
+        return exit;
+    };
     say!("slatest: THE RESULTS ARE NOT SAVED: {reason}");
     exit.unsaved()
 }
@@ -56,12 +58,17 @@ pub fn conclude_series(outcome: &SeriesOutcome) -> Exit {
 /// Writes `junit.xml` into a folder of results.
 ///
 /// # Errors
-/// When the file system says no, in words.
-pub(super) fn write_junit(folder: &Path, fill: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), String> {
+/// When the file system says no.
+pub(super) fn write_junit(
+    folder: &Path,
+    fill: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<(), StoreError> {
     let path = folder.join("junit.xml");
-    File::create(&path)
-        .and_then(|mut file| fill(&mut file))
-        .map_err(|error| format!("{} could not be written: {error}", path.display()))
+    File::create(&path).and_then(|mut file| fill(&mut file)).map_err(|source| StoreError::Io {
+        path,
+        action: "written",
+        source,
+    })
 }
 
 fn exit_of(record: &RunRecord) -> Exit {

@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::Exit;
 use super::conclude::conclude;
 use super::failure::tell;
-use super::history::{name_of, share};
+use super::history::name_of;
 use super::prepare::{PlanArgs, find};
 use super::process::{begin, workers_default};
 use super::report_files::Telling;
 use super::terminal::Terminal;
 use crate::report::phrases::plain;
+use slatest_core::model::Percent;
 use slatest_core::say;
 use slatest_engine::load::Stop;
 use slatest_engine::record::{RunRecord, locate, read, result_folder, save_json};
@@ -52,8 +53,8 @@ pub struct GateArgs {
     #[arg(long, value_name = "RUN")]
     baseline: Vec<String>,
     /// How much times vary from run to run of a target that did not change
-    #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
-    between: f64,
+    #[arg(long, value_name = "SHARE", default_value = "3%")]
+    between: Percent,
     /// What too little evidence counts as, for pipelines that know only yes and no
     #[arg(long, value_enum, value_name = "AS")]
     inconclusive_as: Option<InconclusiveAs>,
@@ -261,7 +262,7 @@ impl GateArgs {
         let record = &outcome.record;
         let mut against = None;
         if let Some(baseline) = baselines.iter().find(|run| run.plan.profile == record.plan.profile) {
-            let found = compare_runs(baseline, record, self.between);
+            let found = compare_runs(baseline, record, self.between.0);
             let unlike = found.as_ref().is_ok_and(|found| found.conditions.iter().any(matters));
             exit = with_comparison(exit, found.as_ref().ok().filter(|_| !unlike).map(|found| found.compared));
             match found {

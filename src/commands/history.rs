@@ -1,6 +1,6 @@
 //! `slatest history`, `slatest compare`, `slatest trend`: what the folders of results say together.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::Exit;
 use crate::report::history;
+use slatest_core::model::Percent;
 use slatest_core::say;
+use slatest_core::terminal::print_all;
 use slatest_engine::record::{RunRecord, StoreError, locate, read};
 use slatest_history::{HistoryError, Said, compare_runs, list, trend};
 use slatest_stats::Compared;
@@ -58,8 +60,8 @@ pub struct CompareArgs {
     after: String,
     /// How much times vary from run to run of a target that did not change: 0% where the two runs alternated within one
     /// night, what `slatest history` shows of quiet nights otherwise
-    #[arg(long, value_name = "SHARE", default_value = "3%", value_parser = share)]
-    between: f64,
+    #[arg(long, value_name = "SHARE", default_value = "3%")]
+    between: Percent,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -98,43 +100,37 @@ pub struct TrendArgs {
     results: PathBuf,
 }
 
-/// A share from 0 to 1: `3%`, or `0.03`.
-pub(super) fn share(text: &str) -> Result<f64, String> {
-    let wrong = || format!("`{text}` is no share: write it like 3%");
-    let value = match text.trim().strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().map_err(|_| wrong())? / 100.0,
-        None => text.trim().parse::<f64>().map_err(|_| wrong())?,
-    };
-    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(wrong()) }
-}
-
 /// Lists runs.
 pub fn run(args: &HistoryArgs) -> Exit {
     let mut found = list(&args.results, args.profile.as_deref(), args.target.as_deref());
     let hidden = found.runs.len().saturating_sub(args.last);
     found.runs.drain(..hidden);
     if args.json {
-        return print(|out| json_line(out, &found));
+        print(|out| json_line(out, &found));
+        return Exit::Pass;
     }
     if found.runs.is_empty() && found.unreadable.is_empty() {
         say!("slatest: no such run under {}: run one first, or look elsewhere with --results", args.results.display());
         return Exit::Pass;
     }
-    print(|out| history::runs(&found, out))
+    print(|out| history::runs(&found, out));
+    Exit::Pass
 }
 
 /// Holds one run against another.
 pub fn compare(args: &CompareArgs) -> Exit {
     let found = find(&args.results, &args.before)
-        .and_then(|before| compare_runs(&before, &find(&args.results, &args.after)?, args.between));
+        .and_then(|before| compare_runs(&before, &find(&args.results, &args.after)?, args.between.0));
     let found = match found {
         Ok(found) => found,
         Err(error) => return tell(&error),
     };
-    let printed =
-        if args.json { print(|out| json_line(out, &found)) } else { print(|out| history::comparison(&found, out)) };
+    if args.json {
+        print(|out| json_line(out, &found));
+    } else {
+        print(|out| history::comparison(&found, out));
+    }
     match found.compared {
-        _ if printed != Exit::Pass => printed,
         Compared::Worse => Exit::Failed,
         Compared::CannotSay => Exit::Inconclusive,
         Compared::Same | Compared::Better => Exit::Pass,
@@ -151,21 +147,20 @@ pub fn trending(args: &TrendArgs) -> Exit {
         Ok(found) => found,
         Err(error) => return tell(&error),
     };
-    let printed = if args.json {
+    if args.json {
         let course = |course: &slatest_history::Course| json!({ "address": course.address, "p95_secs": course.p95_secs, "says": course.said() });
         let courses: Vec<_> = found.courses.iter().map(course).collect();
         print(|out| {
             json_line(
                 out,
-                &json!({ "profile": found.profile, "target": found.target, "nights": found.nights, "operations": courses, "left_out": found.left_out }),
+                &json!({ "profile": found.profile, "target": found.target, "nights": found.nights, "operations": courses, "left_out": found.left_out, "unreadable": found.unreadable }),
             )
-        })
+        });
     } else {
-        print(|out| history::trend(&found, out))
-    };
+        print(|out| history::trend(&found, out));
+    }
     let any = |said: Said| found.courses.iter().any(|course| course.said() == said);
     match () {
-        () if printed != Exit::Pass => printed,
         () if any(Said::Slower) => Exit::Failed,
         () if any(Said::Suspect) => Exit::Inconclusive,
         () => Exit::Pass,
@@ -198,15 +193,10 @@ fn json_line(out: &mut dyn io::Write, value: &impl serde::Serialize) -> io::Resu
     writeln!(out)
 }
 
-fn print(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Exit {
-    let mut stdout = io::stdout().lock();
-    match render(&mut stdout).and_then(|()| stdout.flush()) {
-        Ok(()) => Exit::Pass,
-        // Whoever reads has seen enough: `| head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Pass,
-        Err(error) => {
-            say!("slatest: it could not be printed: {error}");
-            Exit::Unexpected
-        }
+fn print(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) {
+    let mut text = Vec::new();
+    if let Err(error) = render(&mut text) {
+        say!("slatest: it could not be printed: {error}");
     }
+    print_all(&String::from_utf8_lossy(&text));
 }

@@ -62,8 +62,8 @@ impl BringAgents for PodArgs {
 struct Pods(Placement);
 
 impl BroughtAgents for Pods {
-    fn end(self: Box<Self>) -> Result<(), String> {
-        self.0.end().map_err(|error| error.to_string())
+    fn end(self: Box<Self>) -> Result<(), BringError> {
+        Ok(self.0.end()?)
     }
 }
 

@@ -13,7 +13,7 @@ use slatest_cluster::fleet::FleetView;
 use slatest_cluster::lead::LeadObserver;
 use slatest_core::say;
 use slatest_engine::load::Event;
-use slatest_engine::record::{RunRecord, SERIES_FILE, Series};
+use slatest_engine::record::{RunRecord, SERIES_FILE, Series, StoreError};
 use slatest_engine::run::{Observer, RunStart, SeriesNews, SeriesObserver};
 use slatest_metrics::LiveMetrics;
 
@@ -72,7 +72,7 @@ impl Observer for Terminal {
         }
     }
 
-    fn recorded(&mut self, run: &RunRecord) -> Result<(), String> {
+    fn recorded(&mut self, run: &RunRecord) -> Result<(), StoreError> {
         if let Some(live) = &self.live {
             live.judged(run);
         }

@@ -148,6 +148,9 @@ pub fn trend(found: &Trend, out: &mut dyn Write) -> io::Result<()> {
     for line in rows.lines() {
         writeln!(out, "{}", line.trim_end())?;
     }
+    for reason in &found.unreadable {
+        writeln!(out, "\nleft out: {}", plain(reason))?;
+    }
     writeln!(out, "\n`shows` is the smallest slowing-down of the last three nights that would be told.")?;
     if found.courses.iter().any(|course| matches!(course.shift, NightShift::Suspect(_))) {
         writeln!(out, "SUSPECT: run it once more before anybody is woken, then: slatest trend … --again latest")?;

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use slatest_core::model::Outcome;
 
-use crate::kafka_limits::topic_of;
+use crate::kafka_limits::{broker, topic_of};
 use crate::stack::stack;
 use crate::suite::{Bench, Subject, worker};
 
@@ -17,10 +17,6 @@ use crate::suite::{Bench, Subject, worker};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Tells the child which group and topic are meant.
 const MEMBER: &str = "SLATEST_TEST_GROUP_MEMBER";
-
-fn broker() -> String {
-    format!("127.0.0.1:{}", stack().port("kafka", "KAFKA_PLAIN_1_PORT"))
-}
 
 fn observer(group: &str) -> BaseConsumer {
     ClientConfig::new()

@@ -13,7 +13,7 @@ use slatest_core::model::Outcome;
 use crate::stack::stack;
 use crate::suite::{Bench, Subject, executed, worker};
 
-fn broker() -> String {
+pub fn broker() -> String {
     format!("127.0.0.1:{}", stack().port("kafka", "KAFKA_PLAIN_1_PORT"))
 }
 

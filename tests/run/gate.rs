@@ -36,6 +36,11 @@ fn a_chain_opens_stops_at_what_fails_and_shuts_where_something_got_slower() {
     assert_eq!(record["steps"].as_array().map(Vec::len), Some(2), "{record}");
     let baseline = record["steps"][0]["run"].as_str().expect("a run").to_owned();
 
+    // A baseline that nothing would be held against is a mistake, not a pass.
+    let output = scratch.run(&["gate", "q", "--quiet", "--baseline", &baseline, fast]);
+    assert_eq!(output.status.code(), Some(2), "{}", printed(&output));
+    assert!(printed(&output).contains("which is no step of this gate"), "{}", printed(&output));
+
     // All objectives hold, and it is thirty times slower than it was.
     let slow = "--sandbox=--latency=*=lognormal:150ms,0.1";
     let output = scratch.run(&["gate", "p", "q", "--quiet", "--baseline", &baseline, slow]);

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::runs::says_something;
 use super::{ConditionDifference, HistoryError, differences};
 use slatest_core::measure::{Latencies, Window};
-use slatest_core::model::Verdict;
-use slatest_engine::record::{RunRecord, Status, Windows};
+use slatest_engine::record::{RunRecord, Windows};
 use slatest_stats::{Batched, COMPARED_BATCHES_MAX, Compared, Comparing, Difference, MEANINGFUL, compare};
 
 /// Samples beyond a quantile that a batch needs, that its own quantile means something.
@@ -117,14 +117,8 @@ pub const BETWEEN_RUNS: f64 = 0.03;
 /// # Errors
 /// When one of them is void or not whole, can't be read, or they have no operation in common.
 pub fn compare_runs(before: &RunRecord, after: &RunRecord, between: f64) -> Result<Comparison, HistoryError> {
-    for run in [before, after] {
-        if run.status != Status::Finished && run.status != Status::Aborted {
-            return Err(HistoryError::NotWhole { id: run.id.clone() });
-        }
-        if run.result.verdict == Verdict::Void {
-            return Err(HistoryError::Void { id: run.id.clone() });
-        }
-    }
+    says_something(before)?;
+    says_something(after)?;
     let (old, new) = (Course::read(before)?, Course::read(after)?);
     let mut rows = Vec::new();
     let mut batched = Vec::new();

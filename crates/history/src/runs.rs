@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use slatest_core::model::Verdict;
-use slatest_engine::record::{RunRecord, Status, read};
+use slatest_engine::record::{RunRecord, Status, read, run_ids};
+
+use super::HistoryError;
 
 /// A run as it is listed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -57,19 +59,28 @@ pub fn list(folder: &Path, profile: Option<&str>, target: Option<&str>) -> Runs 
 
 /// Every record under a folder, oldest first.
 pub(crate) fn records(folder: &Path, unreadable: &mut Vec<String>) -> Vec<RunRecord> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut folders: Vec<_> =
-        entries.map(|entry| entry.path()).filter(|path| path.join("run.json").is_file()).collect();
-    // Ids begin with the time.
-    folders.sort();
     let mut records = Vec::new();
-    for folder in folders {
-        match read(&folder) {
+    for id in run_ids(folder) {
+        match read(&folder.join(id)) {
             Ok(record) => records.push(record),
             Err(error) => unreadable.push(error.to_string()),
         }
     }
     records
+}
+
+/// A void run says nothing of the target, and neither does one that did not come to its end.
+///
+/// # Errors
+/// Which of the two it is.
+pub(crate) fn says_something(run: &RunRecord) -> Result<(), HistoryError> {
+    if !matches!(run.status, Status::Finished | Status::Aborted) {
+        return Err(HistoryError::NotWhole { id: run.id.clone() });
+    }
+    if run.result.verdict == Verdict::Void {
+        return Err(HistoryError::Void { id: run.id.clone() });
+    }
+    Ok(())
 }
 
 impl Listed {

@@ -5,10 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::runs::records;
+use super::runs::{records, says_something};
 use super::{ConditionDifference, HistoryError, differences};
-use slatest_core::model::Verdict;
-use slatest_engine::record::{RunRecord, Status};
+use slatest_engine::record::RunRecord;
 use slatest_stats::{NightShift, Nights, night_shift};
 
 /// Nights that are shown at most.
@@ -38,6 +37,8 @@ pub struct Trend {
     pub courses: Vec<Course>,
     /// Runs that say nothing: void, interrupted or killed.
     pub left_out: usize,
+    /// What can't be read, in words.
+    pub unreadable: Vec<String>,
     /// The last change of what the nights were made with, and when: nights before it are not looked at.
     pub changed: Option<(Timestamp, Vec<ConditionDifference>)>,
 }
@@ -89,16 +90,17 @@ pub fn trend(folder: &Path, profile: &str, target: Option<&str>, again: Option<&
         Some(id) => {
             let position = all.iter().position(|run| run.id == id).ok_or_else(no_runs)?;
             let run = all.remove(position);
-            Some(if says_something(&run) { run } else { return Err(HistoryError::Void { id: run.id }) })
+            says_something(&run)?;
+            Some(run)
         }
     };
     // Nights of one target: that of the last.
     let Some(target) = all.last().map(|run| run.target.name.clone()) else { return Err(no_runs()) };
     all.retain(|run| run.target.name == target);
     let whole = all.len();
-    all.retain(says_something);
+    all.retain(|run| says_something(run).is_ok());
     let left_out = whole - all.len();
-    let (Some(last), Some(_)) = (all.last(), all.first()) else { return Err(no_runs()) };
+    let Some(last) = all.last() else { return Err(no_runs()) };
     // Only like is compared with like: nights from the last change on.
     let mut start = 0;
     let mut changed = None;
@@ -127,11 +129,7 @@ pub fn trend(folder: &Path, profile: &str, target: Option<&str>, again: Option<&
         courses: last.result.operations.iter().map(|operation| course(&operation.address)).collect(),
         nights: nights.iter().map(|run| run.started).collect(),
         left_out,
+        unreadable,
         changed,
     })
-}
-
-/// A void run is no night, and neither is one that did not come to its end.
-fn says_something(run: &RunRecord) -> bool {
-    run.result.verdict != Verdict::Void && matches!(run.status, Status::Finished | Status::Aborted)
 }

@@ -75,13 +75,21 @@ struct Out<'a, 'e> {
 }
 
 impl Out<'_, '_> {
+    /// What every sample of a run has.
+    fn of_run(run: &Run) -> Labels<'_> {
+        vec![("profile", &run.profile), ("target", &run.target)]
+    }
+
     fn of_operation<'a>(run: &'a Run, operation: &'a Operation) -> Labels<'a> {
-        vec![
-            ("profile", &run.profile),
-            ("target", &run.target),
-            ("scenario", &operation.scenario),
-            ("operation", &operation.operation),
-        ]
+        let mut labels = Self::of_run(run);
+        labels.extend([("scenario", operation.scenario.as_str()), ("operation", &operation.operation)]);
+        labels
+    }
+
+    fn of_objective<'a>(run: &'a Run, objective: &'a Objective) -> Labels<'a> {
+        let mut labels = Self::of_run(run);
+        labels.push(("objective", &objective.asked.name));
+        labels
     }
 
     fn operations(&mut self) -> Result<(), Error> {
@@ -146,7 +154,7 @@ impl Out<'_, '_> {
 
     fn load(&mut self) -> Result<(), Error> {
         let run = self.run;
-        let labels = vec![("profile", run.profile.as_str()), ("target", run.target.as_str())];
+        let labels = Self::of_run(run);
         let figures = [
             ("slatest_planned_rate", "Arrivals per second that are planned now, over all scenarios", run.planned_rate),
             ("slatest_in_flight", "Operations under way", run.in_flight as f64),
@@ -191,9 +199,6 @@ impl Out<'_, '_> {
 
     fn objectives(&mut self) -> Result<(), Error> {
         let run = self.run;
-        let labels = |objective: &str| {
-            vec![("profile", run.profile.clone()), ("target", run.target.clone()), ("objective", objective.to_owned())]
-        };
         let counts: [Metric<Objective, u64>; 2] = [
             ("slatest_objective_bad", "What counts against an objective, judged or not yet", |o| o.bad),
             ("slatest_objective_samples", "What that is out of", |o| o.samples),
@@ -201,8 +206,7 @@ impl Out<'_, '_> {
         for (name, help, of) in counts {
             let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             for objective in &run.objectives {
-                let labels = labels(&objective.asked.name);
-                metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&of(objective), None)?;
+                counter(&mut metric, &Self::of_objective(run, objective), of(objective))?;
             }
         }
         let mut metric = self.encoder.encode_descriptor(
@@ -212,8 +216,7 @@ impl Out<'_, '_> {
             MetricType::Gauge,
         )?;
         for objective in &run.objectives {
-            let labels = labels(&objective.asked.name);
-            metric.encode_family(&labels)?.encode_gauge(&objective.asked.allowed)?;
+            gauge(&mut metric, &Self::of_objective(run, objective), objective.asked.allowed)?;
         }
         let mut metric = self.encoder.encode_descriptor(
             "slatest_objective_state",
@@ -223,10 +226,9 @@ impl Out<'_, '_> {
         )?;
         for objective in &run.objectives {
             for verdict in VERDICTS {
-                let mut labels = labels(&objective.asked.name);
-                labels.push(("verdict", verdict.name().to_owned()));
-                let is = f64::from(u8::from(objective.verdict == Some(verdict)));
-                metric.encode_family(&labels)?.encode_gauge(&is)?;
+                let mut labels = Self::of_objective(run, objective);
+                labels.push(("verdict", verdict.name()));
+                gauge(&mut metric, &labels, f64::from(u8::from(objective.verdict == Some(verdict))))?;
             }
         }
         Ok(())
@@ -234,7 +236,7 @@ impl Out<'_, '_> {
 
     fn states(&mut self) -> Result<(), Error> {
         let run = self.run;
-        let base = vec![("profile", run.profile.as_str()), ("target", run.target.as_str())];
+        let base = Self::of_run(run);
         let one_of = |metric: &mut MetricEncoder<'_>, key: &'static str, all: &[&str], now: Option<&str>| {
             all.iter().try_for_each(|state| {
                 let mut labels = base.clone();

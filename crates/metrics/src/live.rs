@@ -139,7 +139,7 @@ impl LiveMetrics {
         run.in_flight = 0;
         for objective in &mut run.objectives {
             let own = record.result.objectives.iter().filter(|judged| judged.name == objective.asked.name);
-            objective.verdict = own.map(|judged| judged.verdict).max_by_key(|verdict| severity(*verdict));
+            objective.verdict = own.map(|judged| judged.verdict).max();
         }
     }
 
@@ -147,16 +147,6 @@ impl LiveMetrics {
     pub(crate) fn run(&self) -> MutexGuard<'_, Option<Run>> {
         // Sums of windows are whole whatever a panic elsewhere interrupted.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Which verdict says more where several are told as one.
-const fn severity(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Pass => 0,
-        Verdict::Inconclusive => 1,
-        Verdict::Void => 2,
-        Verdict::Fail => 3,
     }
 }
 

@@ -42,13 +42,13 @@ pub trait BroughtAgents {
     /// They are not wanted any more.
     ///
     /// # Errors
-    /// What is left of them, in words.
-    fn end(self: Box<Self>) -> Result<(), String>;
+    /// What is left of them.
+    fn end(self: Box<Self>) -> Result<(), BringError>;
 }
 
 /// Agents that somebody else starts and ends.
 impl BroughtAgents for () {
-    fn end(self: Box<Self>) -> Result<(), String> {
+    fn end(self: Box<Self>) -> Result<(), BringError> {
         Ok(())
     }
 }

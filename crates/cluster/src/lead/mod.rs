@@ -123,8 +123,8 @@ pub fn lead(
     let outcome = match opened() {
         Ok((coordinator, brought)) => {
             let outcome = follow(coordinator, recording, &placed, stop, false, observer);
-            if let Err(reason) = brought.end() {
-                observer.notice(&reason);
+            if let Err(error) = brought.end() {
+                observer.notice(&error.to_string());
             }
             outcome
         }

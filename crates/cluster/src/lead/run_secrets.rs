@@ -25,12 +25,16 @@ impl RunSecrets {
         &self.0
     }
 
-    /// Writes them.
+    /// Writes them; what could not be written whole is not left there.
     ///
     /// # Errors
     /// When the file system says no.
     pub(super) fn keep(&self, authority: &RunAuthority) -> Result<(), LeadError> {
-        authority.save(&self.0).map_err(|error| LeadError::Secrets { folder: self.0.clone(), error })
+        authority.save(&self.0).map_err(|error| {
+            // The file system said no already: that is told.
+            let _ = std::fs::remove_dir_all(&self.0);
+            LeadError::Secrets { folder: self.0.clone(), error }
+        })
     }
 
     /// Reads them.

@@ -22,7 +22,7 @@ pub fn locate(base: &Path, wanted: &str) -> Result<PathBuf, StoreError> {
     if as_given.file_name().is_some_and(|name| name == RECORD_FILE) && as_given.is_file() {
         return Ok(as_given.parent().unwrap_or(Path::new(".")).to_owned());
     }
-    let ids = ids(base);
+    let ids = run_ids(base);
     let found = if wanted == "latest" { ids.last() } else { ids.iter().find(|id| *id == wanted) };
     if let Some(id) = found {
         return Ok(base.join(id));
@@ -53,7 +53,7 @@ pub fn locate_series(base: &Path, wanted: &str) -> Option<PathBuf> {
 }
 
 /// Ids of the runs under a folder, oldest first: they begin with the time.
-fn ids(base: &Path) -> Vec<String> {
+pub fn run_ids(base: &Path) -> Vec<String> {
     let entries = fs::read_dir(base).into_iter().flatten().flatten();
     let mut ids: Vec<String> = entries
         .filter(|entry| entry.path().join(RECORD_FILE).is_file())

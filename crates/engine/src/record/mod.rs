@@ -32,7 +32,7 @@ pub use figures::{
     ErrorCount, GeneratorFigures, OperationFigures, OutcomeCounts, RatioFigures, StatusCount, TimeFigures,
     TimingFigures,
 };
-pub use locate::{locate, locate_series};
+pub use locate::{locate, locate_series, run_ids};
 pub use over_time::Moment;
 pub use read::{read, read_json, read_series};
 pub use run_record::{Machine, Opening, RunRecord, RunResult, Status, TargetRecord, VERSION};

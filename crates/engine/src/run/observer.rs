@@ -5,7 +5,7 @@ use std::path::Path;
 use super::RunError;
 use crate::load::Event;
 use crate::profile::Plan;
-use crate::record::{RunRecord, Series};
+use crate::record::{RunRecord, Series, StoreError};
 
 /// A run that begins.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +37,8 @@ pub trait Observer {
     /// The record of a run is in its folder. What other tools read is written beside it, now.
     ///
     /// # Errors
-    /// What could not be written, in words: the run is not saved whole then.
-    fn recorded(&mut self, _run: &RunRecord) -> Result<(), String> {
+    /// What could not be written: the run is not saved whole then.
+    fn recorded(&mut self, _run: &RunRecord) -> Result<(), StoreError> {
         Ok(())
     }
     /// A drill could not mend what it broke. Told whatever becomes of the record.

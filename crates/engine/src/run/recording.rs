@@ -19,7 +19,7 @@ pub struct RunOutcome {
     /// Its record, with the verdict: also where it could not be written.
     pub record: RunRecord,
     /// Why not all of it is in its folder.
-    pub unsaved: Option<String>,
+    pub unsaved: Option<StoreError>,
 }
 
 /// A run that is being written.
@@ -84,8 +84,7 @@ impl Recording {
         let judged = judge(&self.plan, facts);
         let (record, written) = self.writer.finish_anyway(facts, judged, Timestamp::now());
         // What failed first is the cause.
-        let lost = self.lost.or(written.err()).map(|error| error.to_string());
         let beside = observer.recorded(&record);
-        RunOutcome { record, unsaved: lost.or(beside.err()) }
+        RunOutcome { record, unsaved: self.lost.or(written.err()).or(beside.err()) }
     }
 }

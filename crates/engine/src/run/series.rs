@@ -182,6 +182,7 @@ impl Leading<'_> {
         self.outcome.series.add(&record, message);
         let Some(reason) = outcome.unsaved else { return Ok(record) };
         // What it says is kept in the series, and no more is broken without an account of it.
+        let reason = reason.to_string();
         self.tell(SeriesNews::NotSaved(&reason));
         let early = left_broken(&record).map(EndedEarly::LeftBroken);
         Err(Some(early.unwrap_or_else(|| self.unsaved(&reason))))

@@ -5,6 +5,7 @@
 
 mod compare;
 mod mann_whitney;
+mod moments;
 mod shift;
 
 pub use compare::{BATCHES_MAX, BATCHES_MIN, Batched, Compared, Comparing, Difference, MEANINGFUL, compare};

@@ -11,6 +11,7 @@
 //! nights in 77 % (from night 20 on) to 86 % (from night 30 on) where nights vary by 3 %, in 20 % to 30 % where they vary by 5 %.
 
 use super::mann_whitney::mann_whitney_greater;
+use super::moments::{lag_one, mean, median, variance};
 use crate::student::t_quantile;
 
 /// Nights before which history says nothing: with fewer, their correlation can't be told.
@@ -90,22 +91,21 @@ pub fn night_shift(nights: Nights<'_>, again: Option<f64>, series: usize) -> Nig
     let before = &all_before[all_before.len().saturating_sub(NIGHTS_MAX)..];
     let old: Vec<f64> = before.iter().map(|value| value.ln()).collect();
     let mut new: Vec<f64> = recent.iter().map(|value| value.ln()).collect();
+    let (usual, needed) = (median(before), shift_needed(&old, NIGHTS_RECENT, SUSPECT_P));
     let facts = NightFacts {
         before: before.len(),
-        ratio: median(recent) / median(before),
+        ratio: median(recent) / usual,
         p: mann_whitney_greater(before, recent),
-        tonight: recent.last().map_or(1.0, |tonight| tonight / median(before)),
+        tonight: recent.last().map_or(1.0, |tonight| tonight / usual),
         correlation: correlation(&old),
-        could_show: shift_needed(&old, NIGHTS_RECENT, SUSPECT_P).exp().max(MEANINGFUL_RATIO),
+        could_show: needed.exp().max(MEANINGFUL_RATIO),
     };
-    let shift = mean(&new) - mean(&old);
     let ranks_and_size = facts.p < RANKS_P && facts.ratio > MEANINGFUL_RATIO;
-    if ranks_and_size && shift > shift_needed(&old, NIGHTS_RECENT, SUSPECT_P) {
+    if ranks_and_size && mean(&new) - mean(&old) > needed {
         let Some(again) = again.filter(|again| *again > 0.0) else { return NightShift::Suspect(facts) };
         new.push(again.ln());
         let shift = mean(&new) - mean(&old);
-        if again / median(before) > MEANINGFUL_RATIO
-            && shift > shift_needed(&old, new.len(), CONFIRMED_P / series.max(1) as f64)
+        if again / usual > MEANINGFUL_RATIO && shift > shift_needed(&old, new.len(), CONFIRMED_P / series.max(1) as f64)
         {
             return NightShift::Slower(facts);
         }
@@ -131,43 +131,16 @@ fn shift_needed(old: &[f64], recent: usize, p: f64) -> f64 {
         1.0 + 2.0 * terms.sum::<f64>()
     };
     let (n, k) = (old.len(), recent);
-    let error = deviation(old) * (inflation(n) / n as f64 + inflation(k) / k as f64).sqrt();
+    let error = (variance(old) * (inflation(n) / n as f64 + inflation(k) / k as f64)).sqrt();
     t_quantile(1.0 - p, n as f64 - 1.0) * error
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn deviation(values: &[f64]) -> f64 {
-    let centre = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
-    (squares / (values.len().max(2) - 1) as f64).sqrt()
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let half = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => sorted[half],
-        _ => f64::midpoint(sorted[half - 1], sorted[half]),
-    }
 }
 
 /// Correlation of each night with the next. The usual estimate is too low by about (1 + 4ρ)/n in short series (Kendall,
 /// Biometrika 1954); twice that is put back, to be on the safe side. What is below zero makes nothing safer, and is zero.
 fn correlation(values: &[f64]) -> f64 {
-    let centre = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
-    if squares <= 0.0 {
-        return 0.0;
-    }
-    let products: f64 = values.windows(2).map(|pair| (pair[0] - centre) * (pair[1] - centre)).sum();
     let n = values.len() as f64;
-    let seen = products / squares;
-    (seen + 2.0 * (1.0 + 4.0 * seen.max(0.0)) / n).clamp(0.0, CORRELATION_MAX)
+    let corrected = |seen: f64| (seen + 2.0 * (1.0 + 4.0 * seen.max(0.0)) / n).clamp(0.0, CORRELATION_MAX);
+    lag_one(values).map_or(0.0, corrected)
 }
 
 #[cfg(test)]
@@ -175,6 +148,7 @@ mod tests {
     use super::*;
     use rand::{RngExt as _, SeedableRng as _};
     use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
 
     /// Nights that vary and correlate like this, with what chance there is to come.
     struct Sky {
@@ -191,10 +165,8 @@ mod tests {
             sky
         }
 
-        /// Box and Muller.
         fn normal(&mut self) -> f64 {
-            let (a, b): (f64, f64) = (self.rng.random_range(f64::MIN_POSITIVE..1.0), self.rng.random_range(0.0..1.0));
-            (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+            self.rng.sample(StandardNormal)
         }
 
         /// What would come after this night.
